@@ -1,0 +1,59 @@
+# One verb per line: `make` prints them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Each of these keeps its branch coverage at 95 % or more.
+COVERED := domain learning shard
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format schemas clean
+MAKEFLAGS += --no-print-directory
+
+help: ## print these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv with everything, the command cartwake included
+	@:
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "setup: $(PYTHON) is missing or older than Python 3.11;" \
+			"name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "setup: installing the locked packages into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "setup: done; try: make demo"
+
+demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passed on
+	@$(BIN)/cartwake demo $(ARGS)
+
+# Part of the suite (PYTEST_ARGS given) cannot be held to the coverage of the whole.
+test: lint ## all checks, as in CI; PYTEST_ARGS="-k consent" runs a part
+	@$(BIN)/pytest $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov --cov-report=)
+	@$(if $(PYTEST_ARGS),:,for room in $(COVERED); do \
+		printf 'branch coverage of %s: ' $$room; \
+		$(BIN)/coverage report --include="stream/$$room/*" --format=total --fail-under=95 || { \
+			$(BIN)/coverage report --include="stream/$$room/*"; exit 1; }; done)
+
+lint: setup ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo "lint: run make format" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+
+format: setup ## rewrite the code in the common form
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format --quiet
+
+schemas: setup ## write schemas/ from the code
+	@$(BIN)/python -m stream.edge.schemas schemas
+
+clean: ## remove what the verbs made, .venv included
+	@rm -rf .venv dist build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .import_linter_cache .lint-imports.log
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
