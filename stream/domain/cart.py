@@ -1,0 +1,157 @@
+"""The cart: what is in it, what it is worth, and since when.
+
+The one rule: a change of the cart is a change of its fingerprint (ids, variants, quantities);
+prices, names and pictures may change beneath it.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from stream.domain.events import (
+    MAX_LINES,
+    MAX_QUANTITY,
+    CartUpdated,
+    Line,
+    OrderCompleted,
+    Product,
+    ProductAdded,
+    ProductRemoved,
+)
+from stream.domain.ids import make_id
+
+MAX_EVIDENCE = 20
+
+LineId = tuple[str, str | None]
+
+
+class CartLine(Struct, array_like=True, gc=False):
+    """So many of one product; ``priced_ms`` is the event time of the price it carries."""
+
+    product: Product
+    quantity: int
+    priced_ms: int
+
+    @property
+    def id(self) -> LineId:
+        """What identifies a line."""
+        return self.product.id, self.product.variant
+
+
+class Cart(Struct, array_like=True, gc=False):
+    """Lines in the order in which they came; ``evidence`` lists the events that changed them."""
+
+    lines: list[CartLine] = []
+    name: str | None = None
+    fingerprint: str = ""
+    changed_ms: int | None = None
+    evidence: list[str] = []
+
+
+def fingerprint_of(lines: Sequence[CartLine]) -> str:
+    """Return an id of the contents that ignores order and prices; empty for no lines."""
+    if not lines:
+        return ""
+    parts = sorted((make_id(*line.id), line.quantity) for line in lines)
+    return make_id("cart", *(part for line in parts for part in line))
+
+
+def value_of(lines: Sequence[CartLine]) -> tuple[int, str | None]:
+    """Return the worth in minor units and its currency, that of the newest priced line.
+
+    Lines in another currency and lines without a price count 0.
+    """
+    priced = [line for line in lines if line.product.price_minor is not None]
+    if not priced:
+        return 0, None
+    newest = max(enumerate(priced), key=lambda at: (at[1].priced_ms, at[0]))[1]
+    currency = newest.product.currency
+    return sum(
+        line.quantity * (line.product.price_minor or 0)
+        for line in priced
+        if line.product.currency == currency
+    ), currency
+
+
+def add(cart: Cart, event: ProductAdded, at_ms: int) -> bool:
+    """Put a product into the cart; return whether the cart changed."""
+    _put(cart.lines, event.product, event.quantity, at_ms)
+    return _settle(cart, event.id, event.cart, at_ms)
+
+
+def remove(cart: Cart, event: ProductRemoved, at_ms: int) -> bool:
+    """Take so many of a product out of the cart; return whether the cart changed."""
+    line = _find(cart.lines, (event.product_id, event.variant))
+    if line is not None:
+        left = 0 if event.quantity is None else line.quantity - event.quantity
+        if left > 0:
+            line.quantity = left
+        else:
+            cart.lines.remove(line)
+    return _settle(cart, event.id, event.cart, at_ms)
+
+
+def update(cart: Cart, event: CartUpdated, at_ms: int) -> bool:
+    """Replace the cart, unless a newer change is known; return whether the cart changed."""
+    if cart.changed_ms is not None and at_ms < cart.changed_ms:
+        return False
+    cart.lines = []
+    for line in event.lines:
+        _put(cart.lines, line.product, line.quantity, at_ms)
+    return _settle(cart, event.id, event.cart, at_ms)
+
+
+def complete(cart: Cart, event: OrderCompleted, at_ms: int) -> bool:
+    """Take out what was bought: everything, or of another cart's order the lines it names."""
+    if event.cart is not None and cart.name is not None and event.cart != cart.name:
+        bought = {_line_id(line) for line in event.lines or ()}
+        cart.lines = [line for line in cart.lines if line.id not in bought]
+    else:
+        cart.lines = []
+    return _settle(cart, event.id, None, at_ms)
+
+
+def rename(cart: Cart, name: str | None) -> None:
+    """Give the cart the name that an event gave it; an empty cart has none."""
+    cart.name = (name or cart.name) if cart.lines else None
+
+
+def _line_id(line: Line) -> LineId:
+    return line.product.id, line.product.variant
+
+
+def _find(lines: list[CartLine], line_id: LineId) -> CartLine | None:
+    return next((line for line in lines if line.id == line_id), None)
+
+
+def _put(lines: list[CartLine], product: Product, quantity: int, at_ms: int) -> None:
+    line = _find(lines, (product.id, product.variant))
+    if line is not None:
+        line.quantity = min(line.quantity + quantity, MAX_QUANTITY)
+        _reprice(line, product, at_ms)
+    elif len(lines) < MAX_LINES:
+        lines.append(CartLine(product, quantity, at_ms))
+
+
+def _reprice(line: CartLine, product: Product, at_ms: int) -> None:
+    known = line.product
+    if product.price_minor is None:
+        if at_ms >= line.priced_ms:
+            line.product = replace(
+                product, price_minor=known.price_minor, currency=known.currency
+            )
+    elif known.price_minor is None or at_ms >= line.priced_ms:
+        line.product = replace(product, currency=product.currency or known.currency)
+        line.priced_ms = at_ms
+
+
+def _settle(cart: Cart, event_id: str, name: str | None, at_ms: int) -> bool:
+    rename(cart, name)
+    fingerprint = fingerprint_of(cart.lines)
+    if fingerprint == cart.fingerprint:
+        return False
+    cart.fingerprint = fingerprint
+    cart.changed_ms = at_ms if cart.changed_ms is None else max(cart.changed_ms, at_ms)
+    cart.evidence = [*cart.evidence, event_id][-MAX_EVIDENCE:] if cart.lines else []
+    return True

@@ -1,0 +1,117 @@
+"""Why something is done or not done: the reasons, and the records that tell them."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from msgspec import Struct
+
+from stream.domain.cart import Cart, value_of
+from stream.domain.consent import permits, standing
+from stream.domain.events import Line
+from stream.domain.ids import make_id
+from stream.domain.records import NEEDS, CartSnapshot, Decision, Kind, Trigger, TriggerClass
+from stream.domain.session import session_id
+from stream.domain.turn import Turn
+from stream.domain.visitor import Behaviour, Sent
+
+SituationT = TypeVar("SituationT")
+
+
+class Reason(StrEnum):
+    """The outcome of a decision, in the order in which refusals are reported."""
+
+    FIRED = "fired"
+    NO_CONSENT = "no_consent"
+    EXPIRED = "expired"
+    CART_EMPTY = "cart_empty"
+    CART_TOO_SMALL = "cart_too_small"
+    CART_TOO_OLD = "cart_too_old"
+    ALREADY_FIRED = "already_fired"
+    COOLDOWN = "cooldown"
+    DWELL_TOO_SHORT = "dwell_too_short"
+    HOLDOUT = "holdout"
+
+
+Blockers = tuple[tuple[Reason, Callable[[SituationT], bool]], ...]
+
+
+class Owed(Struct, frozen=True, kw_only=True):
+    """What is being decided on; ``identity`` tells the decisions of one visitor apart."""
+
+    kind: Kind
+    class_: TriggerClass
+    identity: tuple[str | int, ...]
+    step: int
+    why: str
+    due_ms: int
+    expires_ms: int
+    evidence: list[str]
+
+
+def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
+    """Return the first reason not to act, or ``Reason.FIRED``."""
+    return next((why for why, blocks in blockers if blocks(situation)), Reason.FIRED)
+
+
+def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
+    """Say whether all that a kind needs was granted when it was owed, and still is."""
+    return all(
+        permits(turn.state.consent, purpose, moment)
+        for purpose in NEEDS[kind]
+        for moment in (at_ms, turn.now_ms)
+    )
+
+
+def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bool:
+    """Add the decision, and the trigger where it fired; return whether it did."""
+    cart = behaviour.cart or Cart()
+    fired = reason is Reason.FIRED
+    trigger_id = make_id(owed.kind, *turn.who, *owed.identity, cart.fingerprint)
+    turn.effects.append(
+        Decision(
+            decision_id=make_id("decision", owed.kind, *turn.who, *owed.identity),
+            kind=owed.kind,
+            tenant=turn.who.tenant,
+            visitor=turn.who.visitor,
+            outcome="fired" if fired else "skipped",
+            reason=reason.value,
+            at_ms=owed.due_ms,
+            trigger_id=trigger_id if fired else None,
+        )
+    )
+    if fired:
+        turn.effects.append(_trigger(turn, behaviour, cart, owed, trigger_id))
+        behaviour.sent = [
+            *(sent for sent in behaviour.sent if sent.expires_at_ms > turn.now_ms),
+            Sent(trigger_id, owed.kind, owed.expires_ms),
+        ]
+    return fired
+
+
+def _trigger(
+    turn: Turn, behaviour: Behaviour, cart: Cart, owed: Owed, trigger_id: str
+) -> Trigger:
+    assert behaviour.session is not None  # noqa: S101 - nothing fires for an empty cart, so a visit was
+    value_minor, currency = value_of(cart.lines)
+    return Trigger(
+        trigger_id=trigger_id,
+        kind=owed.kind,
+        class_=owed.class_,
+        tenant=turn.who.tenant,
+        visitor=turn.who.visitor,
+        session=session_id(*turn.who, behaviour.session),
+        step=owed.step,
+        cart=CartSnapshot(
+            fingerprint=cart.fingerprint,
+            value_minor=value_minor,
+            currency=currency,
+            lines=[Line(line.product, line.quantity) for line in cart.lines],
+        ),
+        evidence=owed.evidence,
+        reason=owed.why,
+        score=behaviour.score,
+        due_at_ms=owed.due_ms,
+        expires_at_ms=owed.expires_ms,
+        consent=standing(turn.state.consent),
+    )

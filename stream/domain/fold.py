@@ -1,0 +1,193 @@
+"""The fold: state and one event, or state and the passing of time, give new state and effects.
+
+The one rule: an outcome depends on the visitor's own events and deadlines alone, in their order.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar, assert_never
+
+from stream.domain import cart as carts
+from stream.domain import session as sessions
+from stream.domain.cart import Cart
+from stream.domain.consent import Choice, choices, granted, is_newer, permits
+from stream.domain.events import (
+    AnyEvent,
+    BehaviourEvent,
+    CartUpdated,
+    CheckoutStarted,
+    CheckoutStepCompleted,
+    ConsentUpdated,
+    ErasureRequested,
+    ExitSignalled,
+    OrderCompleted,
+    OrderRefunded,
+    PageLeft,
+    PageViewed,
+    PaymentFailed,
+    ProductAdded,
+    ProductListViewed,
+    ProductRemoved,
+    ProductsSearched,
+    ProductViewed,
+)
+from stream.domain.features import observe
+from stream.domain.forget import erase, refuse
+from stream.domain.ids import digest, remember, remembers
+from stream.domain.predictions import (
+    AFTER_ADD,
+    AFTER_EXIT,
+    label_by_order,
+    predict,
+)
+from stream.domain.triggers import exit_intent
+from stream.domain.turn import Turn
+from stream.domain.visitor import Behaviour, Visitor
+
+RECENT_EVENTS = 256
+KNOWN_ORDERS = 1024
+
+EventT = TypeVar("EventT")
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    APPLIED = "applied"
+    STALE = "stale"  # a consent choice older than the one that counts: read, and ignored
+    DUPLICATE = "duplicate"
+    REFUSED = "refused_consent"
+    BOT = "bot"
+
+
+def apply(turn: Turn, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
+    """Fold one event whose (clamped) event time is ``at_ms``; ``bot`` says who sent it."""
+    if bot and not isinstance(event, ConsentUpdated | ErasureRequested):
+        return Outcome.BOT
+    if turn.state.erased_ms is not None and at_ms <= turn.state.erased_ms:
+        return Outcome.REFUSED
+    match event:
+        case ConsentUpdated():
+            return _choose(turn, event, at_ms)
+        case ErasureRequested():
+            erase(turn, at_ms)
+            return Outcome.APPLIED
+        case _:
+            return _behave(turn, event, at_ms)
+
+
+def _choose(turn: Turn, event: ConsentUpdated, at_ms: int) -> Outcome:
+    if _is_repeated(turn.state, digest(event.id)):
+        return Outcome.DUPLICATE
+    turn.state.consent_ids = remember(turn.state.consent_ids, digest(event.id), RECENT_EVENTS)
+    consent, outcome = turn.state.consent, Outcome.STALE
+    for purpose, status in choices(event.purposes):
+        known = consent.get(purpose)
+        if not is_newer(status, at_ms, known):
+            continue
+        outcome = Outcome.APPLIED
+        if status != "granted":
+            consent[purpose] = Choice(status, at_ms)
+            refuse(turn, purpose, at_ms, "consent_refused")
+            continue
+        if known is not None and known.lapses_before(at_ms):
+            refuse(turn, purpose, at_ms, "consent_expired")
+        consent[purpose] = granted(at_ms, event.valid_until_ms, known)
+    return outcome
+
+
+def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
+    return remembers(state.consent_ids, event_digest) or (
+        state.behaviour is not None and remembers(state.behaviour.recent, event_digest)
+    )
+
+
+def _behave(turn: Turn, event: BehaviourEvent, at_ms: int) -> Outcome:
+    if not permits(turn.state.consent, "personalization", at_ms):
+        return Outcome.REFUSED
+    event_digest = digest(event.id)
+    if _is_repeated(turn.state, event_digest):
+        return Outcome.DUPLICATE
+    behaviour = turn.state.behaviour or Behaviour(seen_ms=at_ms)
+    if isinstance(event, OrderCompleted) and remembers(behaviour.orders, digest(event.order)):
+        return Outcome.DUPLICATE
+    turn.state.behaviour = behaviour
+    behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
+    behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
+    known = behaviour.session
+    if not isinstance(event, PageLeft | ExitSignalled):
+        behaviour.session = sessions.advance(known, at_ms, turn.policy.session_idle_ms)
+    is_new = behaviour.session is not None and (
+        known is None or known.started_ms != behaviour.session.started_ms
+    )
+    observe(behaviour.profile, event, at_ms, new_session=is_new)
+    _act(turn, behaviour, event, at_ms)
+    return Outcome.APPLIED
+
+
+def _act(turn: Turn, behaviour: Behaviour, event: BehaviourEvent, at_ms: int) -> None:
+    match event:
+        case ProductAdded():
+            if not _is_before_last_order(behaviour, at_ms):
+                _change_cart(behaviour, carts.add, event, at_ms)
+            _predict_after_first_add(turn, behaviour, event, at_ms)
+        case CartUpdated():
+            if not _is_before_last_order(behaviour, at_ms):
+                _change_cart(behaviour, carts.update, event, at_ms)
+        case ProductRemoved():
+            _change_cart(behaviour, carts.remove, event, at_ms)
+        case OrderCompleted():
+            _order(turn, behaviour, event, at_ms)
+        case ExitSignalled():
+            predict(turn, behaviour, AFTER_EXIT, event, at_ms)
+            exit_intent.answer(turn, behaviour, event, at_ms)
+        case CheckoutStarted():
+            if behaviour.cart is not None:
+                carts.rename(behaviour.cart, event.cart)
+        case (
+            PageViewed()
+            | ProductViewed()
+            | ProductListViewed()
+            | ProductsSearched()
+            | PageLeft()
+            | CheckoutStepCompleted()
+            | PaymentFailed()
+            | OrderRefunded()
+        ):
+            pass
+        case _:
+            assert_never(event)
+
+
+def _is_before_last_order(behaviour: Behaviour, at_ms: int) -> bool:
+    return behaviour.last_order_ms is not None and at_ms < behaviour.last_order_ms
+
+
+def _change_cart(
+    behaviour: Behaviour, change: Callable[[Cart, EventT, int], bool], event: EventT, at_ms: int
+) -> None:
+    behaviour.cart = behaviour.cart or Cart()
+    if change(behaviour.cart, event, at_ms):
+        behaviour.sequence = None
+
+
+def _order(turn: Turn, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
+    last_ms = behaviour.last_order_ms
+    behaviour.last_order_ms = at_ms if last_ms is None else max(last_ms, at_ms)
+    behaviour.orders = remember(behaviour.orders, digest(event.order), KNOWN_ORDERS)
+    # A late order does not free contents that were mentioned after it was placed.
+    behaviour.fired = [fired for fired in behaviour.fired if fired.due_ms >= at_ms]
+    behaviour.sequence = None
+    _change_cart(behaviour, carts.complete, event, at_ms)
+    label_by_order(turn, behaviour, at_ms)
+
+
+def _predict_after_first_add(
+    turn: Turn, behaviour: Behaviour, event: ProductAdded, at_ms: int
+) -> None:
+    session = behaviour.session
+    if session is None or at_ms < session.started_ms:
+        return
+    if behaviour.scored_session_ms != session.started_ms:
+        behaviour.scored_session_ms = session.started_ms
+        predict(turn, behaviour, AFTER_ADD, event, at_ms)

@@ -1,0 +1,17 @@
+"""What goes wrong in a way that a person can put right.
+
+The one rule: a message is one clear line that says what, where and what would help. The command
+line prints it without a traceback; any other exception is a defect of ours.
+"""
+
+
+class CartwakeError(Exception):
+    """The command could not do its work."""
+
+    exit_code = 1
+
+
+class UsageError(CartwakeError):
+    """The command line or the configuration is wrong."""
+
+    exit_code = 2
