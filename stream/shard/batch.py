@@ -1,0 +1,141 @@
+"""Merging a shard's topics into the one order in which its records are folded.
+
+The one rule: a record waits until every other topic of the shard has been read past it, or to an
+end that was asked for after the record had come. So nothing overtakes a record that its producer
+knew to be stored, and the order depends on the log alone, never on how it was cut into fetches.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+MAX_MARKS = 256
+NEVER = float("-inf")
+ALWAYS = float("inf")
+LAST = (2**63, 0)
+
+
+class Record(Protocol):
+    """What a record must tell; Kafka's own type does."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Mark(Struct, frozen=True, gc=False):
+    """A fetch's answer: at ``asked`` (monotonic) or ``asked_ms`` (UTC) the end was no further."""
+
+    asked: float
+    asked_ms: int
+    end: int
+
+
+class Lane:
+    """One topic's partition: records received and not taken, and what fetches said of its end."""
+
+    def __init__(self, rank: int, position: int) -> None:
+        self.rank = rank
+        self.position = position  # the next offset to be received
+        self.records: deque[tuple[Record, float]] = deque()
+        self._marks: list[Mark] = []
+
+    def receive(self, records: Iterable[Record], position: int, received: float) -> None:
+        """Add records in offset order; ``position`` is the next offset that will be received."""
+        self.records.extend((record, received) for record in records)
+        self.position = position
+
+    def mark(self, mark: Mark) -> None:
+        """Note a fetch's answer; of answers with the same end only the latest matters."""
+        marks = self._marks
+        if marks and marks[-1].end == mark.end:
+            marks[-1] = mark
+        else:
+            marks.append(mark)
+        if len(marks) > MAX_MARKS:
+            del marks[1:-1:2]
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the record that will be taken next."""
+        return self.records[0][0].offset if self.records else self.position
+
+    def end_asked(self) -> float:
+        """Return when the latest fetch was asked that found nothing beyond what was received."""
+        return max((m.asked for m in self._marks if m.end <= self.position), default=NEVER)
+
+    def clock_ms(self) -> int | None:
+        """Return the latest moment by which all that was stored has been taken."""
+        reached = [mark for mark in self._marks if mark.end <= self.next_offset]
+        if not reached:
+            return None
+        del self._marks[: len(reached) - 1]
+        return max(mark.asked_ms for mark in reached)
+
+
+class Merge:
+    """The lanes of one shard, and the order in which their records leave."""
+
+    def __init__(self, offsets: Mapping[str, int]) -> None:
+        """Start at the given next offset per topic; the topics are in merge order."""
+        self.lanes = {topic: Lane(rank, at) for rank, (topic, at) in enumerate(offsets.items())}
+
+    def __len__(self) -> int:
+        return sum(len(lane.records) for lane in self.lanes.values())
+
+    def take(self, limit: int) -> list[Record]:
+        """Remove and return the records that nothing can precede any more, at most ``limit``."""
+        taken: list[Record] = []
+        lanes = list(self.lanes.values())
+        while len(taken) < limit and self._take_run(lanes, taken, limit):
+            pass
+        return taken
+
+    def _take_run(self, lanes: list[Lane], taken: list[Record], limit: int) -> bool:
+        """Take from the lane with the earliest head until another lane's head comes first."""
+        waiting = sorted((_key(lane), lane) for lane in lanes if lane.records)
+        if not waiting:
+            return False
+        lane = waiting[0][1]
+        before = waiting[1][0] if len(waiting) > 1 else LAST
+        released = min((other.end_asked() for other in lanes if not other.records), default=ALWAYS)
+        count = len(taken)
+        records, rank = lane.records, lane.rank
+        while records and len(taken) < limit:
+            record, received = records[0]
+            if received >= released or (record.timestamp, rank) >= before:
+                break
+            taken.append(record)
+            records.popleft()
+        return len(taken) > count
+
+    def offsets(self) -> dict[str, int]:
+        """Return the next offset to be taken, per topic."""
+        return {topic: lane.next_offset for topic, lane in self.lanes.items()}
+
+    def clock_ms(self) -> int | None:
+        """Return the latest moment by which all that was stored in every topic has been taken."""
+        clocks = [lane.clock_ms() for lane in self.lanes.values()]
+        known = [clock for clock in clocks if clock is not None]
+        return min(known) if len(known) == len(clocks) else None
+
+    def is_at_end(self) -> bool:
+        """Say whether nothing waits here, and every topic has been read to an end."""
+        return all(
+            not lane.records and lane.end_asked() > NEVER for lane in self.lanes.values()
+        )
+
+
+def _key(lane: Lane) -> tuple[int, int]:
+    return lane.records[0][0].timestamp, lane.rank

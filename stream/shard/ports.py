@@ -1,0 +1,134 @@
+"""What a shard needs from the world: a store that commits all or nothing, and a sink.
+
+The one rule: a port carries the contract; its implementations live at the edge and share one
+suite of tests.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from stream.domain.records import Effect, Kind
+from stream.domain.visitor import Visitor, Who
+
+# Older than any moment an event can name: the clock of a shard that has not read anything.
+BEGINNING_MS = -(2**53) - 1
+
+
+class FencedError(Exception):
+    """Somebody newer owns the shard: whatever was about to be written must not be."""
+
+
+class RewoundError(Exception):
+    """The store holds another watermark than this owner left there: it lost or regained data."""
+
+
+class DeadLetter(Struct, frozen=True):
+    """A record that can never be processed, with its original bytes and the reason.
+
+    ``detail`` is one line for people without personal data; ``size`` is the value's length.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    detail: str
+
+
+class Entry(Struct, array_like=True, gc=False):
+    """One record to be published, as bytes; for a trigger also whose consent it needs."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    needs: tuple[Kind, str, str] | None = None
+
+
+class Watermark(Struct, frozen=True):
+    """Up to where a shard's state includes the log: next offset per topic, clock, and step.
+
+    ``step`` rises with every commit, so that one that left the offsets alone is told apart.
+    """
+
+    offsets: dict[str, int] = {}
+    clock_ms: int = BEGINNING_MS
+    step: int = 0
+
+
+class Ownership(Struct):
+    """Who may write a shard, and what its owner knows of the store's content."""
+
+    shard: int
+    epoch: int
+    token: str
+    watermark: Watermark
+    next_due_ms: int | None
+    armed: int = 0
+    pending: int = 0
+
+
+class Commit(Struct):
+    """Everything that one step changes. ``None`` deletes a state, or disarms a wake-up."""
+
+    states: Mapping[Who, Visitor | None]
+    wakes: Mapping[Who, int | None]
+    entries: Sequence[Entry]
+    watermark: Watermark
+
+
+class Store(Protocol):
+    """Where a shard's states, wake-ups, outbox and watermark live.
+
+    An implementation whose server is away waits and tries again; it never answers falsely.
+    """
+
+    async def claim(self, shard: int) -> Ownership:
+        """Take the shard: from now on every earlier owner's commit is fenced."""
+
+    async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
+        """Return the states of those visitors that have one; the caller may change them."""
+
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
+        """Return visitors whose wake-up is due at ``until_ms`` or before, the earliest first."""
+
+    async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
+        """Write all of it or nothing, and return the ids of the outbox entries.
+
+        Committing the same watermark again changes nothing and returns no ids. On success
+        ``owner`` holds the new watermark and what the store says of wake-ups and outbox.
+
+        Raises
+        ------
+        FencedError
+            The shard has a newer owner.
+        RewoundError
+            The store's watermark is not the one that this owner left there.
+        """
+
+    async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
+        """Return the committed entries that have not been removed, the oldest first."""
+
+    async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
+        """Remove published entries; ids that are gone already do no harm.
+
+        Raises
+        ------
+        FencedError
+            The shard has a newer owner.
+        """
+
+
+class Sink(Protocol):
+    """Where records are published."""
+
+    async def publish(self, entries: Sequence[Entry]) -> None:
+        """Return when every entry is acknowledged; at least once, in order per key."""
+
+
+Encode = Callable[[Effect | DeadLetter, int], Entry]
+"""Turn an effect into the record that tells of it; the second argument is the moment of deciding."""

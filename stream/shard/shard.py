@@ -1,0 +1,171 @@
+"""One shard's step: load, fold, commit, publish, over a merged batch. There is no other path.
+
+The one rule: whatever a step changes is committed at once or not at all, and nothing is
+published before it is committed.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from stream.domain.consent import permits
+from stream.domain.events import TYPE_OF
+from stream.domain.policy import Policy
+from stream.domain.records import NEEDS, Effect, Trigger
+from stream.domain.turn import Scorer, Turn
+from stream.domain.visitor import Visitor, Who
+from stream.shard.clock import Clock, Fact
+from stream.shard.ports import Commit, DeadLetter, Encode, Entry, Ownership, Sink, Store, Watermark
+from stream.shard.visit import Visit
+
+DUE_PER_STEP = 1_000
+
+
+class Batch(Struct):
+    """What one step is made of: inputs in merged order, and the offsets after them.
+
+    ``now_ms`` is the wall clock; ``live`` says that triggers are asked for consent once more
+    right before they are sent.
+    """
+
+    inputs: Sequence[Fact | DeadLetter]
+    offsets: dict[str, int]
+    clock: Clock
+    now_ms: int
+    live: bool
+
+
+class Report(Struct):
+    """What a step did: events by topic, type and outcome, and everything it decided.
+
+    ``answered_ms`` holds, per trigger that a record caused, that record's timestamp; ``withheld``
+    counts triggers that were not sent because their consent was gone by then.
+    """
+
+    events: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    effects: list[Effect | DeadLetter] = []
+    answered_ms: list[int] = []
+    withheld: int = 0
+
+
+class Shard:
+    """A shard in the hands of its owner. Steps are taken one after the other, each to its end."""
+
+    def __init__(  # noqa: PLR0913 - the ports, all of them
+        self,
+        owner: Ownership,
+        store: Store,
+        sink: Sink,
+        encode: Encode,
+        policy: Policy,
+        score: Scorer,
+    ) -> None:
+        self.owner = owner
+        self._store = store
+        self._sink = sink
+        self._encode = encode
+        self._policy = policy
+        self._score = score
+
+    async def resume(self, *, live: bool, now_ms: int) -> int:
+        """Publish what was committed and not seen acknowledged; return how much was withheld."""
+        waiting = await self._store.outbox(self.owner)
+        return await self._publish(waiting, live=live, now_ms=now_ms)
+
+    async def step(self, batch: Batch) -> Report:
+        """Take one step.
+
+        Raises
+        ------
+        FencedError, RewoundError
+            Nothing of the step was written; see ``Store.commit``.
+        """
+        due = await self._due(batch.clock.due_after())
+        whos = {fact.who for fact in batch.inputs if isinstance(fact, Fact)}
+        states = await self._store.load(self.owner, list(whos.union(due)))
+        report = Report()
+        turns = self._fold(batch, due, states, report)
+        entries = [self._encode(effect, batch.now_ms) for effect in report.effects]
+        ids = await self._store.commit(self.owner, self._changes(batch, turns, entries))
+        waiting = list(zip(ids, entries, strict=True)) if ids else []
+        if entries and not ids:  # this very commit had been written, but its answer was lost
+            waiting = await self._store.outbox(self.owner)
+        report.withheld = await self._publish(waiting, live=batch.live, now_ms=batch.now_ms)
+        return report
+
+    async def _due(self, until_ms: int) -> list[Who]:
+        next_ms = self.owner.next_due_ms
+        if next_ms is None or next_ms > until_ms:
+            return []
+        return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
+
+    def _fold(
+        self, batch: Batch, due: Sequence[Who], states: Mapping[Who, Visitor], report: Report
+    ) -> dict[Who, Visit]:
+        visits = {who: self._visit(who, states, report) for who in due}
+        for visit in visits.values():
+            visit.is_changed = True  # so that its wake-up is settled, whatever the state says
+        for one in batch.inputs:
+            if isinstance(one, DeadLetter):
+                report.effects.append(one)
+                report.events[one.topic, "unknown", "dead_letter"] += 1
+                continue
+            visit = visits.get(one.who)
+            if visit is None:
+                visit = visits[one.who] = self._visit(one.who, states, report)
+            seen = len(report.effects)
+            outcome = visit.take(one, batch.clock)
+            report.events[one.topic, TYPE_OF[type(one.event)], outcome.value] += 1
+            report.answered_ms += [
+                one.record_ms for effect in report.effects[seen:] if isinstance(effect, Trigger)
+            ]
+        for visit in visits.values():
+            visit.close(batch.clock)
+        return visits
+
+    def _visit(self, who: Who, states: Mapping[Who, Visitor], report: Report) -> Visit:
+        state = states.get(who) or Visitor()
+        return Visit(Turn(who, state, self._policy, self._score, 0, report.effects))
+
+    def _changes(
+        self, batch: Batch, visits: Mapping[Who, Visit], entries: Sequence[Entry]
+    ) -> Commit:
+        changed = {who: visit for who, visit in visits.items() if visit.is_changed}
+        known = self.owner.watermark
+        return Commit(
+            states={
+                who: None if visit.state.is_unknown else visit.state
+                for who, visit in changed.items()
+            },
+            wakes={who: visit.due_ms() for who, visit in changed.items()},
+            entries=entries,
+            watermark=Watermark(batch.offsets, batch.clock.after_ms, known.step + 1),
+        )
+
+    async def _publish(
+        self, waiting: Sequence[tuple[str, Entry]], *, live: bool, now_ms: int
+    ) -> int:
+        if not waiting:
+            return 0
+        refused = await self._refused(waiting, now_ms) if live else set()
+        await self._sink.publish([entry for entry_id, entry in waiting if entry_id not in refused])
+        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
+        return len(refused)
+
+    async def _refused(self, waiting: Sequence[tuple[str, Entry]], now_ms: int) -> set[str]:
+        """Return the ids of triggers whose consent is gone: a last look, right before sending."""
+        triggers = [
+            (entry_id, entry.needs[0], Who(*entry.needs[1:]))
+            for entry_id, entry in waiting
+            if entry.needs is not None
+        ]
+        if not triggers:
+            return set()
+        states = await self._store.load(self.owner, [who for _, _, who in triggers])
+        return {
+            entry_id
+            for entry_id, kind, who in triggers
+            if who not in states
+            or not all(permits(states[who].consent, need, now_ms) for need in NEEDS[kind])
+        }

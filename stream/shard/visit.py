@@ -1,0 +1,41 @@
+"""One visitor's part of a step: its facts and deadlines in order, and whether anything changed."""
+
+from stream.domain.deadlines import next_due_ms, pass_deadlines
+from stream.domain.fold import Outcome, apply
+from stream.domain.turn import Turn
+from stream.domain.visitor import Visitor
+from stream.shard.clock import Clock, Fact
+
+
+class Visit:
+    """Folds what concerns one visitor; ``is_changed`` says that the state must be committed."""
+
+    __slots__ = ("_turn", "is_changed")
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self.is_changed = False
+
+    @property
+    def state(self) -> Visitor:
+        """The state as folded so far."""
+        return self._turn.state
+
+    def take(self, fact: Fact, clock: Clock) -> Outcome:
+        """Let the deadlines pass that come before a fact, then fold it."""
+        self._pass(clock.due_before(fact), clock)
+        self._turn.now_ms = clock.judged_at(fact)
+        outcome = apply(self._turn, fact.event, fact.at_ms, bot=fact.bot)
+        self.is_changed |= outcome in {Outcome.APPLIED, Outcome.STALE}
+        return outcome
+
+    def close(self, clock: Clock) -> None:
+        """Let the deadlines pass that come after the step's last fact."""
+        self._pass(clock.due_after(), clock)
+
+    def due_ms(self) -> int | None:
+        """Return when the visitor's state needs looking at next."""
+        return next_due_ms(self._turn.state, self._turn.policy)
+
+    def _pass(self, until_ms: int, clock: Clock) -> None:
+        self.is_changed |= pass_deadlines(self._turn, until_ms, clock.judged_by())
