@@ -1,0 +1,106 @@
+"""The pipeline on one page: what is read, by which agents, and what the clock does."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import faust
+from aiokafka import ConsumerRecord
+
+from stream.domain.events import TOPICS
+from stream.edge.fatal import fatal
+from stream.edge.kafka import process
+from stream.edge.kafka.intake import Intake
+from stream.edge.kafka.options import faust_options
+from stream.edge.kafka.shards import Shards, Taken
+from stream.edge.kafka.sink import KafkaSink
+from stream.edge.kafka.training import Serving, Training
+from stream.edge.kafka.transport import AsIs, Transport
+from stream.edge.metrics import Metrics
+from stream.edge.outgoing import TRAINING_EXAMPLES, outgoing, source_of
+from stream.edge.policy import policy_of
+from stream.edge.redis.connection import Connection
+from stream.edge.redis.models import RedisModels
+from stream.edge.redis.store import RedisStore
+from stream.edge.vitals import Vitals
+from stream.learning.scorer import Scorer
+from stream.settings import Settings
+
+BEAT_S = 1.0
+LEARN_S = 2.0
+
+
+class Pipeline(faust.App):  # type: ignore[misc, unused-ignore]
+    """The Faust app: agents that receive whole batches, and nothing of Faust's that listens."""
+
+    intake: Intake
+
+    class BootStrategy(faust.App.BootStrategy):  # type: ignore[misc, name-defined, unused-ignore]
+        """Without Faust's web server, which binds every interface."""
+
+        enable_web = False
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    _new_producer_transport = _new_transport
+
+    def _create_directories(self) -> None:
+        """Make none: there are no tables."""
+
+    async def on_stop(self) -> None:
+        """Let the steps under way end before anything is torn down."""
+        await self.consumer.finish()
+        await super().on_stop()
+
+
+def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
+    """Return the app of one worker; nothing connects before it is started."""
+    group = settings.worker.group
+    app = Pipeline(group, **faust_options(settings))
+    redis, scorer = Connection(settings.redis.url), Scorer()
+    models, source = RedisModels(redis, group), source_of(group)
+    shards = Shards(
+        RedisStore(redis, group, metrics.commit_seconds.observe),
+        KafkaSink(
+            lambda e, partition: app.producer.send(
+                e.topic, e.key, e.value, partition, None, e.headers
+            )
+        ),
+        lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
+        policy_of(settings),
+        scorer,
+        metrics,
+        live=settings.worker.clock == "live",
+    )
+    app.intake = Intake(shards, Training(models, metrics))
+    serving = Serving(models, scorer, metrics)
+    inputs = app.topic(*TOPICS, schema=AsIs(), acks=False)
+    examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
+
+    @app.agent(inputs, name="shards")
+    async def fold(batches: AsyncIterator[Taken]) -> None:
+        async for batch in batches:
+            with fatal("folding a batch"):
+                await app.intake.shards.step(batch)
+
+    @app.agent(examples, name="trainer")
+    async def train(batches: AsyncIterator[Sequence[ConsumerRecord]]) -> None:
+        async for batch in batches:
+            with fatal("learning"):
+                await app.intake.training.learn(batch)
+
+    @app.timer(LEARN_S, name="models")
+    async def exchange_models() -> None:
+        with fatal("exchanging models"):
+            await app.intake.training.save()
+            await serving.refresh()
+
+    @app.timer(BEAT_S, name="vitals")
+    async def beat() -> None:
+        vitals.beat(app.intake, redis)
+
+    return app
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until it is told to stop, and return its exit code."""
+    return process.run(settings, build_app)

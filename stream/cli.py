@@ -1,0 +1,298 @@
+"""The command line: what may be typed, and which room does it.
+
+The one rule: nothing but parsing and calls. A command imports its module when it runs, so that
+``--help`` is quick and ``replay`` needs neither Kafka nor Redis.
+"""
+# ruff: noqa: PLC0415 - a command imports its module when it runs, see above
+
+import argparse
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import NoReturn
+
+from stream import __version__
+from stream.errors import CartwakeError, UsageError
+from stream.settings import Settings, load
+
+INTERRUPTED = 130
+DRAIN_S = 2700
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+CENTURY_S = 36_525 * 86_400
+MAX_RATE = 1_000_000
+
+# What makes a sub-command's parser.
+Add = Callable[..., "Parser"]
+# The exit code, or lines to print, or nothing to add.
+Answer = int | Iterable[str] | None
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, as every other error's is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UsageError(f"{message} (see: {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            # Here, while a reader who has gone can still be noticed without a traceback.
+            sys.stdout.flush()
+    except CartwakeError as error:
+        print(f"cartwake: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    options = parser().parse_args(argv)
+    answer: Answer = options.call(options, load(options.config, os.environ))
+    if isinstance(answer, int):
+        return answer
+    for line in [answer] if isinstance(answer, str) else answer or ():
+        print(line)
+    return 0
+
+
+def parser() -> Parser:
+    """Return the parser of all commands; ``call`` of what it returns runs the chosen one."""
+    top = Parser(
+        prog="cartwake",
+        description="Acts on abandoned carts and leaving shoppers, and never against them.",
+        epilog="Example: cartwake demo --seconds 25 --seed 7",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"cartwake {__version__}")
+    _add_config(top, default=None)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_demo, _add_topics, _add_worker, _add_replay, _add_dead_letters):
+        add(commands.add_parser)
+    return top
+
+
+def _add_command(
+    add: Add, name: str, does: str, example: str, call: Callable[..., Answer] | None
+) -> Parser:
+    """Add a command; one without a call has commands of its own."""
+    command = add(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog=f"Example: {example}",
+        allow_abbrev=False,
+    )
+    # Suppressed, or its absence here would undo a --config that stands before the command.
+    _add_config(command, default=argparse.SUPPRESS)
+    if call:
+        command.set_defaults(call=call)
+    return command
+
+
+def _add_config(command: Parser, default: str | None) -> None:
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help="TOML file with settings (else the one that CARTWAKE_CONFIG names)",
+    )
+
+
+def _add_demo(add: Add) -> None:
+    does = "show everything at work: broker, Redis, shoppers and a worker, with nothing to install"
+    demo = _add_command(add, "demo", does, "cartwake demo --seconds 25 --seed 7", _demo)
+    demo.add_argument("--seconds", type=_number(CENTURY_S), metavar="N", help="end after this")
+    demo.add_argument(
+        "--rate", type=_number(MAX_RATE), metavar="EVENTS_PER_S", help="how busy the shop is"
+    )
+    demo.add_argument("--seed", type=_seed, metavar="N", help="the same number, the same shoppers")
+
+
+def _add_topics(add: Add) -> None:
+    does = "make the topics, or verify them"
+    topics = _add_command(add, "topics", does, "cartwake topics check", None)
+    verbs = topics.add_subparsers(dest="verb", metavar="create|check", required=True)
+    example = "cartwake topics create --config cartwake.toml"
+    _add_command(
+        verbs.add_parser, "create", "make the topics that are missing", example, _create_topics
+    )
+    example = "cartwake topics check --config cartwake.toml"
+    _add_command(
+        verbs.add_parser, "check", "verify partitions and settings", example, _check_topics
+    )
+
+
+def _add_worker(add: Add) -> None:
+    does = "process events; as many workers as there are partitions may run"
+    _add_command(add, "worker", does, "cartwake worker --config cartwake.toml", _worker)
+
+
+def _add_replay(add: Add) -> None:
+    does = "read events from a file, on their own clock, as fast as it goes; no Kafka, no Redis"
+    example = "cartwake replay march.jsonl.gz --out march/"
+    replay = _add_command(add, "replay", does, example, _replay)
+    replay.add_argument(
+        "events", type=_events, metavar="EVENTS", help="a .jsonl or .jsonl.gz file, or - for stdin"
+    )
+    replay.add_argument(
+        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results"
+    )
+    replay.add_argument(
+        "--drain",
+        type=_number(CENTURY_S, zero=True),
+        default=DRAIN_S,
+        metavar="SECONDS",
+        help="fire what is due this long after the last event (default: %(default)s)",
+    )
+
+
+def _add_dead_letters(add: Add) -> None:
+    does = "look into dead letters, or re-submit them"
+    example = "cartwake dead-letters list --since 2h"
+    letters = _add_command(add, "dead-letters", does, example, None)
+    verbs = letters.add_subparsers(dest="verb", metavar="list|replay", required=True)
+    listing = _add_command(
+        verbs.add_parser, "list", "show dead letters", example, _list_dead_letters
+    )
+    example = "cartwake dead-letters replay --reason unknown_type --dry-run"
+    replay = _add_command(
+        verbs.add_parser,
+        "replay",
+        "send dead letters back to their topics",
+        example,
+        _replay_dead_letters,
+    )
+    for verb in (listing, replay):
+        verb.add_argument("--reason", metavar="R", help="only those with this reason")
+        verb.add_argument(
+            "--since",
+            type=_moment,
+            metavar="T",
+            help="only those since an ISO 8601 time (without an offset: UTC), or 30m, 2h, 7d ago",
+        )
+    listing.add_argument("--dry-run", action="store_true", help="nothing: a list changes nothing")
+    replay.add_argument("--dry-run", action="store_true", help="say what would be sent, send none")
+
+
+def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream import demo
+
+    return demo.run(
+        seconds=options.seconds, rate=options.rate, seed=options.seed, settings=settings
+    )
+
+
+def _create_topics(_: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.edge.kafka import topics
+
+    return topics.create(settings)
+
+
+def _check_topics(_: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.edge.kafka import topics
+
+    return topics.check(settings)
+
+
+def _worker(_: argparse.Namespace, settings: Settings) -> Answer:
+    from stream import app
+
+    return app.run_worker(settings)
+
+
+def _replay(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream import replay
+
+    return replay.run(
+        events=options.events, out=options.out, settings=settings, drain_s=options.drain
+    )
+
+
+def _list_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.edge.kafka import dead_letters
+
+    return dead_letters.list_(settings, reason=options.reason, since=options.since)
+
+
+def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.edge.kafka import dead_letters
+
+    return dead_letters.replay(
+        settings, reason=options.reason, since=options.since, dry_run=options.dry_run
+    )
+
+
+def _number(most: int, *, zero: bool = False) -> Callable[[str], float]:
+    """Return what reads a number above 0, or from 0 on, up to the most."""
+
+    def number(text: str) -> float:
+        try:
+            value = int(text) if text.isdecimal() else float(text)
+        except ValueError:
+            value = math.nan  # which lies within no bounds
+        if 0 < value <= most or (zero and value == 0):
+            return value
+        start = "from 0" if zero else "above 0"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {start} up to {most}")
+
+    return number
+
+
+def _seed(text: str) -> int:
+    if re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+
+
+def _moment(text: str) -> datetime:
+    """Return the moment, in UTC, that an ISO 8601 time or a duration until now means."""
+    try:
+        if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text, re.ASCII):
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        allowed = "an ISO 8601 time such as 2026-03-01T12:00Z, or a duration such as 30m, 2h or 7d"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {allowed}") from error
+
+
+def _events(text: str) -> str:
+    """Return the path of a readable file, or ``-``; a pipe may have any name."""
+    if text == "-":
+        return text
+    try:
+        mode = Path(text).stat().st_mode
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
+    if S_ISDIR(mode) or not os.access(text, os.R_OK):
+        raise argparse.ArgumentTypeError(f"{text}: not a file that can be read")
+    if S_ISREG(mode) and not text.endswith((".jsonl", ".jsonl.gz")):
+        raise argparse.ArgumentTypeError(f"{text}: the name of events ends in .jsonl or .jsonl.gz")
+    return text
+
+
+def _folder(text: str) -> Path:
+    """Return the path of a folder that is there and writable, or can be made."""
+    folder = Path(text)
+    above = (folder, *folder.absolute().parents)
+    nearest = next(path for path in above if os.access(path, os.F_OK))
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"{nearest}: not a folder")
+    if not os.access(nearest, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{nearest}: not a folder that can be written to")
+    return folder

@@ -1,0 +1,202 @@
+"""Bytes to events and states, and back: the place that believes nothing it reads.
+
+The one rule: what is refused is never repeated in words, because it may be personal data. A
+`Rejected` names the place and the rule that it breaks, and nothing else.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import orjson
+
+from stream.domain.events import TOPIC_OF, TYPE_OF, AnyEvent, Event
+from stream.domain.policy import FUTURE_MS, LATENESS_MS
+from stream.domain.records import Example
+from stream.domain.visitor import Visitor
+
+MAX_EVENT_BYTES: Final = 65_536
+
+
+class Defect(StrEnum):
+    """Why a record can never be processed: the ``reason`` of its dead letter."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    MALFORMED = "malformed"
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_TOPIC = "wrong_topic"
+    EMAIL_AS_VISITOR = "email_as_visitor"
+    INVALID = "invalid"
+    BAD_KEY = "bad_key"
+
+
+class Rejected(Exception):  # noqa: N818 - it tells of a record, not of an error of ours
+    """A record can never be processed; ``detail`` is one line without anything from the record."""
+
+    def __init__(self, reason: Defect, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class UnreadableState(Exception):  # noqa: N818 - the state's condition
+    """A stored state is not one that this version can read."""
+
+
+_EVENTS: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
+_EXAMPLES: Final = msgspec.json.Decoder(Example)
+_KINDS: Final = {name: kind for kind, name in TYPE_OF.items()}
+_RECORDS: Final = msgspec.json.Encoder(order="deterministic")
+
+# The leading byte of a stored state. A new format gets a new number, and the old one stays
+# readable for one release.
+_STATE_FORMAT: Final = b"\x01"
+_STATES: Final = msgspec.msgpack.Encoder()
+_STORED: Final = msgspec.msgpack.Decoder(Visitor)
+
+
+def decode(value: bytes | None, topic: str | None = None) -> AnyEvent:
+    """Return the event in a record's value; with ``topic`` it must be one of that topic's.
+
+    Raises
+    ------
+    Rejected
+        With the first reason that applies, in the order of `Defect`.
+    """
+    text = _checked(value)
+    try:
+        event: AnyEvent | None = _EVENTS.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        event = None
+    # Not inside the block above, or a traceback would show the decoder's error with the value.
+    if event is None:
+        event = _reconsider(text, topic)
+    _check_topic(type(event), topic)
+    return event
+
+
+def check_key(key: bytes | None, event: Event) -> None:
+    """Raise `Rejected` unless a record's key is its event's visitor in UTF-8."""
+    if key is None:
+        raise Rejected(Defect.BAD_KEY, "key: missing")
+    if key != event.visitor.encode():
+        raise Rejected(Defect.BAD_KEY, "key: not the visitor of the event")
+
+
+def clamp(at_ms: int, record_ms: int) -> int:
+    """Return an event's time, held within what its record's timestamp makes believable.
+
+    Examples
+    --------
+    >>> clamp(5, record_ms=10)
+    5
+    >>> clamp(70_000, record_ms=0)
+    60000
+    """
+    return min(max(at_ms, record_ms - LATENESS_MS), record_ms + FUTURE_MS)
+
+
+def encode_record(record: msgspec.Struct) -> bytes:
+    """Return a record's JSON: the same bytes for the same record in every process."""
+    return _RECORDS.encode(record)
+
+
+def decode_example(value: bytes | None) -> Example:
+    """Return the labelled prediction in a record that Cartwake itself has written.
+
+    Raises
+    ------
+    Rejected
+        If the record comes from elsewhere.
+    """
+    try:
+        return _EXAMPLES.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Rejected(Defect.INVALID, "$: not a training example") from None
+
+
+def encode_state(visitor: Visitor) -> bytes:
+    """Return a visitor's state as it is stored."""
+    return _STATE_FORMAT + _STATES.encode(visitor)
+
+
+def decode_state(data: bytes) -> Visitor:
+    """Return the visitor's state that `encode_state` made.
+
+    Raises
+    ------
+    UnreadableState
+        If the data are cut, damaged, or of a format that this version does not know.
+    """
+    if data[:1] != _STATE_FORMAT:
+        known, found = _STATE_FORMAT[0], data[0] if data else "none"
+        raise UnreadableState(f"the state has format {found}, this version reads {known}")
+    try:
+        return _STORED.decode(memoryview(data)[1:])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise UnreadableState("the state is damaged") from None
+
+
+def _checked(value: bytes | None) -> bytes:
+    if not value:
+        raise Rejected(Defect.EMPTY, "value: no bytes")
+    if len(value) > MAX_EVENT_BYTES:
+        raise Rejected(Defect.TOO_LARGE, f"value: more than {MAX_EVENT_BYTES} bytes")
+    # The decoder believes the strings of fields that it ignores; the contract does not.
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            detail = f"value: not UTF-8 at byte {error.start}"
+            raise Rejected(Defect.NOT_UTF8, detail) from None
+    return value
+
+
+def _reconsider(value: bytes, topic: str | None) -> AnyEvent:
+    """Find out why the fast decoder refused, and whether it was right.
+
+    It holds every occurrence of a repeated key against the rules, where only the last one
+    counts; and how deep it may go depends on the depth of the caller's stack.
+    """
+    kind, fields = _kind_and_fields(value)
+    _check_topic(kind, topic)
+    visitor = fields.get("visitor")
+    if isinstance(visitor, str) and "@" in visitor:
+        raise Rejected(Defect.EMAIL_AS_VISITOR, "$.visitor: holds an @, as e-mail addresses do")
+    try:
+        event: AnyEvent = msgspec.convert(fields, AnyEvent)
+    except msgspec.ValidationError as error:
+        raise Rejected(Defect.INVALID, _place_and_rule(str(error))) from None
+    return event
+
+
+def _kind_and_fields(value: bytes) -> tuple[type[Event], dict[str, object]]:
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        detail = f"value: not one JSON value, at line {error.lineno} column {error.colno}"
+        raise Rejected(Defect.MALFORMED, detail) from None
+    if not isinstance(fields, dict):
+        raise Rejected(Defect.NOT_AN_OBJECT, "$: expected an object")
+    name = fields.get("type")
+    if not isinstance(name, str):
+        raise Rejected(Defect.INVALID, "$.type: expected a string")
+    if name not in _KINDS:
+        raise Rejected(Defect.UNKNOWN_TYPE, "$.type: not a type that this version knows")
+    return _KINDS[name], fields
+
+
+def _check_topic(kind: type[Event], topic: str | None) -> None:
+    if topic is not None and TOPIC_OF[kind] != topic:
+        raise Rejected(Defect.WRONG_TOPIC, f"$.type: belongs to the topic {TOPIC_OF[kind]}")
+
+
+def _place_and_rule(message: str) -> str:
+    rule, _, place = message.rpartition(" - at ")
+    # Where a value must be one of a few, msgspec repeats the value: that never leaves here.
+    if not message.startswith(("Expected", "Object missing")):
+        rule = "not one of the allowed values"
+    return f"{place.strip('`') if rule else '$'}: {rule or message}"

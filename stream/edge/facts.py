@@ -1,0 +1,49 @@
+"""Kafka records as the fold takes them: a fact, or a dead letter that costs itself only."""
+
+from collections.abc import Iterable
+
+from stream.domain.events import Context
+from stream.domain.visitor import Who
+from stream.edge.bots import is_bot
+from stream.edge.codec import Rejected, check_key, clamp, decode
+from stream.shard.batch import Record
+from stream.shard.clock import Fact
+from stream.shard.ports import DeadLetter
+
+
+def read(records: Iterable[Record]) -> list[Fact | DeadLetter]:
+    """Return what each record says, in order."""
+    return [_read(record) for record in records]
+
+
+def sent_by_bot(context: Context | None) -> bool:
+    """Say whether the producer, or the list of crawlers, calls the sender a bot."""
+    if context is None:
+        return False
+    return context.bot or (context.user_agent is not None and is_bot(context.user_agent))
+
+
+def _read(record: Record) -> Fact | DeadLetter:
+    try:
+        event = decode(record.value, record.topic)
+        check_key(record.key, event)
+    except Rejected as why:
+        return DeadLetter(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            reason=why.reason,
+            detail=why.detail,
+        )
+    # A log without timestamps (-1) says nothing of lateness.
+    record_ms = record.timestamp if record.timestamp >= 0 else event.at_ms
+    return Fact(
+        who=Who(event.tenant, event.visitor),
+        event=event,
+        at_ms=clamp(event.at_ms, record_ms),
+        record_ms=record_ms,
+        topic=record.topic,
+        bot=sent_by_bot(event.context),
+    )

@@ -1,0 +1,92 @@
+"""Fetching: everything aiokafka has for this worker, and when its answers were asked for.
+
+The one rule: this is the only place that reaches into aiokafka's fetcher, in the consumer's own
+thread, and each reach is pinned by a test.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from msgspec import Struct
+
+from stream.shard.batch import Mark
+
+# How long a broker may hold a fetch while nothing comes: the price of causal release when idle.
+FETCH_WAIT_MS = 20
+
+Fetch = Callable[[Any, int, Any], Awaitable[bool]]
+
+
+class Fetched(Struct):
+    """What one poll brought, per partition: records, next positions, and answers."""
+
+    records: dict[TopicPartition, list[ConsumerRecord]]
+    positions: dict[TopicPartition, int]
+    marks: list[tuple[TopicPartition, Mark]]
+    received: float
+
+
+class Fetches:
+    """Watches one consumer's fetches; lives in the consumer's thread."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._answered = asyncio.Event()
+        self._marks: list[tuple[TopicPartition, Mark]] = []
+        fetcher = consumer._fetcher  # noqa: SLF001 - no public way to learn when a fetch was asked
+        fetcher._proc_fetch_request = self._timed(fetcher._proc_fetch_request)  # noqa: SLF001
+
+    async def poll(self, wait_s: float) -> Fetched:
+        """Return what has come; where nothing has, wait for the next answer."""
+        fetcher = self._consumer._fetcher  # noqa: SLF001
+        subscriptions = fetcher._subscriptions  # noqa: SLF001
+        with subscriptions.fetch_context():
+            if not self._answered.is_set():
+                await _wait(self._answered, wait_s)
+            self._answered.clear()
+            # In a rebalance fetched_records() waits for its end, which waits for us.
+            if subscriptions.reassignment_in_progress or not self._consumer.assignment():
+                return Fetched({}, {}, [], time.monotonic())
+            records = await fetcher.fetched_records(self._consumer.assignment())
+        marks, self._marks = self._marks, []
+        return Fetched(records, self._positions(), marks, time.monotonic())
+
+    def pause(self, full: set[TopicPartition]) -> None:
+        """Fetch nothing more for these partitions, and again for all others."""
+        self._consumer.pause(*full)
+        self._consumer.resume(*(self._consumer.paused() - full))
+
+    def _positions(self) -> dict[TopicPartition, int]:
+        assignment = self._consumer._subscription.subscription.assignment  # noqa: SLF001
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+        return {tp: state.position for tp, state in states.items() if state.has_valid_position}
+
+    def _timed(self, fetch: Fetch) -> Fetch:
+        async def timed(assignment: Any, node_id: int, request: Any) -> bool:  # noqa: ANN401
+            asked, asked_ms = time.monotonic(), time.time_ns() // 1_000_000
+            states = {
+                tp: assignment.state_value(tp)
+                for tp in (TopicPartition(t, p) for t, parts in request.topics for p, *_ in parts)
+            }
+            for state in states.values():
+                state.timestamp = None  # aiokafka sets it when a partition's answer is good
+            has_records = await fetch(assignment, node_id, request)
+            self._marks += [
+                (tp, Mark(asked, asked_ms, state.highwater))
+                for tp, state in states.items()
+                if state.timestamp is not None
+            ]
+            self._answered.set()
+            return has_records
+
+        return timed
+
+
+async def _wait(event: asyncio.Event, wait_s: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), wait_s)
+    except TimeoutError:
+        return

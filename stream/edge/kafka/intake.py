@@ -1,0 +1,124 @@
+"""What this worker reads: its shards and, on one worker, the training examples.
+
+The one rule: after an assignment nothing is read before the shards are claimed and the consumer
+stands where their state ends.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from stream.domain.events import TOPICS
+from stream.edge.kafka.fetch import Fetched
+from stream.edge.kafka.shards import Limits, Shards
+from stream.edge.kafka.training import Training
+from stream.edge.outgoing import TRAINING_EXAMPLES
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+INPUTS = tuple(TOPICS)
+EXAMPLES = TopicPartition(TRAINING_EXAMPLES, 0)
+
+Ready = list[tuple[TopicPartition, object]]
+
+
+class Log(Protocol):
+    """What claiming needs of the consumer."""
+
+    async def limits(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, Limits]:
+        """Return what Kafka says of each partition."""
+
+    async def seek_to(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read on from these offsets."""
+
+
+class Intake:
+    """Claims what is assigned, and turns fetches into batches."""
+
+    def __init__(self, shards: Shards, training: Training) -> None:
+        self.shards = shards
+        self.training = training
+        self.stepped = shards.stepped
+        self.answered = float("-inf")  # when Kafka last answered a fetch, on the monotonic clock
+        self._unclaimed: set[TopicPartition] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether everything that was assigned has been claimed."""
+        return self._unclaimed is not None and not self._unclaimed and not self.shards.lost
+
+    def assign(self, tps: Iterable[TopicPartition]) -> None:
+        """Note a new assignment; `claim` follows before anything is read."""
+        self.forget()
+        assigned = {TopicPartition(tp.topic, tp.partition) for tp in tps}
+        self._unclaimed = {tp for tp in assigned if tp.topic in TOPICS or tp == EXAMPLES}
+
+    def needs_claim(self) -> bool:
+        """Say whether something is assigned and not claimed, or was lost and must be again."""
+        return bool(self._unclaimed) or bool(self.shards.lost)
+
+    async def claim(self, source: Log) -> None:
+        """Claim what is due and move the consumer to where its state ends."""
+        assigned = self._unclaimed
+        wanted = (assigned or set()) | {TopicPartition(topic, n) for n in self.shards.lost for topic in INPUTS}
+        limits = await _patiently(source, wanted)
+        by_shard: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
+        for tp in sorted(wanted - {EXAMPLES}, key=lambda tp: INPUTS.index(tp.topic)):
+            by_shard[tp.partition][tp.topic] = limits[tp]
+        offsets: dict[TopicPartition, int] = {}
+        for number, topics in sorted(by_shard.items()):
+            if len(topics) != len(INPUTS):
+                raise RuntimeError(f"shard {number} was assigned in part: {sorted(topics)}")
+            claimed = await self.shards.claim(number, topics)
+            offsets |= {TopicPartition(topic, number): at for topic, at in claimed.items()}
+        if EXAMPLES in wanted:
+            offsets[EXAMPLES] = await self.training.claim(limits[EXAMPLES].start)
+        if assigned is self._unclaimed:  # and not replaced by a newer assignment meanwhile
+            self._unclaimed = set()
+        await source.seek_to(offsets)
+        log.info("Owns %d shards", len(self.shards))
+
+    def accept(self, fetched: Fetched) -> None:
+        """Hand out what a poll brought."""
+        if fetched.marks:
+            self.answered = time.monotonic()
+        self.shards.accept(fetched)
+        self.training.accept(fetched.records.get(EXAMPLES, []))
+
+    def ready(self) -> Ready:
+        """Return batches for the agents, each under the partition that Faust knows it by."""
+        ready: Ready = [
+            (TopicPartition(INPUTS[0], taken.of.number), taken) for taken in self.shards.ready()
+        ]
+        examples = self.training.take()
+        return [*ready, (EXAMPLES, examples)] if examples else ready
+
+    async def finish(self) -> None:
+        """Let the steps under way end; nothing new is handed out until the next assignment."""
+        self._unclaimed = None
+        await self.shards.finish()
+        await self.training.save()
+
+    def forget(self) -> None:
+        """Own nothing any more."""
+        self.shards.forget()
+        self.training.forget()
+
+
+async def _patiently(source: Log, tps: set[TopicPartition]) -> Mapping[TopicPartition, Limits]:
+    said = False
+    while True:
+        try:
+            return await source.limits(tps)
+        except KafkaError as error:
+            if not said:
+                log.warning("Kafka does not tell offsets (%s); asking again", type(error).__name__)
+            said = True
+            await asyncio.sleep(RETRY_S)

@@ -1,0 +1,76 @@
+"""What the settings mean to Kafka's clients: addresses, logins and TLS."""
+
+import logging
+import ssl
+from typing import Any
+
+import faust
+from faust.types.auth import SASLMechanism
+from yarl import URL
+
+from stream.settings import Kafka, Settings
+
+HEARTBEATS_PER_SESSION = 4
+
+
+def client_options(kafka: Kafka) -> dict[str, Any]:
+    """Return the connection arguments of aiokafka's own clients."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
+    if kafka.security_protocol.startswith("SASL_"):
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.sasl_username
+        options["sasl_plain_password"] = kafka.sasl_password
+    return options
+
+
+def faust_options(settings: Settings) -> dict[str, Any]:
+    """Return Faust's settings: a life cycle, a consumer group and a producer, nothing else."""
+    session_s = settings.worker.session_timeout_s
+    return {
+        "broker": [URL(f"aiokafka://{address}") for address in _addresses(settings.kafka)],
+        "broker_credentials": _credentials(settings.kafka),
+        "broker_session_timeout": session_s,
+        "broker_heartbeat_interval": session_s / HEARTBEATS_PER_SESSION,
+        "broker_rebalance_timeout": 2 * session_s,
+        "broker_commit_interval": 1.0,
+        "broker_request_timeout": 40.0,
+        "consumer_auto_offset_reset": "earliest",
+        "producer_request_timeout": 30.0,
+        "stream_buffer_maxsize": 64,
+        # Acknowledgements are not Faust's business here, so there is nothing to wait for.
+        "stream_wait_empty": False,
+        # Without standby replicas Faust takes an assignor that tears a shard's topics apart.
+        "table_standby_replicas": 1,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+def quiet_clients() -> None:
+    """Silence what the clients repeat every second while a server is away: we say it once."""
+    for name in ("aiokafka", "faust", "mode", "kafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _addresses(kafka: Kafka) -> list[str]:
+    return [address.strip() for address in kafka.bootstrap.split(",")]
+
+
+def _credentials(kafka: Kafka) -> Any:  # noqa: ANN401 - Faust has a class for each kind
+    options = client_options(kafka)
+    context = options.get("ssl_context")
+    if kafka.security_protocol.startswith("SASL_"):
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password,
+            ssl_context=context,
+            mechanism=SASLMechanism(kafka.sasl_mechanism),
+        )
+    return faust.SSLCredentials(context=context) if context else None

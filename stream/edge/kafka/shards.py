@@ -1,0 +1,268 @@
+"""The shards that this worker owns: claimed, fed from fetches, stepped, and given back.
+
+The one rule: a shard has at most one step under way, and whatever was read for an earlier
+assignment is forgotten with it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+
+from aiokafka import TopicPartition
+from msgspec import Struct
+
+from stream.domain.policy import Policy
+from stream.domain.turn import Scorer
+from stream.edge.facts import read
+from stream.edge.kafka.fetch import Fetched
+from stream.edge.metrics import Metrics
+from stream.edge.observe import observe_owners, observe_step
+from stream.shard.batch import Merge, Record
+from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
+from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
+from stream.shard.shard import Batch, Shard
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 5_000
+# Records received and not folded, per partition: above it fetching stops for a while.
+FULL = 20_000
+FINISH_WITHIN_S = 5.0
+
+
+class Taken(Struct):
+    """A batch on its way to the agent; ``of`` tells which assignment it was read for."""
+
+    of: "Owned"
+    records: list[Record]
+    offsets: dict[str, int]
+    reached_ms: int | None
+    at_end: bool
+
+
+class Limits(Struct, frozen=True):
+    """What Kafka says of one partition: its first offset, its end, and what was committed."""
+
+    start: int
+    end: int
+    committed: int
+
+
+class Owned:
+    """One claimed shard: its step, its merge, and where the log was processed before."""
+
+    def __init__(self, shard: Shard, merge: Merge, processed: Mapping[str, int]) -> None:
+        self.shard = shard
+        self.merge = merge
+        self.is_stepping = False
+        self._processed = processed
+
+    @property
+    def number(self) -> int:
+        """The partition number of its topics."""
+        return self.shard.owner.shard
+
+    def is_recovering(self) -> bool:
+        """Say whether it reads again what Kafka knows to have been processed: Redis lost data."""
+        offsets = self.shard.owner.watermark.offsets
+        return any(offsets.get(topic, 0) < end for topic, end in self._processed.items())
+
+    def take(self, *, live: bool) -> Taken | None:
+        """Return what the next step is made of; None while there is nothing to do."""
+        records = self.merge.take(MAX_BATCH)
+        reached_ms = self.merge.clock_ms()
+        at_end = not live and self.merge.is_at_end()
+        if not records and not self._is_due(reached_ms, at_end=at_end, live=live):
+            return None
+        self.is_stepping = True
+        return Taken(self, records, self.merge.offsets(), reached_ms, at_end)
+
+    def _is_due(self, reached_ms: int | None, *, at_end: bool, live: bool) -> bool:
+        due_ms, clock_ms = self.shard.owner.next_due_ms, self.shard.owner.watermark.clock_ms
+        if due_ms is None or self.is_recovering():
+            return False
+        if live:
+            return reached_ms is not None and due_ms <= reached_ms
+        return at_end and due_ms <= clock_ms
+
+
+class Shards:
+    """All that this worker owns, and the way of a fetch into steps."""
+
+    def __init__(  # noqa: PLR0913 - what every shard needs
+        self,
+        store: Store,
+        sink: Sink,
+        encode: Encode,
+        policy: Policy,
+        score: Scorer,
+        metrics: Metrics,
+        *,
+        live: bool,
+    ) -> None:
+        self._store = store
+        self._ports = (store, sink, encode, policy, score)
+        self._metrics = metrics
+        self._live = live
+        self._owned: dict[int, Owned] = {}
+        self._is_open = True
+        self.stopped: dict[int, str] = {}
+        self.lost: set[int] = set()
+        self.stepped = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._owned)
+
+    async def claim(self, number: int, limits: Mapping[str, Limits]) -> dict[str, int]:
+        """Take a shard and return the offsets to read from; none where it had to be stopped."""
+        owner = await self._store.claim(number)
+        known = owner.watermark.offsets
+        offsets = {topic: known.get(topic, limit.start) for topic, limit in limits.items()}
+        why = _misfit(offsets, limits)
+        if why:
+            self._stop(number, why)
+            return {}
+        shard = Shard(owner, *self._ports)
+        await shard.resume(live=self._live, now_ms=_wall_ms())
+        processed = {topic: limit.committed for topic, limit in limits.items()}
+        self._owned[number] = Owned(shard, Merge(offsets), processed)
+        self.lost.discard(number)
+        self._observe()
+        return offsets
+
+    def accept(self, fetched: Fetched) -> None:
+        """Hand what a poll brought to the shards it belongs to."""
+        for tp, position in fetched.positions.items():
+            owned = self._owned.get(tp.partition)
+            if owned is None or tp.topic not in owned.merge.lanes:
+                continue
+            lane = owned.merge.lanes[tp.topic]
+            if position < lane.position:
+                self._stop(owned.number, f"{tp.topic} went back from {lane.position} to {position}")
+                continue
+            lane.receive(fetched.records.get(tp, ()), position, fetched.received)
+        for tp, mark in fetched.marks:
+            owned = self._owned.get(tp.partition)
+            if owned is not None and tp.topic in owned.merge.lanes:
+                owned.merge.lanes[tp.topic].mark(mark)
+
+    def ready(self) -> list[Taken]:
+        """Return what can be stepped now, at most one batch a shard."""
+        if not self._is_open:
+            return []
+        batches = [
+            owned.take(live=self._live)
+            for owned in self._owned.values()
+            if not owned.is_stepping
+        ]
+        return [batch for batch in batches if batch is not None]
+
+    async def step(self, taken: Taken) -> None:
+        """Take one step, unless its shard has been given back since."""
+        owned = taken.of
+        if self._owned.get(owned.number) is not owned:
+            return
+        batch = self._batch(taken)
+        try:
+            report = await owned.shard.step(batch)
+        except FencedError as error:
+            log.warning("%s; this worker lets go of it", error)
+            self._metrics.shard_fenced.inc()
+            self._forget(owned)
+        except RewoundError as error:
+            log.warning("%s; reading again from what it holds", error)
+            self._forget(owned)
+            self.lost.add(owned.number)
+        else:
+            observe_step(self._metrics, batch, report, _wall_ms())
+        finally:
+            owned.is_stepping = False
+            self._observe()
+            self.stepped.set()
+
+    async def finish(self) -> None:
+        """Let the steps under way end, within bounds, and start no other.
+
+        A step that does not end in time is fenced by the next owner's claim.
+        """
+        self._is_open = False
+        within = time.monotonic() + FINISH_WITHIN_S
+        while any(owned.is_stepping for owned in self._owned.values()):
+            self.stepped.clear()
+            try:
+                await asyncio.wait_for(self.stepped.wait(), within - time.monotonic())
+            except TimeoutError:
+                log.warning("A step did not end in %.0f s; its shard's next owner fences it", FINISH_WITHIN_S)
+                break
+
+    def forget(self) -> None:
+        """Own nothing any more, until shards are claimed."""
+        self._owned.clear()
+        self.stopped.clear()
+        self.lost.clear()
+        self._is_open = True
+        self._observe()
+
+    def full(self) -> set[TopicPartition]:
+        """Return the partitions that are to be fetched no further for now."""
+        return {
+            TopicPartition(topic, owned.number)
+            for owned in self._owned.values()
+            for topic, lane in owned.merge.lanes.items()
+            if len(lane.records) > FULL
+        }
+
+    def offsets(self) -> dict[TopicPartition, int]:
+        """Return the committed offset of every owned partition, as a hint for lag monitors."""
+        return {
+            TopicPartition(topic, owned.number): offset
+            for owned in self._owned.values()
+            for topic, offset in owned.shard.owner.watermark.offsets.items()
+        }
+
+    def _batch(self, taken: Taken) -> Batch:
+        inputs = read(taken.records)
+        now_ms, watermark = _wall_ms(), taken.of.shard.owner.watermark
+        live = self._live and not taken.of.is_recovering()
+        clock: Clock
+        if live:
+            clock = LiveClock(watermark.clock_ms, taken.reached_ms, now_ms)
+        else:
+            facts = (one for one in inputs if isinstance(one, Fact))
+            clock = RecordsClock(watermark.clock_ms, facts, at_end=taken.at_end)
+        return Batch(inputs, taken.offsets, clock, now_ms, live)
+
+    def _stop(self, number: int, why: str) -> None:
+        self._owned.pop(number, None)
+        self.stopped[number] = why
+        log.error(
+            "Shard %d is stopped: %s. Its state and its log do not fit together. To accept what is"
+            " lost, delete the keys of this shard in Redis, or use another worker.group.",
+            number,
+            why,
+        )
+        self._observe()
+
+    def _forget(self, owned: Owned) -> None:
+        if self._owned.get(owned.number) is owned:
+            del self._owned[owned.number]
+
+    def _observe(self) -> None:
+        observe_owners(self._metrics, [owned.shard.owner for owned in self._owned.values()])
+        self._metrics.shards_stopped.set(len(self.stopped))
+
+
+def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
+    """Return why the log cannot be read on from where the state ends; empty where it can."""
+    for topic, offset in offsets.items():
+        limit = limits[topic]
+        if offset < limit.start:
+            return f"{topic} begins at {limit.start}, but only {offset} has been reached"
+        if offset > limit.end:
+            return f"{topic} ends at {limit.end}, but {offset} has been reached before"
+    return ""
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

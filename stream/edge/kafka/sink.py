@@ -1,0 +1,89 @@
+"""The sink in Kafka: acknowledged by all replicas, by an idempotent producer.
+
+The one rule: what cannot be sent now is sent later; only Kafka's own limits change a record.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
+from stream.edge.outgoing import TRAINING_EXAMPLES
+from stream.shard.ports import Entry
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 0.5
+PREFIX_BYTES = 1024
+
+# One trainer learns from all examples, in one order, whatever number of partitions there is.
+PARTITIONS = {TRAINING_EXAMPLES: 0}
+
+Send = Callable[[Entry, int | None], Awaitable[Awaitable[object]]]
+
+
+class KafkaSink:
+    """Implements ``stream.shard.ports.Sink`` over a producer's ``send``."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_away = False
+
+    async def publish(self, entries: Sequence[Entry]) -> None:
+        """Implements ``Sink.publish``: sends until every entry has been acknowledged."""
+        waiting = list(entries)
+        while waiting:
+            outcomes = await asyncio.gather(
+                *[self._acknowledged(entry) for entry in waiting], return_exceptions=True
+            )
+            waiting = self._again(waiting, outcomes)
+            if waiting:
+                await asyncio.sleep(WAIT_S)
+        if self._is_away:
+            self._is_away = False
+            log.warning("Kafka acknowledges again")
+
+    async def _acknowledged(self, entry: Entry) -> None:
+        await (await self._send(entry, PARTITIONS.get(entry.topic)))
+
+    def _again(
+        self, entries: Sequence[Entry], outcomes: Sequence[BaseException | None]
+    ) -> list[Entry]:
+        """Return what must be sent again: all from the first failure on, so that order holds."""
+        causes = [
+            outcome.__cause__ if isinstance(outcome, ProducerSendError) else outcome
+            for outcome in outcomes
+        ]
+        failed = [number for number, cause in enumerate(causes) if cause is not None]
+        if not failed:
+            return []
+        for cause in causes:
+            self._explain(cause)
+        return [
+            _shortened(entry) if isinstance(cause, MessageSizeTooLargeError) else entry
+            for entry, cause in zip(entries[failed[0] :], causes[failed[0] :], strict=True)
+        ]
+
+    def _explain(self, cause: BaseException | None) -> None:
+        if cause is None or isinstance(cause, MessageSizeTooLargeError):
+            return
+        if not isinstance(cause, KafkaError):
+            raise cause
+        if not self._is_away:
+            self._is_away = True
+            log.warning("Kafka does not acknowledge (%s); sending again", type(cause).__name__)
+
+
+def _shortened(entry: Entry) -> Entry:
+    """Return a dead letter that Kafka will take: the value's beginning, length and hash."""
+    value = entry.value or b""
+    told = {
+        "truncated": b"true",
+        "value_bytes": str(len(value)).encode(),
+        "value_sha256": hashlib.sha256(value).hexdigest().encode(),
+    }
+    key = entry.key if len(entry.key or b"") <= PREFIX_BYTES else None
+    return Entry(entry.topic, key, value[:PREFIX_BYTES], [*entry.headers, *told.items()])

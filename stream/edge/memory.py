@@ -1,0 +1,120 @@
+"""A store and a sink in this process's memory, for replays and tests."""
+
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+from typing import TypeVar
+
+from msgspec import Struct, field
+
+from stream.domain.visitor import Visitor, Who
+from stream.edge.codec import decode_state, encode_state
+from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
+
+
+ValueT = TypeVar("ValueT")
+
+
+class _Kept(Struct):
+    epoch: int = 0
+    watermark: Watermark = Watermark()
+    states: dict[Who, bytes] = field(default_factory=dict)
+    wakes: dict[Who, int] = field(default_factory=dict)
+    queue: list[tuple[int, Who]] = []  # a heap; an entry that differs from ``wakes`` is void
+    outbox: dict[str, Entry] = field(default_factory=dict)
+    entries: int = 0
+
+
+class MemoryStore:
+    """Implements ``stream.shard.ports.Store``. States are kept as bytes, as in any other store."""
+
+    def __init__(self) -> None:
+        self._shards: dict[int, _Kept] = {}
+
+    async def claim(self, shard: int) -> Ownership:
+        """Implements ``Store.claim``."""
+        kept = self._shards.setdefault(shard, _Kept())
+        kept.epoch += 1
+        owner = Ownership(shard, kept.epoch, str(kept.epoch), kept.watermark, None)
+        self._tell(owner, kept)
+        return owner
+
+    async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
+        """Implements ``Store.load``."""
+        states = self._shards[owner.shard].states
+        return {who: decode_state(states[who]) for who in whos if who in states}
+
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
+        """Implements ``Store.due``."""
+        kept = self._shards[owner.shard]
+        found: dict[Who, int] = {}
+        while kept.queue and kept.queue[0][0] <= until_ms and len(found) < limit:
+            due_ms, who = heappop(kept.queue)
+            if kept.wakes.get(who) == due_ms:
+                found[who] = due_ms
+        for who, due_ms in found.items():  # only a commit takes a wake-up away
+            heappush(kept.queue, (due_ms, who))
+        return list(found)
+
+    async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
+        """Implements ``Store.commit``."""
+        kept = self._owned(owner)
+        if kept.watermark == commit.watermark:
+            self._tell(owner, kept)
+            return []
+        if kept.watermark != owner.watermark:
+            raise RewoundError(f"shard {owner.shard}: another watermark than this owner's")
+        _write(kept.states, {w: s and encode_state(s) for w, s in commit.states.items()})
+        _write(kept.wakes, commit.wakes)
+        for who, due_ms in commit.wakes.items():
+            if due_ms is not None:
+                heappush(kept.queue, (due_ms, who))
+        first = kept.entries
+        kept.entries += len(commit.entries)
+        ids = [str(number) for number in range(first, kept.entries)]
+        kept.outbox.update(zip(ids, commit.entries, strict=True))
+        kept.watermark = commit.watermark
+        self._tell(owner, kept)
+        return ids
+
+    async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
+        """Implements ``Store.outbox``."""
+        return list(self._shards[owner.shard].outbox.items())
+
+    async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
+        """Implements ``Store.remove``."""
+        kept = self._owned(owner)
+        for entry_id in ids:
+            kept.outbox.pop(entry_id, None)
+        owner.pending = len(kept.outbox)
+
+    def _owned(self, owner: Ownership) -> _Kept:
+        kept = self._shards[owner.shard]
+        if owner.token != str(kept.epoch):
+            raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
+        return kept
+
+    def _tell(self, owner: Ownership, kept: _Kept) -> None:
+        while kept.queue and kept.wakes.get(kept.queue[0][1]) != kept.queue[0][0]:
+            heappop(kept.queue)
+        owner.watermark = kept.watermark
+        owner.next_due_ms = kept.queue[0][0] if kept.queue else None
+        owner.armed, owner.pending = len(kept.wakes), len(kept.outbox)
+
+
+class MemorySink:
+    """Implements ``stream.shard.ports.Sink`` by keeping what was published."""
+
+    def __init__(self) -> None:
+        self.published: list[Entry] = []
+
+    async def publish(self, entries: Sequence[Entry]) -> None:
+        """Implements ``Sink.publish``."""
+        self.published += entries
+
+
+def _write(kept: dict[Who, ValueT], changes: Mapping[Who, ValueT | None]) -> None:
+    for who, value in changes.items():
+        if value is None:
+            kept.pop(who, None)
+        else:
+            kept[who] = value

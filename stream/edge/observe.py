@@ -1,0 +1,57 @@
+"""What a step's report means for the metrics. No visitor is ever a label."""
+
+from collections.abc import Sequence
+
+from stream.domain.records import Decision, Trigger
+from stream.edge.metrics import Metrics
+from stream.shard.clock import Fact
+from stream.shard.ports import DeadLetter, Ownership
+from stream.shard.shard import Batch, Report
+
+
+def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms: int) -> None:
+    """Count what a step did; it was committed and acknowledged at ``acknowledged_ms``."""
+    for (topic, kind, outcome), count in report.events.items():
+        metrics.events.labels(topic, kind, outcome).inc(count)
+        if outcome == "refused_consent":
+            metrics.consent_refused.labels("personalization").inc(count)
+        elif outcome == "stale":
+            metrics.consent_stale.inc(count)
+    _observe_inputs(metrics, batch.inputs, acknowledged_ms)
+    _observe_effects(metrics, batch, report)
+    for record_ms in report.answered_ms:
+        metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
+
+
+def observe_owners(metrics: Metrics, owners: Sequence[Ownership]) -> None:
+    """Tell what the owned shards hold."""
+    metrics.shards_owned.set(len(owners))
+    metrics.timers_armed.set(sum(owner.armed for owner in owners))
+    metrics.outbox_entries.set(sum(owner.pending for owner in owners))
+
+
+def _observe_inputs(
+    metrics: Metrics, inputs: Sequence[Fact | DeadLetter], acknowledged_ms: int
+) -> None:
+    if not inputs:
+        return
+    metrics.batch_records.observe(len(inputs))
+    facts = [one for one in inputs if isinstance(one, Fact)]
+    metrics.events_clamped.inc(sum(fact.at_ms != fact.event.at_ms for fact in facts))
+    if facts:  # the oldest record tells how far behind the batch was
+        oldest_ms = min(fact.record_ms for fact in facts)
+        metrics.event_lag_seconds.observe(max(0, acknowledged_ms - oldest_ms) / 1000)
+
+
+def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
+    for effect in report.effects:
+        match effect:
+            case Decision():
+                metrics.decisions.labels(effect.kind, effect.outcome, effect.reason).inc()
+                if effect.reason == "no_consent":
+                    metrics.consent_refused.labels("marketing_email").inc()
+            case Trigger():
+                late_ms = max(0, batch.now_ms - effect.due_at_ms)
+                metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)
+            case DeadLetter():
+                metrics.dead_letters.labels(effect.reason).inc()

@@ -1,0 +1,75 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+LINE_EVERY_S = 5.0
+BAR_EVERY_S = 0.2
+LOOK_EVERY = 512
+
+
+class Progress:
+    """Counts events and bytes, and tells events/s and the time left on standard error."""
+
+    def __init__(self, what: str, total_bytes: int | None) -> None:
+        self._what = what
+        self._total = total_bytes
+        self._events = self._bytes = 0
+        self._began = self._told = time.monotonic()
+        console = Console(stderr=True)
+        self._bar = Bar(
+            TextColumn(what),
+            BarColumn(),
+            TextColumn("{task.fields[events]:,} events  {task.fields[speed]:,.0f}/s"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._on_terminal = console.is_terminal
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        if self._on_terminal:
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=self._total, events=0, speed=0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End."""
+        if self._on_terminal:
+            self._bar.stop()
+
+    def advance(self, size: int) -> None:
+        """Count one event of so many bytes; looks at the clock only now and then."""
+        self._events += 1
+        self._bytes += size
+        if self._events % LOOK_EVERY:
+            return
+        now = time.monotonic()
+        every_s = BAR_EVERY_S if self._on_terminal else LINE_EVERY_S
+        if now - self._told < every_s:
+            return
+        self._told = now
+        speed = self._events / (now - self._began)
+        if self._on_terminal:
+            self._bar.update(self._task, completed=self._bytes, events=self._events, speed=speed)
+        else:
+            print(self._line(now, speed), file=sys.stderr)  # noqa: T201 - the command's own output
+
+    def _line(self, now: float, speed: float) -> str:
+        line = f"{self._what}: {self._events:,} events, {speed:,.0f} events/s"
+        if self._total and self._bytes:
+            left_s = (now - self._began) * (self._total / self._bytes - 1)
+            line += f", {left_s:.0f} s left"
+        return line

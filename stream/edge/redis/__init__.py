@@ -1,0 +1,1 @@
+"""Redis: where shards keep their state, and the trainer its models."""

@@ -1,0 +1,125 @@
+"""A connection to Redis that waits while the server is away, and says so once.
+
+The one rule: a caller never sees an outage, only an answer; whether a write happened before the
+connection broke is for the scripts to find out, so every one of them may be run again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - Redis's own
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - Redis's own
+)
+
+from stream.errors import CartwakeError
+
+log = logging.getLogger(__name__)
+
+AWAY = (
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+)
+# Answers of a server that will recover: a full disk, a running script, a failover.
+PASSING = ("MISCONF", "BUSY", "OOM", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
+FIRST_WAIT_S = 0.05
+LONGEST_WAIT_S = 1.0
+ANSWER_WITHIN_S = 5.0
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Connection:
+    """One client, and whether the server answers; ``address`` is fit to be shown to people."""
+
+    def __init__(self, url: str) -> None:
+        self.client: Redis = Redis.from_url(  # type: ignore[type-arg, unused-ignore]
+            url,
+            socket_timeout=ANSWER_WITHIN_S,
+            socket_connect_timeout=ANSWER_WITHIN_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        options = self.client.connection_pool.connection_kwargs
+        self.address = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        self.is_up = False
+
+    async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Return the call's answer, however long the server is away."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                answer = await call()
+            except AWAY as error:
+                self._is_away(error)
+            except ResponseError as error:
+                if not str(error).startswith(PASSING):
+                    raise
+                self._is_away(error)
+            else:
+                self._is_back()
+                return answer
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def script(self, name: str) -> "Script":
+        """Return the atomic step of that name."""
+        source = files("stream.edge.redis").joinpath("lua", f"{name}.lua").read_text()
+        return Script(self, source)
+
+    async def check(self) -> None:
+        """Refuse a server that would evict states to make room.
+
+        Raises
+        ------
+        CartwakeError
+            ``maxmemory-policy`` is not ``noeviction``.
+        """
+        known = await self.ask(lambda: self.client.info("memory"))
+        policy = known.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise CartwakeError(
+                f"Redis at {self.address} has maxmemory-policy {policy}: it would throw states"
+                " away when memory runs short; set maxmemory-policy noeviction"
+            )
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self.client.aclose()
+
+    def _is_away(self, error: Exception) -> None:
+        if self.is_up or not hasattr(self, "_said"):
+            log.warning("Redis at %s does not serve (%s); waiting for it", self.address, error)
+        self._said = True
+        self.is_up = False
+
+    def _is_back(self) -> None:
+        if not self.is_up and hasattr(self, "_said"):
+            log.warning("Redis at %s serves again", self.address)
+        self.is_up = True
+
+
+class Script:
+    """One atomic step: sent by its hash, and in full where the server does not know it."""
+
+    def __init__(self, connection: Connection, source: str) -> None:
+        self._connection = connection
+        self._script = connection.client.register_script(source)
+
+    async def __call__(self, keys: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - Redis's
+        """Run the script and return its answer as Redis gives it."""
+        return await self._connection.ask(lambda: self._script(keys=keys, args=args))

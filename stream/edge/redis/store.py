@@ -1,0 +1,163 @@
+"""The store in Redis: per shard one hash of states, one sorted set of wake-ups, one outbox.
+
+The one rule: every key of shard *n* carries the hash tag ``{n}``, and every write goes through
+one script, so that a step is atomic on a single server and in a cluster alike.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+
+from stream.domain.visitor import Visitor, Who
+from stream.edge.codec import decode_state, encode_state
+from stream.edge.redis.connection import Connection
+from stream.errors import CartwakeError
+from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
+
+_entry = msgspec.msgpack.Decoder(Entry)
+_pack = msgspec.msgpack.encode
+
+
+def member(who: Who) -> bytes:
+    """Return a visitor's name in a shard's keys; the length keeps tenants apart.
+
+    Examples
+    --------
+    >>> member(Who("shop", "v1"))
+    b'4:shopv1'
+    """
+    return f"{len(who.tenant)}:{who.tenant}{who.visitor}".encode()
+
+
+def who(name: bytes) -> Who:
+    """Return the visitor of a name in a shard's keys."""
+    length, _, rest = name.decode().partition(":")
+    return Who(rest[: int(length)], rest[int(length) :])
+
+
+class RedisStore:
+    """Implements ``stream.shard.ports.Store``."""
+
+    def __init__(
+        self, connection: Connection, group: str, timed: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Keep everything under the group's name; ``timed`` is told a commit's seconds."""
+        self._connection = connection
+        self._group = group
+        self._timed = timed
+        self._claim = connection.script("claim")
+        self._commit = connection.script("commit")
+        self._remove = connection.script("remove")
+
+    def _keys(self, shard: int, *kinds: str) -> list[str]:
+        return [f"{self._group}:{{{shard}}}:{kind}" for kind in kinds]
+
+    async def claim(self, shard: int) -> Ownership:
+        """Implements ``Store.claim``: the token tells owners apart even after a restored copy."""
+        token = token_hex(8)
+        epoch, watermark, due, armed, pending = await self._claim(
+            self._keys(shard, "own", "wake", "out"), [token]
+        )
+        return Ownership(
+            shard=shard,
+            epoch=epoch,
+            token=token,
+            watermark=msgspec.json.decode(watermark, type=Watermark) if watermark else Watermark(),
+            next_due_ms=_due(due),
+            armed=armed,
+            pending=pending,
+        )
+
+    async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
+        """Implements ``Store.load`` in one round trip."""
+        if not whos:
+            return {}
+        (key,) = self._keys(owner.shard, "state")
+        names = [member(one) for one in whos]
+        states = await self._connection.ask(lambda: self._connection.client.hmget(key, names))
+        return {
+            one: decode_state(state)
+            for one, state in zip(whos, states, strict=True)
+            if state is not None
+        }
+
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
+        """Implements ``Store.due``."""
+        (key,) = self._keys(owner.shard, "wake")
+        names = await self._connection.ask(
+            lambda: self._connection.client.zrangebyscore(key, "-inf", until_ms, 0, limit)
+        )
+        return [who(name) for name in names]
+
+    async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
+        """Implements ``Store.commit`` by one script."""
+        known, new = _watermark(owner.watermark), _watermark(commit.watermark)
+        lists = _arguments(commit)
+        began = time.monotonic()
+        answer = await self._commit(
+            self._keys(owner.shard, "own", "state", "wake", "out"),
+            [owner.token, known, new, *map(len, lists), *(one for part in lists for one in part)],
+        )
+        self._timed(time.monotonic() - began)
+        self._raise(owner, answer)
+        _, due, owner.armed, owner.pending, *ids = answer
+        owner.next_due_ms = _due(due)
+        owner.watermark = commit.watermark
+        return [entry_id.decode() for entry_id in ids]
+
+    async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
+        """Implements ``Store.outbox``."""
+        (key,) = self._keys(owner.shard, "out")
+        entries = await self._connection.ask(lambda: self._connection.client.xrange(key))
+        return [(entry_id.decode(), _entry.decode(fields[b"e"])) for entry_id, fields in entries]
+
+    async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
+        """Implements ``Store.remove``."""
+        answer = await self._remove(self._keys(owner.shard, "own", "out"), [owner.token, *ids])
+        self._raise(owner, answer)
+        owner.pending = answer[1]
+
+    async def fix_partitions(self, count: int) -> None:
+        """Note how many shards there are; a different number would tear visitors apart.
+
+        Raises
+        ------
+        CartwakeError
+            Redis holds the state of another number of shards.
+        """
+        client, key = self._connection.client, f"{self._group}:partitions"
+        await self._connection.ask(lambda: client.set(key, count, nx=True))
+        known = int(await self._connection.ask(lambda: client.get(key)))
+        if known != count:
+            raise CartwakeError(
+                f"the input topics have {count} partitions, but Redis at"
+                f" {self._connection.address} holds the state of {known}; partitions cannot be"
+                " changed under a group: use another worker.group, which reads the log anew"
+            )
+
+    def _raise(self, owner: Ownership, answer: list[Any]) -> None:
+        if answer[0] == b"FENCED":
+            raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
+        if answer[0] == b"REWOUND":
+            raise RewoundError(f"shard {owner.shard}: Redis does not hold this owner's watermark")
+
+
+def _watermark(watermark: Watermark) -> bytes:
+    # No step has been committed: the field is absent, which the script reads as empty.
+    return msgspec.json.encode(watermark) if watermark.step else b""
+
+
+def _due(score: bytes) -> int | None:
+    return int(float(score)) if score else None
+
+
+def _arguments(commit: Commit) -> tuple[list[bytes], ...]:
+    states, wakes = commit.states.items(), commit.wakes.items()
+    kept = [part for one, state in states if state is not None for part in (member(one), encode_state(state))]
+    gone = [member(one) for one, state in states if state is None]
+    armed = [part for one, due in wakes if due is not None for part in (b"%d" % due, member(one))]
+    quiet = [member(one) for one, due in wakes if due is None]
+    return kept, gone, armed, quiet, [_pack(entry) for entry in commit.entries]
