@@ -1,0 +1,40 @@
+"""Scores features with the models as they were at one moment, or as a trainer has them now.
+
+The one rule: scoring changes nothing.
+"""
+
+from typing import Self
+
+from stream.domain.records import Score
+from stream.learning.snapshot import Snapshot
+from stream.learning.trainer import Trainer, make_learners
+
+
+class Scorer:
+    """Answers with the prior until it is given something better. Implements ``turn.Scorer``."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self._learners = make_learners(snapshot)
+
+    @classmethod
+    def following(cls, trainer: Trainer) -> Self:
+        """Return a scorer that sees what ``trainer`` learns as soon as it has learnt it."""
+        scorer = cls()
+        scorer._learners = trainer.learners
+        return scorer
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Score with another snapshot from now on."""
+        self._learners = make_learners(snapshot)
+
+    def __call__(self, model: str, features: dict[str, float]) -> Score | None:
+        """Return P(label), in [0, 1], and the version that says so; None for an unknown model."""
+        learner = self._learners.get(model)
+        if learner is None:
+            return None
+        return Score(model, learner.version, learner.model.probability(features))
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Per model, how many examples it has learnt."""
+        return {name: learner.version for name, learner in self._learners.items()}

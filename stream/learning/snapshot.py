@@ -1,0 +1,83 @@
+"""A model at one moment, as bytes that any worker can read.
+
+The one rule: plain data only. Whoever can write to Redis must not be able to run code in a
+worker, so there is no pickle; what cannot be read is refused and rebuilt from its topic.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from river.__version__ import __version__ as river_version
+
+from stream.learning.progress import Progress
+from stream.learning.recipes import RECIPE
+
+FORMAT: Final = 1
+
+# Far beyond what is ever learnt; also keeps out what is not a number.
+Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
+SquareSum = Annotated[float, Meta(ge=0, le=1e18)]
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class UnreadableSnapshot(ValueError):  # noqa: N818 (named for what the caller has to handle)
+    """These bytes are no snapshot that this recipe could go on from."""
+
+
+class ModelState(Struct, frozen=True):
+    """All that a model has learnt: per feature its weight and its sum of squared gradients."""
+
+    intercept: Weight
+    weights: dict[str, Weight]
+    squares: dict[str, SquareSum]
+    progress: Progress
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """All models, and the ``offset`` of the topic of examples from which they go on learning.
+
+    ``river`` tells people what it was learnt with; whether it can be read, the recipe decides.
+    """
+
+    format: int = FORMAT
+    recipe: str = RECIPE
+    river: str = river_version
+    offset: Offset
+    models: dict[str, ModelState]
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Per model, how many examples it has learnt."""
+        return {name: state.progress.examples for name, state in self.models.items()}
+
+
+class _Header(Struct):
+    format: int
+    recipe: str
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the snapshot as MessagePack, the same bytes for the same snapshot."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def decode(data: bytes) -> Snapshot:
+    """Read what ``encode`` wrote, in whichever process.
+
+    Raises
+    ------
+    UnreadableSnapshot
+        If it is damaged, or of another format or recipe. The caller then learns from the start of
+        the topic, and serves the prior meanwhile.
+    """
+    try:
+        header = msgspec.msgpack.decode(data, type=_Header)
+        if (header.format, header.recipe) != (FORMAT, RECIPE):
+            raise UnreadableSnapshot(
+                f"snapshot is of format {header.format} and recipe {header.recipe!r}, "
+                f"expected {FORMAT} and {RECIPE!r}"
+            )
+        return msgspec.msgpack.decode(data, type=Snapshot)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableSnapshot(f"snapshot is damaged: {error}") from error
