@@ -1,19 +1,20 @@
 """The pipeline on one page: what is read, by which agents, and what the clock does."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import faust
 from aiokafka import ConsumerRecord
+from faust.types import StreamT
 
 from stream.domain.events import TOPICS
 from stream.edge.fatal import fatal
 from stream.edge.kafka import process
 from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.options import faust_options
-from stream.edge.kafka.shards import Shards, Taken
+from stream.edge.kafka.shards import Owned, Shards
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.kafka.training import Serving, Training
-from stream.edge.kafka.transport import AsIs, Transport
+from stream.edge.kafka.transport import AsIs, Consumer, Transport
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import TRAINING_EXAMPLES, outgoing, source_of
 from stream.edge.policy import policy_of
@@ -33,7 +34,7 @@ class Pipeline(faust.App):  # type: ignore[misc, unused-ignore]
 
     intake: Intake
 
-    class BootStrategy(faust.App.BootStrategy):  # type: ignore[misc, name-defined, unused-ignore]
+    class BootStrategy(faust.app.BootStrategy):  # type: ignore[misc, unused-ignore]
         """Without Faust's web server, which binds every interface."""
 
         enable_web = False
@@ -48,7 +49,8 @@ class Pipeline(faust.App):  # type: ignore[misc, unused-ignore]
 
     async def on_stop(self) -> None:
         """Let the steps under way end before anything is torn down."""
-        await self.consumer.finish()
+        if isinstance(self.consumer, Consumer):
+            await self.consumer.finish()
         await super().on_stop()
 
 
@@ -77,13 +79,13 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
 
     @app.agent(inputs, name="shards")
-    async def fold(batches: AsyncIterator[Taken]) -> None:
-        async for batch in batches:
-            with fatal("folding a batch"):
-                await app.intake.shards.step(batch)
+    async def fold(turns: StreamT[Owned]) -> None:
+        async for owned in turns:
+            with fatal("taking a step"):
+                await app.intake.shards.step(owned)
 
     @app.agent(examples, name="trainer")
-    async def train(batches: AsyncIterator[Sequence[ConsumerRecord]]) -> None:
+    async def train(batches: StreamT[Sequence[ConsumerRecord]]) -> None:
         async for batch in batches:
             with fatal("learning"):
                 await app.intake.training.learn(batch)

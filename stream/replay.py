@@ -9,6 +9,7 @@ import gzip
 import itertools
 import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -123,7 +124,7 @@ class Replay:
         for (_, _, outcome), count in report.events.items():
             self._outcomes[outcome] += count
         self._decided.update(e.outcome for e in report.effects if isinstance(e, Decision))
-        self._files.write_dead_letters(e for e in report.effects if isinstance(e, DeadLetter))
+        self._files.write_dead_letters(report.dead_letters)
         for effect in report.effects:
             if isinstance(effect, Example):
                 self._trainer.learn(effect, self._trainer.offset)
@@ -147,7 +148,7 @@ def run(events: str, out: Path, settings: Settings, drain_s: float) -> str:
                 asyncio.run(replay.run(numbered, round(drain_s * 1000)))
             summary = replay.summary(time.monotonic() - began)
             (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise CartwakeError(f"replay of {events} into {out}: {error}") from error
     return "  ".join(f"{name}={value}" for name, value in summary.items() if name != "models")
 

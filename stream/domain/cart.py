@@ -138,9 +138,7 @@ def _reprice(line: CartLine, product: Product, at_ms: int) -> None:
     known = line.product
     if product.price_minor is None:
         if at_ms >= line.priced_ms:
-            line.product = replace(
-                product, price_minor=known.price_minor, currency=known.currency
-            )
+            line.product = replace(product, price_minor=known.price_minor, currency=known.currency)
     elif known.price_minor is None or at_ms >= line.priced_ms:
         line.product = replace(product, currency=product.currency or known.currency)
         line.priced_ms = at_ms

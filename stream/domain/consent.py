@@ -3,10 +3,9 @@
 The one rule: of two choices the later counts, of two at the same moment the refusal.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from stream.domain.events import Purposes, Status
 
@@ -14,6 +13,8 @@ Purpose = Literal[
     "analytics", "personalization", "marketing_email", "marketing_sms", "ads", "sale_share"
 ]
 Standing = Literal["granted", "denied", "withdrawn", "expired"]
+
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
 class Choice(Struct, array_like=True, gc=False):
@@ -63,7 +64,8 @@ def permits(consent: Consent, purpose: Purpose, at_ms: int) -> bool:
 
 def choices(purposes: Purposes) -> list[tuple[Purpose, Status]]:
     """List the purposes that an update names, in the contract's order."""
-    return [(name, status) for name, status in asdict(purposes).items() if status is not None]
+    named = ((purpose, getattr(purposes, purpose)) for purpose in PURPOSES)
+    return [(purpose, status) for purpose, status in named if status is not None]
 
 
 def is_newer(status: Status, at_ms: int, known: Choice | None) -> bool:

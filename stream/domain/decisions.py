@@ -56,10 +56,12 @@ def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
 
 def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
     """Say whether all that a kind needs was granted when it was owed, and still is."""
+    # A producer's clock may be ahead of ours: a grant of its "now" has begun all the same.
+    still_ms = max(at_ms, turn.now_ms)
     return all(
         permits(turn.state.consent, purpose, moment)
         for purpose in NEEDS[kind]
-        for moment in (at_ms, turn.now_ms)
+        for moment in (at_ms, still_ms)
     )
 
 
@@ -83,15 +85,13 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
     if fired:
         turn.effects.append(_trigger(turn, behaviour, cart, owed, trigger_id))
         behaviour.sent = [
-            *(sent for sent in behaviour.sent if sent.expires_at_ms > turn.now_ms),
+            *(sent for sent in behaviour.sent if sent.expires_at_ms >= turn.now_ms),
             Sent(trigger_id, owed.kind, owed.expires_ms),
         ]
     return fired
 
 
-def _trigger(
-    turn: Turn, behaviour: Behaviour, cart: Cart, owed: Owed, trigger_id: str
-) -> Trigger:
+def _trigger(turn: Turn, behaviour: Behaviour, cart: Cart, owed: Owed, trigger_id: str) -> Trigger:
     assert behaviour.session is not None  # noqa: S101 - nothing fires for an empty cart, so a visit was
     value_minor, currency = value_of(cart.lines)
     return Trigger(

@@ -23,12 +23,8 @@ VisitorId = Annotated[
     Meta(min_length=1, max_length=128, pattern="^[^@]*$", description="never an e-mail address"),
 ]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217")]
-Country = Annotated[
-    str, Meta(pattern="^[A-Z]{2}$", max_length=2, description="ISO 3166-1 alpha-2")
-]
-Locale = Annotated[
-    str, Meta(pattern="^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$", description="BCP 47")
-]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, description="ISO 3166-1 alpha-2")]
+Locale = Annotated[str, Meta(pattern="^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$", description="BCP 47")]
 Timezone = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$", description="IANA")
 ]
@@ -258,5 +254,7 @@ TOPICS: dict[str, tuple[type[Event], ...]] = {
         ExitSignalled,
     ),
 }
-TOPIC_OF: dict[type[Event], str] = {kind: topic for topic, kinds in TOPICS.items() for kind in kinds}
+TOPIC_OF: dict[type[Event], str] = {
+    kind: topic for topic, kinds in TOPICS.items() for kind in kinds
+}
 TYPE_OF: dict[type[Event], str] = {kind: str(kind.__struct_config__.tag) for kind in TOPIC_OF}

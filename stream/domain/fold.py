@@ -125,7 +125,9 @@ def _behave(turn: Turn, event: BehaviourEvent, at_ms: int) -> Outcome:
     return Outcome.APPLIED
 
 
-def _act(turn: Turn, behaviour: Behaviour, event: BehaviourEvent, at_ms: int) -> None:
+def _act(  # noqa: C901 - one case a type, and a new type is an error until it has its case
+    turn: Turn, behaviour: Behaviour, event: BehaviourEvent, at_ms: int
+) -> None:
     match event:
         case ProductAdded():
             if not _is_before_last_order(behaviour, at_ms):

@@ -6,7 +6,6 @@ from stream.domain.consent import Choice, Purpose
 from stream.domain.records import NEEDS, TriggerCancel
 from stream.domain.triggers.cart_abandonment import drop_pending
 from stream.domain.turn import Turn
-from stream.domain.visitor import Visitor
 
 CancelReason = Literal["consent_refused", "consent_expired", "erased"]
 

@@ -1,14 +1,19 @@
 """Kafka records as the fold takes them: a fact, or a dead letter that costs itself only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from stream.domain.events import Context
 from stream.domain.visitor import Who
 from stream.edge.bots import is_bot
 from stream.edge.codec import Rejected, check_key, clamp, decode
+from stream.edge.outgoing import ATTEMPT
 from stream.shard.batch import Record
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter
+
+# Longer ones come from nobody who counts attempts.
+ATTEMPT_DIGITS: Final = 3
 
 
 def read(records: Iterable[Record]) -> list[Fact | DeadLetter]:
@@ -21,6 +26,18 @@ def sent_by_bot(context: Context | None) -> bool:
     if context is None:
         return False
     return context.bot or (context.user_agent is not None and is_bot(context.user_agent))
+
+
+def attempt_of(headers: Mapping[str, bytes | None]) -> int:
+    """Return how often a record with these headers has been tried, itself included.
+
+    Examples
+    --------
+    >>> attempt_of({"attempt": b"2"}), attempt_of({}), attempt_of({"attempt": b"many"})
+    (2, 1, 1)
+    """
+    told = headers.get(ATTEMPT) or b""
+    return max(1, int(told)) if len(told) <= ATTEMPT_DIGITS and told.isdigit() else 1
 
 
 def _read(record: Record) -> Fact | DeadLetter:
@@ -36,6 +53,9 @@ def _read(record: Record) -> Fact | DeadLetter:
             value=record.value,
             reason=why.reason,
             detail=why.detail,
+            # The lines of a replayed file have no headers.
+            attempt=attempt_of(dict(getattr(record, "headers", ()))),
+            appended_ms=record.timestamp if record.timestamp >= 0 else None,
         )
     # A log without timestamps (-1) says nothing of lateness.
     record_ms = record.timestamp if record.timestamp >= 0 else event.at_ms

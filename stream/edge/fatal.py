@@ -13,7 +13,7 @@ EXIT_CODE = 70
 
 
 @contextmanager
-def fatal(doing: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def fatal(doing: str, but: type[BaseException] = GeneratorExit) -> Iterator[None]:
     """End the process with code 70 where the body raises: what was read is delivered again.
 
     Cancellation and what ``but`` names pass.
@@ -22,7 +22,7 @@ def fatal(doing: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """
     try:
         yield
-    except (asyncio.CancelledError, GeneratorExit, *but):
+    except (asyncio.CancelledError, GeneratorExit, but):
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, going on would lose events
         trace = "".join(traceback.format_tb(error.__traceback__))

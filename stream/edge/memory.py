@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import count
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -10,12 +11,12 @@ from stream.domain.visitor import Visitor, Who
 from stream.edge.codec import decode_state, encode_state
 from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
 
-
 ValueT = TypeVar("ValueT")
 
 
 class _Kept(Struct):
     epoch: int = 0
+    token: str = ""
     watermark: Watermark = Watermark()
     states: dict[Who, bytes] = field(default_factory=dict)
     wakes: dict[Who, int] = field(default_factory=dict)
@@ -29,23 +30,25 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._shards: dict[int, _Kept] = {}
+        self._tokens = count(1)
 
     async def claim(self, shard: int) -> Ownership:
         """Implements ``Store.claim``."""
         kept = self._shards.setdefault(shard, _Kept())
         kept.epoch += 1
-        owner = Ownership(shard, kept.epoch, str(kept.epoch), kept.watermark, None)
+        kept.token = str(next(self._tokens))
+        owner = Ownership(shard, kept.epoch, kept.token, kept.watermark, None)
         self._tell(owner, kept)
         return owner
 
     async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
         """Implements ``Store.load``."""
-        states = self._shards[owner.shard].states
+        states = self._kept(owner).states
         return {who: decode_state(states[who]) for who in whos if who in states}
 
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Implements ``Store.due``."""
-        kept = self._shards[owner.shard]
+        kept = self._kept(owner)
         found: dict[Who, int] = {}
         while kept.queue and kept.queue[0][0] <= until_ms and len(found) < limit:
             due_ms, who = heappop(kept.queue)
@@ -63,7 +66,11 @@ class MemoryStore:
             return []
         if kept.watermark != owner.watermark:
             raise RewoundError(f"shard {owner.shard}: another watermark than this owner's")
-        _write(kept.states, {w: s and encode_state(s) for w, s in commit.states.items()})
+        states = {
+            who: None if state is None else encode_state(state)
+            for who, state in commit.states.items()
+        }
+        _write(kept.states, states)
         _write(kept.wakes, commit.wakes)
         for who, due_ms in commit.wakes.items():
             if due_ms is not None:
@@ -78,7 +85,7 @@ class MemoryStore:
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
         """Implements ``Store.outbox``."""
-        return list(self._shards[owner.shard].outbox.items())
+        return list(self._kept(owner).outbox.items())
 
     async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
         """Implements ``Store.remove``."""
@@ -88,10 +95,15 @@ class MemoryStore:
         owner.pending = len(kept.outbox)
 
     def _owned(self, owner: Ownership) -> _Kept:
-        kept = self._shards[owner.shard]
-        if owner.token != str(kept.epoch):
-            raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
-        return kept
+        kept = self._kept(owner)
+        if owner.token == kept.token:
+            return kept
+        if kept.epoch < owner.epoch:
+            raise RewoundError(f"shard {owner.shard}: the claim of epoch {owner.epoch} is gone")
+        raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
+
+    def _kept(self, owner: Ownership) -> _Kept:
+        return self._shards.get(owner.shard) or _Kept()
 
     def _tell(self, owner: Ownership, kept: _Kept) -> None:
         while kept.queue and kept.wakes.get(kept.queue[0][1]) != kept.queue[0][0]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream.domain.records import Decision, Trigger
+from stream.domain.records import Decision, Example, Trigger, TriggerCancel
 from stream.edge.metrics import Metrics
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter, Ownership
@@ -19,6 +19,8 @@ def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms
             metrics.consent_stale.inc(count)
     _observe_inputs(metrics, batch.inputs, acknowledged_ms)
     _observe_effects(metrics, batch, report)
+    for letter in report.dead_letters:
+        metrics.dead_letters.labels(letter.reason).inc()
     for record_ms in report.answered_ms:
         metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
 
@@ -53,5 +55,5 @@ def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
             case Trigger():
                 late_ms = max(0, batch.now_ms - effect.due_at_ms)
                 metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)
-            case DeadLetter():
-                metrics.dead_letters.labels(effect.reason).inc()
+            case TriggerCancel() | Example():
+                pass

@@ -26,6 +26,10 @@ TYPES: Final = {
     DEAD_LETTERS: "cartwake.dead-letter.v1",
     TRAINING_EXAMPLES: "cartwake.training-example.v1",
 }
+# Headers that let a dead letter be sent back: which attempt it was, and when it was written first.
+ATTEMPT: Final = "attempt"
+APPENDED_MS: Final = "appended_ms"
+
 JSON: Final = "application/json"
 ANY_BYTES: Final = "application/octet-stream"
 
@@ -106,6 +110,11 @@ def dead_letter_headers(dead: DeadLetter, recorded_ms: int, source: str) -> Head
         "__streams.errors.message": dead.detail,
         "reason": str(dead.reason),
     }
+    # Without them: the first attempt, and a log without timestamps.
+    if dead.attempt > 1:
+        named[ATTEMPT] = str(dead.attempt)
+    if dead.appended_ms is not None:
+        named[APPENDED_MS] = str(dead.appended_ms)
     return [
         *cloud_event_headers(facts, recorded_ms, source, ANY_BYTES),
         *((name, text.encode()) for name, text in named.items()),

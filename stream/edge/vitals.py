@@ -1,4 +1,4 @@
-"""Whether this worker lives, progresses and serves: flags for the health page, read on any thread."""
+"""Whether this worker lives, progresses and serves: flags that the health page may read anytime."""
 
 import logging
 import time

@@ -20,18 +20,12 @@ LAST = (2**63, 0)
 class Record(Protocol):
     """What a record must tell; Kafka's own type does."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Mark(Struct, frozen=True, gc=False):
@@ -102,14 +96,21 @@ class Merge:
             pass
         return taken
 
+    def is_ready(self) -> bool:
+        """Say whether there is a record to take."""
+        heads = [lane for lane in self.lanes.values() if lane.records]
+        if not heads:
+            return False
+        return min(heads, key=_key).records[0][1] < _released(self.lanes.values())
+
     def _take_run(self, lanes: list[Lane], taken: list[Record], limit: int) -> bool:
         """Take from the lane with the earliest head until another lane's head comes first."""
-        waiting = sorted((_key(lane), lane) for lane in lanes if lane.records)
-        if not waiting:
+        heads = sorted((lane for lane in lanes if lane.records), key=_key)
+        if not heads:
             return False
-        lane = waiting[0][1]
-        before = waiting[1][0] if len(waiting) > 1 else LAST
-        released = min((other.end_asked() for other in lanes if not other.records), default=ALWAYS)
+        lane = heads[0]
+        before = _key(heads[1]) if len(heads) > 1 else LAST
+        released = _released(lanes)
         count = len(taken)
         records, rank = lane.records, lane.rank
         while records and len(taken) < limit:
@@ -132,9 +133,12 @@ class Merge:
 
     def is_at_end(self) -> bool:
         """Say whether nothing waits here, and every topic has been read to an end."""
-        return all(
-            not lane.records and lane.end_asked() > NEVER for lane in self.lanes.values()
-        )
+        return all(not lane.records and lane.end_asked() > NEVER for lane in self.lanes.values())
+
+
+def _released(lanes: Iterable[Lane]) -> float:
+    """Return before when a record must have been received so that no empty lane holds it up."""
+    return min((lane.end_asked() for lane in lanes if not lane.records), default=ALWAYS)
 
 
 def _key(lane: Lane) -> tuple[int, int]:

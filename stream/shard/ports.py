@@ -27,7 +27,8 @@ class RewoundError(Exception):
 class DeadLetter(Struct, frozen=True):
     """A record that can never be processed, with its original bytes and the reason.
 
-    ``detail`` is one line for people without personal data; ``size`` is the value's length.
+    ``detail`` is one line for people without personal data. ``attempt`` counts how often the
+    record has died; ``appended_ms`` is its timestamp, where the log has any.
     """
 
     topic: str
@@ -37,6 +38,8 @@ class DeadLetter(Struct, frozen=True):
     value: bytes | None
     reason: str
     detail: str
+    attempt: int = 1
+    appended_ms: int | None = None
 
 
 class Entry(Struct, array_like=True, gc=False):
@@ -107,7 +110,7 @@ class Store(Protocol):
         FencedError
             The shard has a newer owner.
         RewoundError
-            The store's watermark is not the one that this owner left there.
+            The store's watermark is not the one that this owner left there, or its claim is gone.
         """
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
@@ -120,6 +123,8 @@ class Store(Protocol):
         ------
         FencedError
             The shard has a newer owner.
+        RewoundError
+            The store has lost this owner's claim.
         """
 
 
@@ -131,4 +136,4 @@ class Sink(Protocol):
 
 
 Encode = Callable[[Effect | DeadLetter, int], Entry]
-"""Turn an effect into the record that tells of it; the second argument is the moment of deciding."""
+"""Turns an effect into the record that tells of it; the second argument is when it was decided."""

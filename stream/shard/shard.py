@@ -44,7 +44,8 @@ class Report(Struct):
     """
 
     events: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    effects: list[Effect | DeadLetter] = []
+    effects: list[Effect] = []
+    dead_letters: list[DeadLetter] = []
     answered_ms: list[int] = []
     withheld: int = 0
 
@@ -52,7 +53,7 @@ class Report(Struct):
 class Shard:
     """A shard in the hands of its owner. Steps are taken one after the other, each to its end."""
 
-    def __init__(  # noqa: PLR0913 - the ports, all of them
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports, all of them
         self,
         owner: Ownership,
         store: Store,
@@ -82,12 +83,17 @@ class Shard:
             Nothing of the step was written; see ``Store.commit``.
         """
         due = await self._due(batch.clock.due_after())
-        whos = {fact.who for fact in batch.inputs if isinstance(fact, Fact)}
-        states = await self._store.load(self.owner, list(whos.union(due)))
+        # A dict for a set: the order of what comes out must not depend on hashes.
+        whos = dict.fromkeys(fact.who for fact in batch.inputs if isinstance(fact, Fact))
+        states = await self._store.load(self.owner, list(whos | dict.fromkeys(due)))
         report = Report()
-        turns = self._fold(batch, due, states, report)
-        entries = [self._encode(effect, batch.now_ms) for effect in report.effects]
-        ids = await self._store.commit(self.owner, self._changes(batch, turns, entries))
+        visits = {who: self._visit(who, states, report) for who in whos | dict.fromkeys(due)}
+        for who in due:
+            visits[who].is_changed = True  # so that its wake-up is settled, whatever it says
+        self._fold(batch, visits, report)
+        effects = [*report.effects, *report.dead_letters]
+        entries = [self._encode(effect, batch.now_ms) for effect in effects]
+        ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
         waiting = list(zip(ids, entries, strict=True)) if ids else []
         if entries and not ids:  # this very commit had been written, but its answer was lost
             waiting = await self._store.outbox(self.owner)
@@ -100,20 +106,14 @@ class Shard:
             return []
         return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
 
-    def _fold(
-        self, batch: Batch, due: Sequence[Who], states: Mapping[Who, Visitor], report: Report
-    ) -> dict[Who, Visit]:
-        visits = {who: self._visit(who, states, report) for who in due}
-        for visit in visits.values():
-            visit.is_changed = True  # so that its wake-up is settled, whatever the state says
+    def _fold(self, batch: Batch, visits: Mapping[Who, Visit], report: Report) -> None:
         for one in batch.inputs:
             if isinstance(one, DeadLetter):
-                report.effects.append(one)
+                report.dead_letters.append(one)
                 report.events[one.topic, "unknown", "dead_letter"] += 1
                 continue
-            visit = visits.get(one.who)
-            if visit is None:
-                visit = visits[one.who] = self._visit(one.who, states, report)
+            visit = visits[one.who]
+            visit.reach(one, batch.clock)
             seen = len(report.effects)
             outcome = visit.take(one, batch.clock)
             report.events[one.topic, TYPE_OF[type(one.event)], outcome.value] += 1
@@ -122,7 +122,6 @@ class Shard:
             ]
         for visit in visits.values():
             visit.close(batch.clock)
-        return visits
 
     def _visit(self, who: Who, states: Mapping[Who, Visitor], report: Report) -> Visit:
         state = states.get(who) or Visitor()

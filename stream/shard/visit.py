@@ -21,9 +21,12 @@ class Visit:
         """The state as folded so far."""
         return self._turn.state
 
-    def take(self, fact: Fact, clock: Clock) -> Outcome:
-        """Let the deadlines pass that come before a fact, then fold it."""
+    def reach(self, fact: Fact, clock: Clock) -> None:
+        """Let the deadlines pass that come before a fact."""
         self._pass(clock.due_before(fact), clock)
+
+    def take(self, fact: Fact, clock: Clock) -> Outcome:
+        """Fold a fact that has been reached."""
         self._turn.now_ms = clock.judged_at(fact)
         outcome = apply(self._turn, fact.event, fact.at_ms, bot=fact.bot)
         self.is_changed |= outcome in {Outcome.APPLIED, Outcome.STALE}

@@ -92,7 +92,7 @@ def remind_again(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
         sequence.step += 1
 
 
-def _remind(  # noqa: PLR0913 - one decision's own facts
+def _remind(  # noqa: PLR0913, PLR0917 - one decision's own facts
     turn: Turn,
     behaviour: Behaviour,
     cart: Cart,

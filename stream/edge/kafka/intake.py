@@ -67,7 +67,8 @@ class Intake:
     async def claim(self, source: Log) -> None:
         """Claim what is due and move the consumer to where its state ends."""
         assigned = self._unclaimed
-        wanted = (assigned or set()) | {TopicPartition(topic, n) for n in self.shards.lost for topic in INPUTS}
+        lost = {TopicPartition(topic, number) for number in self.shards.lost for topic in INPUTS}
+        wanted = (assigned or set()) | lost
         limits = await _patiently(source, wanted)
         by_shard: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
         for tp in sorted(wanted - {EXAMPLES}, key=lambda tp: INPUTS.index(tp.topic)):
@@ -95,7 +96,7 @@ class Intake:
     def ready(self) -> Ready:
         """Return batches for the agents, each under the partition that Faust knows it by."""
         ready: Ready = [
-            (TopicPartition(INPUTS[0], taken.of.number), taken) for taken in self.shards.ready()
+            (TopicPartition(INPUTS[0], owned.number), owned) for owned in self.shards.ready()
         ]
         examples = self.training.take()
         return [*ready, (EXAMPLES, examples)] if examples else ready

@@ -5,7 +5,6 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import faust
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -30,8 +29,8 @@ class Worker(faust.Worker):  # type: ignore[misc, unused-ignore]
     interrupted = False
 
     def _on_sigint(self) -> None:
-        Worker.interrupted = True
-        self._schedule_shutdown(SimpleNamespace(value=2))
+        self.interrupted = True
+        self._schedule_shutdown(signal.SIGINT)
 
 
 def run(settings: Settings, build: Build) -> int:
@@ -85,6 +84,6 @@ def _work(app: faust.App) -> int:
         worker.execute_from_commandline()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    if Worker.interrupted:
+    if worker.interrupted:
         raise KeyboardInterrupt
     return code

@@ -18,7 +18,7 @@ from stream.edge.facts import read
 from stream.edge.kafka.fetch import Fetched
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
-from stream.shard.batch import Merge, Record
+from stream.shard.batch import Merge
 from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
 from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
 from stream.shard.shard import Batch, Shard
@@ -29,16 +29,9 @@ MAX_BATCH = 5_000
 # Records received and not folded, per partition: above it fetching stops for a while.
 FULL = 20_000
 FINISH_WITHIN_S = 5.0
-
-
-class Taken(Struct):
-    """A batch on its way to the agent; ``of`` tells which assignment it was read for."""
-
-    of: "Owned"
-    records: list[Record]
-    offsets: dict[str, int]
-    reached_ms: int | None
-    at_end: bool
+# Faust drops what it carries in more than one case, without a word; a shard must not wait forever.
+HANDED_AGAIN_S = 10.0
+NEVER = float("-inf")
 
 
 class Limits(Struct, frozen=True):
@@ -56,6 +49,7 @@ class Owned:
         self.shard = shard
         self.merge = merge
         self.is_stepping = False
+        self.handed_at = NEVER
         self._processed = processed
 
     @property
@@ -68,29 +62,40 @@ class Owned:
         offsets = self.shard.owner.watermark.offsets
         return any(offsets.get(topic, 0) < end for topic, end in self._processed.items())
 
-    def take(self, *, live: bool) -> Taken | None:
-        """Return what the next step is made of; None while there is nothing to do."""
-        records = self.merge.take(MAX_BATCH)
-        reached_ms = self.merge.clock_ms()
-        at_end = not live and self.merge.is_at_end()
-        if not records and not self._is_due(reached_ms, at_end=at_end, live=live):
-            return None
-        self.is_stepping = True
-        return Taken(self, records, self.merge.offsets(), reached_ms, at_end)
+    def has_work(self, *, live: bool) -> bool:
+        """Say whether a step would do anything."""
+        return self.merge.is_ready() or self._is_due(live=live)
 
-    def _is_due(self, reached_ms: int | None, *, at_end: bool, live: bool) -> bool:
-        due_ms, clock_ms = self.shard.owner.next_due_ms, self.shard.owner.watermark.clock_ms
+    def batch(self, now_ms: int, *, live: bool) -> Batch:
+        """Take what can be folded now."""
+        inputs = read(self.merge.take(MAX_BATCH))
+        before_ms = self.shard.owner.watermark.clock_ms
+        live = live and not self.is_recovering()
+        clock: Clock
+        if live:
+            clock = LiveClock(before_ms, self.merge.clock_ms(), now_ms)
+        else:
+            facts = (one for one in inputs if isinstance(one, Fact))
+            clock = RecordsClock(before_ms, facts, at_end=self._is_at_end())
+        return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
+
+    def _is_due(self, *, live: bool) -> bool:
+        due_ms = self.shard.owner.next_due_ms
         if due_ms is None or self.is_recovering():
             return False
         if live:
+            reached_ms = self.merge.clock_ms()
             return reached_ms is not None and due_ms <= reached_ms
-        return at_end and due_ms <= clock_ms
+        return self._is_at_end() and due_ms <= self.shard.owner.watermark.clock_ms
+
+    def _is_at_end(self) -> bool:
+        return self.merge.is_at_end() and not self.is_recovering()
 
 
 class Shards:
     """All that this worker owns, and the way of a fetch into steps."""
 
-    def __init__(  # noqa: PLR0913 - what every shard needs
+    def __init__(  # noqa: PLR0913, PLR0917 - what every shard needs
         self,
         store: Store,
         sink: Sink,
@@ -147,24 +152,31 @@ class Shards:
             if owned is not None and tp.topic in owned.merge.lanes:
                 owned.merge.lanes[tp.topic].mark(mark)
 
-    def ready(self) -> list[Taken]:
-        """Return what can be stepped now, at most one batch a shard."""
-        if not self._is_open:
-            return []
-        batches = [
-            owned.take(live=self._live)
+    def ready(self) -> list[Owned]:
+        """Return the shards whose turn it is; each again where Faust has dropped it on the way."""
+        now = time.monotonic()
+        ready = [
+            owned
             for owned in self._owned.values()
-            if not owned.is_stepping
+            if self._is_open
+            and not owned.is_stepping
+            and now - owned.handed_at > HANDED_AGAIN_S
+            and owned.has_work(live=self._live)
         ]
-        return [batch for batch in batches if batch is not None]
+        for owned in ready:
+            if owned.handed_at != NEVER:
+                log.warning("Shard %d is handed to its agent again", owned.number)
+            owned.handed_at = now
+        return ready
 
-    async def step(self, taken: Taken) -> None:
-        """Take one step, unless its shard has been given back since."""
-        owned = taken.of
-        if self._owned.get(owned.number) is not owned:
+    async def step(self, owned: Owned) -> None:
+        """Take one step, unless the shard has been given back since, or had its turn."""
+        owned.handed_at = NEVER
+        if self._owned.get(owned.number) is not owned or not self._is_open or owned.is_stepping:
             return
-        batch = self._batch(taken)
+        owned.is_stepping = True
         try:
+            batch = owned.batch(_wall_ms(), live=self._live)
             report = await owned.shard.step(batch)
         except FencedError as error:
             log.warning("%s; this worker lets go of it", error)
@@ -193,7 +205,7 @@ class Shards:
             try:
                 await asyncio.wait_for(self.stepped.wait(), within - time.monotonic())
             except TimeoutError:
-                log.warning("A step did not end in %.0f s; its shard's next owner fences it", FINISH_WITHIN_S)
+                log.warning("A step did not end in time; its shard's next owner fences it")
                 break
 
     def forget(self) -> None:
@@ -220,18 +232,6 @@ class Shards:
             for owned in self._owned.values()
             for topic, offset in owned.shard.owner.watermark.offsets.items()
         }
-
-    def _batch(self, taken: Taken) -> Batch:
-        inputs = read(taken.records)
-        now_ms, watermark = _wall_ms(), taken.of.shard.owner.watermark
-        live = self._live and not taken.of.is_recovering()
-        clock: Clock
-        if live:
-            clock = LiveClock(watermark.clock_ms, taken.reached_ms, now_ms)
-        else:
-            facts = (one for one in inputs if isinstance(one, Fact))
-            clock = RecordsClock(watermark.clock_ms, facts, at_end=taken.at_end)
-        return Batch(inputs, taken.offsets, clock, now_ms, live)
 
     def _stop(self, number: int, why: str) -> None:
         self._owned.pop(number, None)

@@ -86,10 +86,14 @@ class Training:
             try:
                 trainer.learn(decode_example(record.value), record.offset)
             except Rejected as why:
-                log.warning("Offset %d of training-examples is no example: %s", record.offset, why.detail)
+                log.warning(
+                    "Offset %d of training-examples is no example: %s", record.offset, why.detail
+                )
         for model, report in trainer.report().items():
-            self._metrics.model_log_loss.labels(model).set(report.log_loss)
-            self._metrics.model_roc_auc.labels(model).set(report.roc_auc)
+            if report.log_loss is not None:
+                self._metrics.model_log_loss.labels(model).set(report.log_loss)
+            if report.roc_auc is not None:
+                self._metrics.model_roc_auc.labels(model).set(report.roc_auc)
 
     async def save(self) -> None:
         """Store what has been learnt since the last time, unless another trainer has."""

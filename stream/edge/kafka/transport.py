@@ -40,7 +40,7 @@ class Handed(Struct, frozen=True):
 class AsIs(faust.Schema):  # type: ignore[misc, type-arg, unused-ignore]
     """Hands a batch to its agent untouched."""
 
-    def loads_key(self, app: Any, message: Any, **_: Any) -> None:  # noqa: ANN401, ARG002
+    def loads_key(self, app: Any, message: Any, **_: Any) -> None:  # noqa: ANN401
         """Give no key: a batch has many."""
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> object:  # noqa: ANN401, ARG002
@@ -65,13 +65,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def poll(self, full: set[aiokafka.TopicPartition]) -> Fetched:
         """Return what came; fetch no further for partitions that are ``full``."""
-        return await self.call_thread(self._poll, full)
+        fetched: Fetched = await self.call_thread(self._poll, full)
+        return fetched
 
     async def limits(
         self, tps: Iterable[aiokafka.TopicPartition]
     ) -> dict[aiokafka.TopicPartition, Limits]:
         """Return what Kafka says of each partition."""
-        return await self.call_thread(self._limits, list(tps))
+        limits: dict[aiokafka.TopicPartition, Limits] = await self.call_thread(
+            self._limits, list(tps)
+        )
+        return limits
 
     async def hint(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         """Commit offsets to Kafka. Only lag monitors depend on them, so a failure is no matter."""
@@ -109,9 +113,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Faust's consumer, whose records are batches."""
 
+    _thread: ConsumerThread
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's
         super().__init__(*args, **kwargs)
-        self._intake: Intake = self.app.intake
+        self._intake: Intake = self.app.intake  # type: ignore[attr-defined]  # of our own app
         self._polling: asyncio.Task[Fetched] | None = None
         self._hinted: dict[aiokafka.TopicPartition, int] = {}
         self._numbers = itertools.count(1)
@@ -122,7 +128,6 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Note the assignment; claiming may have to wait, and Faust bounds this call."""
         self._intake.assign(self.assignment())
-        self._read_offset.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what is under way before anybody else may claim it."""
@@ -145,7 +150,7 @@ class Consumer(driver.Consumer):
         return True
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109
-        with fatal("fetching", but=(ConsumerStoppedError,)):
+        with fatal("fetching", but=ConsumerStoppedError):
             return await self._batches()
 
     async def _batches(self) -> dict[TP, list[Handed]]:
@@ -189,6 +194,8 @@ class Consumer(driver.Consumer):
     async def seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         """Read on from these offsets."""
         await self._thread.seek_wait(offsets)
+        # Faust drops what is below the offset that was sought; what it carries has other numbers.
+        self._read_offset.clear()
 
     def _to_message(self, tp: TP, record: Handed) -> ConsumerMessage:
         return ConsumerMessage(
@@ -199,7 +206,7 @@ class Consumer(driver.Consumer):
             0,
             [],
             None,
-            record.value,
+            record.value,  # type: ignore[arg-type]  # a batch instead of bytes
             None,
             0,
             0,

@@ -6,6 +6,7 @@ connection broke is for the scripts to find out, so every one of them may be run
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -35,8 +36,9 @@ AWAY = (
     ReadOnlyError,
     TimeoutError,
 )
-# Answers of a server that will recover: a full disk, a running script, a failover.
-PASSING = ("MISCONF", "BUSY", "OOM", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
+# Answers of a server that will recover: a full disk, a running script, a failover. Before Redis 7
+# the error of a script has the word further back, with a dash before it.
+PASSING = re.compile(r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED) ")
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 1.0
 ANSWER_WITHIN_S = 5.0
@@ -48,7 +50,8 @@ class Connection:
     """One client, and whether the server answers; ``address`` is fit to be shown to people."""
 
     def __init__(self, url: str) -> None:
-        self.client: Redis = Redis.from_url(  # type: ignore[type-arg, unused-ignore]
+        # Any: redis-py types every answer for clients that decode it and for those that do not.
+        self.client: Any = Redis.from_url(
             url,
             socket_timeout=ANSWER_WITHIN_S,
             socket_connect_timeout=ANSWER_WITHIN_S,
@@ -67,7 +70,7 @@ class Connection:
             except AWAY as error:
                 self._is_away(error)
             except ResponseError as error:
-                if not str(error).startswith(PASSING):
+                if not PASSING.search(str(error)):
                     raise
                 self._is_away(error)
             else:

@@ -1,7 +1,7 @@
 """The trainer's models in Redis: one hash with the newest snapshot and its offset."""
 
 from stream.edge.redis.connection import Connection
-from stream.learning.snapshot import Snapshot
+from stream.learning.snapshot import Snapshot, decode, encode
 
 
 class RedisModels:
@@ -17,7 +17,7 @@ class RedisModels:
         stored = await self._connection.ask(
             lambda: self._connection.client.hget(self._key, "snapshot")
         )
-        return Snapshot.decode(stored) if stored else None
+        return decode(stored) if stored else None
 
     async def offset(self) -> int | None:
         """Implements ``Models.offset``."""
@@ -29,5 +29,5 @@ class RedisModels:
     async def save(self, snapshot: Snapshot, learnt_from: int | None) -> bool:
         """Implements ``Models.save`` by one script."""
         expected = "" if learnt_from is None else learnt_from
-        stored = await self._learn([self._key], [expected, snapshot.offset, snapshot.encode()])
+        stored = await self._learn([self._key], [expected, snapshot.offset, encode(snapshot)])
         return bool(stored)

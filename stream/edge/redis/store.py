@@ -59,7 +59,7 @@ class RedisStore:
         """Implements ``Store.claim``: the token tells owners apart even after a restored copy."""
         token = token_hex(8)
         epoch, watermark, due, armed, pending = await self._claim(
-            self._keys(shard, "own", "wake", "out"), [token]
+            self._keys(shard, "own", "state", "wake", "out"), [token]
         )
         return Ownership(
             shard=shard,
@@ -99,7 +99,11 @@ class RedisStore:
         began = time.monotonic()
         answer = await self._commit(
             self._keys(owner.shard, "own", "state", "wake", "out"),
-            [owner.token, known, new, *map(len, lists), *(one for part in lists for one in part)],
+            [
+                *(owner.token, owner.epoch, known, new),
+                *map(len, lists),
+                *(one for part in lists for one in part),
+            ],
         )
         self._timed(time.monotonic() - began)
         self._raise(owner, answer)
@@ -116,7 +120,9 @@ class RedisStore:
 
     async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
         """Implements ``Store.remove``."""
-        answer = await self._remove(self._keys(owner.shard, "own", "out"), [owner.token, *ids])
+        answer = await self._remove(
+            self._keys(owner.shard, "own", "out"), [owner.token, owner.epoch, *ids]
+        )
         self._raise(owner, answer)
         owner.pending = answer[1]
 
@@ -130,7 +136,7 @@ class RedisStore:
         """
         client, key = self._connection.client, f"{self._group}:partitions"
         await self._connection.ask(lambda: client.set(key, count, nx=True))
-        known = int(await self._connection.ask(lambda: client.get(key)))
+        known = int(await self._connection.ask(lambda: client.get(key)) or 0)
         if known != count:
             raise CartwakeError(
                 f"the input topics have {count} partitions, but Redis at"
@@ -156,7 +162,12 @@ def _due(score: bytes) -> int | None:
 
 def _arguments(commit: Commit) -> tuple[list[bytes], ...]:
     states, wakes = commit.states.items(), commit.wakes.items()
-    kept = [part for one, state in states if state is not None for part in (member(one), encode_state(state))]
+    kept = [
+        part
+        for one, state in states
+        if state is not None
+        for part in (member(one), encode_state(state))
+    ]
     gone = [member(one) for one, state in states if state is None]
     armed = [part for one, due in wakes if due is not None for part in (b"%d" % due, member(one))]
     quiet = [member(one) for one, due in wakes if due is None]
