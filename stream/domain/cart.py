@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from stream.domain.events import (
     MAX_LINES,
     MAX_QUANTITY,
+    MAX_SAFE_INTEGER,
     CartUpdated,
     Line,
     OrderCompleted,
@@ -67,11 +68,12 @@ def value_of(lines: Sequence[CartLine]) -> tuple[int, str | None]:
         return 0, None
     newest = max(enumerate(priced), key=lambda at: (at[1].priced_ms, at[0]))[1]
     currency = newest.product.currency
-    return sum(
+    worth = sum(
         line.quantity * (line.product.price_minor or 0)
         for line in priced
         if line.product.currency == currency
-    ), currency
+    )
+    return min(worth, MAX_SAFE_INTEGER), currency
 
 
 def add(cart: Cart, event: ProductAdded, at_ms: int) -> bool:

@@ -24,9 +24,11 @@ VisitorId = Annotated[
 ]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217")]
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, description="ISO 3166-1 alpha-2")]
-Locale = Annotated[str, Meta(pattern="^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$", description="BCP 47")]
+Locale = Annotated[
+    str, Meta(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$(?!\n)", description="BCP 47")
+]
 Timezone = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$", description="IANA")
+    str, Meta(pattern=r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$(?!\n)", description="IANA")
 ]
 Status = Literal["granted", "denied", "withdrawn"]
 Signal = Literal["pointer_left_top", "tab_hidden", "back_navigation", "fast_scroll_up", "idle"]

@@ -11,6 +11,8 @@ from yarl import URL
 from stream.settings import Kafka, Settings
 
 HEARTBEATS_PER_SESSION = 4
+# A dead letter is the largest thing sent: a record of Kafka's default limit, and its headers.
+LARGEST_REQUEST_BYTES = 2 * 1024 * 1024
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_request_timeout": 40.0,
         "consumer_auto_offset_reset": "earliest",
         "producer_request_timeout": 30.0,
+        "producer_max_request_size": LARGEST_REQUEST_BYTES,
         "stream_buffer_maxsize": 64,
         # Acknowledgements are not Faust's business here, so there is nothing to wait for.
         "stream_wait_empty": False,

@@ -1,0 +1,102 @@
+"""What every test may ask for: real servers, names of its own, the shop's data.
+
+The one rule: a test that needs what this machine lacks is skipped and says why; on the build
+server (``CI=true``) it fails, so that nothing there goes unproven in silence.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.rig.kafka import Kafka
+from tests.rig.merch_store import shop_file
+from tests.rig.processes import Unavailable
+from tests.rig.redis import Redis
+
+MARKERS = {"kafka_server": "kafka", "redis_server": "redis", "shop_data": "data"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the servers and data it asks for: ``-m "not kafka"`` needs no Java."""
+    for item in items:
+        for fixture, marker in MARKERS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{reason} (CI=true: nothing may be skipped)", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker for the whole run; tests keep apart by ``topic_prefix`` or ``empty_kafka``."""
+    try:
+        kafka = Kafka(tmp_path_factory.mktemp("kafka"))
+    except Unavailable as missing:
+        _missing(str(missing))
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One append-only Redis for the whole run; keys begin with the consumer group (``group``)."""
+    try:
+        server = Redis(tmp_path_factory.mktemp("redis"))
+    except Unavailable as missing:
+        _missing(str(missing))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def empty_kafka(kafka_server: Kafka) -> Kafka:
+    """The run's broker with none of the topics of the tests before."""
+    kafka_server.delete_topics(kafka_server.topics())
+    return kafka_server
+
+
+@pytest.fixture
+def empty_redis(redis_server: Redis) -> Redis:
+    """The run's Redis without a single key."""
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Return the beginning of names of topics that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def group() -> str:
+    """Return a consumer group that no other test uses."""
+    return f"group-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def shop_data() -> Path:
+    """Return the shop's month of hits; skipped, on the build server too, where it isn't there."""
+    path = shop_file()
+    if not path.exists():
+        # Its licence is unknown, so it cannot be fetched by whoever has the repository alone.
+        pytest.skip(
+            f"no real shop data: {path.name} is neither in ../shared/data nor CARTWAKE_DATA"
+        )
+    return path

@@ -1,0 +1,1 @@
+"""The whole worker on a real Kafka and a real Redis."""
