@@ -81,8 +81,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     @app.agent(inputs, name="shards")
     async def fold(turns: StreamT[Owned]) -> None:
         async for owned in turns:
-            with fatal("taking a step"):
-                await app.intake.shards.step(owned)
+            app.intake.shards.begin(owned)
 
     @app.agent(examples, name="trainer")
     async def train(batches: StreamT[Sequence[ConsumerRecord]]) -> None:

@@ -17,7 +17,7 @@ from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLar
 from stream.domain.policy import DAY_MS
 from stream.edge.kafka.letters import Letter, letter, records
 from stream.edge.kafka.options import client_options
-from stream.edge.kafka.reach import asked, metadata, partition_counts
+from stream.edge.kafka.reach import asked, metadata, partition_counts, started
 from stream.edge.kafka.topics import LARGEST_BYTES, RETENTION_DAYS
 from stream.edge.outgoing import ATTEMPT, DEAD_LETTERS
 from stream.errors import CartwakeError
@@ -167,8 +167,8 @@ def _matching(
 
 
 def _summary(letters: Sequence[Letter]) -> str:
-    reasons = Counter(it.reason for it in letters).most_common()
-    parts = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    reasons = Counter(it.reason for it in letters)
+    parts = ", ".join(f"{reasons[reason]:,} {reason}" for reason in sorted(reasons))
     number = f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}"
     return f"{number}: {parts}" if parts else number
 
@@ -178,22 +178,23 @@ async def _send(
 ) -> list[Letter]:
     """Send letters back and return those that Kafka has taken."""
     # Not idempotent: aiokafka counts a refused batch's sequence numbers as used, and Kafka then
-    # takes nothing more. What is sent twice is a duplicate anyway.
+    # takes nothing more. What is sent twice is a duplicate anyway. The limit is above everything
+    # that can be read here, so that it is Kafka's that counts.
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), acks="all", max_request_size=LARGEST_BYTES
+        **client_options(settings.kafka), acks="all", max_request_size=2 * LARGEST_BYTES
     )
-    async with producer, aclosing(records(settings, "sending back")) as log:
-        sending = _Sending(producer)
-        try:
+    sending = _Sending(producer)
+    try:
+        async with started(producer), aclosing(records(settings, "sending back")) as log:
             async for record in log:
                 if it := chosen.get((record.partition, record.offset)):
                     await sending.send(it, record)
             await sending.settle()
-        except (KafkaError, TimeoutError) as error:
-            raise CartwakeError(
-                f"Kafka at {settings.kafka.bootstrap} has stopped answering; "
-                f"{len(sending.taken):,} of {len(chosen):,} dead letters were sent back"
-            ) from error
+    except (KafkaError, TimeoutError) as error:
+        raise CartwakeError(
+            f"Kafka at {settings.kafka.bootstrap} failed ({type(error).__name__}); "
+            f"{len(sending.taken):,} of {len(chosen):,} dead letters were sent back"
+        ) from error
     for it in sending.refused:
         say(f"not taken by Kafka, too large or too old for its topic: {it}")
     if sending.refused:
@@ -204,37 +205,43 @@ async def _send(
 
 
 class _Sending:
-    """Records on their way; each partition's stay in order."""
+    """Records on their way; each partition's stay in order, but for those refused at first."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._flying: list[tuple[Letter, Awaitable[object]]] = []
+        self._flying: list[tuple[Letter, ConsumerRecord, Awaitable[object]]] = []
         self.taken: list[Letter] = []
         self.refused: list[Letter] = []
 
     async def send(self, it: Letter, record: ConsumerRecord) -> None:
-        # aiokafka refuses a record that has neither; to the worker both are empty.
-        value = b"" if record.key is None and record.value is None else record.value
-        # With a key its partitioner is Java's.
-        partition = None if it.has_key else it.partition
-        headers = [(ATTEMPT, str(it.attempt + 1).encode())]
-        try:
-            acknowledged = await self._producer.send(
-                it.topic, value, record.key, partition, written_ms(it), headers
-            )
-        except MessageSizeTooLargeError:
-            self.refused.append(it)
-            return
-        self._flying.append((it, acknowledged))
+        self._flying.append((it, record, await self._sent(it, record)))
         if len(self._flying) >= IN_FLIGHT:
             await self.settle()
 
     async def settle(self) -> None:
+        """Return when Kafka has answered for every record."""
         flying, self._flying = self._flying, []
-        for it, acknowledged in flying:
-            try:
-                await acknowledged
-            except (InvalidTimestampError, MessageSizeTooLargeError):
+        again = [(it, record) for it, record, answer in flying if not await self._took(it, answer)]
+        # One that is refused takes down its whole batch: a batch for each tells which it was.
+        for it, record in again:
+            if not await self._took(it, await self._sent(it, record)):
                 self.refused.append(it)
-            else:
-                self.taken.append(it)
+
+    async def _sent(self, it: Letter, record: ConsumerRecord) -> Awaitable[object]:
+        # aiokafka does not send a record that has neither; to the worker both are empty.
+        value = b"" if record.key is None and record.value is None else record.value
+        # With a key its partitioner is Java's.
+        partition = None if it.has_key else it.partition
+        headers = [(ATTEMPT, str(it.attempt + 1).encode())]
+        answer: Awaitable[object] = await self._producer.send(
+            it.topic, value, record.key, partition, written_ms(it), headers
+        )
+        return answer
+
+    async def _took(self, it: Letter, answer: Awaitable[object]) -> bool:
+        try:
+            await answer
+        except (InvalidTimestampError, MessageSizeTooLargeError):
+            return False
+        self.taken.append(it)
+        return True

@@ -21,7 +21,7 @@ from stream.domain.events import TOPICS
 from stream.edge.codec import Rejected
 from stream.edge.facts import attempt_of
 from stream.edge.kafka.options import client_options
-from stream.edge.kafka.reach import metadata, partition_counts, refuse
+from stream.edge.kafka.reach import metadata, partition_counts, refuse, started
 from stream.edge.outgoing import APPENDED_MS, DEAD_LETTERS, rfc3339
 from stream.settings import Settings
 
@@ -102,7 +102,7 @@ async def records(settings: Settings, doing: str) -> AsyncGenerator[ConsumerReco
         refuse(settings, [f"no topic {DEAD_LETTERS}: make it with 'cartwake topics create'"])
     parts = [TopicPartition(DEAD_LETTERS, number) for number in range(count)]
     options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
-    async with AIOKafkaConsumer(**client_options(settings.kafka), **options) as consumer:
+    async with started(AIOKafkaConsumer(**client_options(settings.kafka), **options)) as consumer:
         consumer.assign(parts)
         starts = await consumer.beginning_offsets(parts)
         ends = await consumer.end_offsets(parts)

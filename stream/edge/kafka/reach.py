@@ -5,12 +5,14 @@ because asking for one by its name might make it.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from stream.edge.kafka.options import client_options, quiet_clients
 from stream.errors import CartwakeError
@@ -19,6 +21,7 @@ from stream.settings import Kafka, Settings
 ANSWER_S: Final = 10.0
 
 Result = TypeVar("Result")
+Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 
 class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
@@ -36,9 +39,9 @@ def asked(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(question)
     except (KafkaError, TimeoutError) as error:
-        why = "has stopped answering"
-        if isinstance(error, KafkaError):
-            why = f"refuses: {type(error).__name__} {error}".rstrip()
+        why = f"failed: {type(error).__name__} {error}".rstrip()
+        if isinstance(error, TimeoutError | KafkaTimeoutError) or error.retriable:
+            why = "has stopped answering"
         raise CartwakeError(f"Kafka at {settings.kafka.bootstrap} {why}") from error
 
 
@@ -62,6 +65,16 @@ async def metadata(settings: Settings) -> ClusterMetadata:
         raise Unreachable(settings.kafka) from error
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def started(client: Client) -> AsyncIterator[Client]:
+    """Start a client and stop it, also where it could not start: its own context forgets that."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
 
 
 def partition_counts(cluster: ClusterMetadata) -> dict[str, int]:

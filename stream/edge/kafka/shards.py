@@ -15,6 +15,7 @@ from msgspec import Struct
 from stream.domain.policy import Policy
 from stream.domain.turn import Scorer
 from stream.edge.facts import read
+from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
@@ -115,6 +116,7 @@ class Shards:
         self.stopped: dict[int, str] = {}
         self.lost: set[int] = set()
         self.stepped = asyncio.Event()
+        self._steps: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
         return len(self._owned)
@@ -169,12 +171,24 @@ class Shards:
             owned.handed_at = now
         return ready
 
-    async def step(self, owned: Owned) -> None:
-        """Take one step, unless the shard has been given back since, or had its turn."""
+    def begin(self, owned: Owned) -> None:
+        """Begin a step, unless the shard has been given back since, or had its turn.
+
+        Steps of different shards wait for Redis and Kafka side by side.
+        """
         owned.handed_at = NEVER
         if self._owned.get(owned.number) is not owned or not self._is_open or owned.is_stepping:
             return
         owned.is_stepping = True
+        task = asyncio.ensure_future(self._step(owned))
+        self._steps.add(task)
+        task.add_done_callback(self._steps.discard)
+
+    async def _step(self, owned: Owned) -> None:
+        with fatal("taking a step"):
+            await self._take(owned)
+
+    async def _take(self, owned: Owned) -> None:
         try:
             batch = owned.batch(_wall_ms(), live=self._live)
             report = await owned.shard.step(batch)

@@ -58,7 +58,7 @@ class Connection:
             retry=Retry(NoBackoff(), 0),
         )
         options = self.client.connection_pool.connection_kwargs
-        self.address = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        self.address = options.get("path") or f"{options['host']}:{options.get('port', 6379)}"
         self.is_up = False
 
     async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:

@@ -1,0 +1,178 @@
+"""``cartwake demo``: the real worker with an embedded broker, a real Redis and simulated shoppers.
+
+The one rule: no second code path. The worker is the same command as in production, as its own
+process, with other addresses and shorter times; the demo only feeds it and watches.
+
+``catalogue``, ``shoppers`` and ``traffic`` make the events, ``embedded`` runs the servers,
+``tally`` counts and ``view`` shows. A shop's web page would be one more source of events beside
+``traffic``: a folder ``shop/`` here, opened by ``run``.
+"""
+
+import json
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import mkdtemp
+from types import FrameType
+from typing import Any, NoReturn
+
+from stream.demo import embedded, view
+from stream.demo.embedded import Broker, Worker
+from stream.demo.show import Show
+from stream.demo.tally import READ_TOPICS, Tally
+from stream.demo.traffic import traffic
+from stream.demo.view import View
+from stream.domain.events import TOPICS
+from stream.edge.outgoing import TRAINING_EXAMPLES
+from stream.errors import CartwakeError
+from stream.settings import Settings
+
+EVENTS_PER_S = 50.0
+TAIL_LINES = 15
+
+# What takes half an hour in a shop has to happen while somebody watches.
+SHORT: dict[str, dict[str, Any]] = {
+    "cart_abandonment": {
+        "idle_s": 3,
+        "steps_s": (0, 8),
+        "min_value_minor": 800,
+        "max_age_s": 30,
+    },
+    "exit_intent": {"min_dwell_ms": 600, "cooldown_s": 10},
+    "session": {"idle_s": 6},
+    "learning": {"horizon_s": 10},
+    "holdout": {},
+}
+
+
+def run(seconds: float | None, rate: float | None, seed: int | None, settings: Settings) -> None:
+    """Run the demo, for some seconds or until Ctrl-C, and print its summary.
+
+    Of ``settings`` it takes thresholds that differ from their defaults; addresses are its own.
+
+    Raises
+    ------
+    CartwakeError
+        Something is not installed, a part has failed, or events are unaccounted for.
+    KeyboardInterrupt
+        It was ended by Ctrl-C, after the summary.
+    """
+    seed = secrets.randbelow(10_000) if seed is None else seed
+    with _ends_in_order(), ExitStack() as stack, view.opened() as screen:
+        screen.say("starting an embedded Kafka broker, a Redis and a worker ...")
+        broker, worker = _start(stack, settings)
+        with _failures_told(worker, screen):
+            worker.wait_until_ready()
+            show = Show(broker, worker, screen)
+            start_ms = time.time_ns() // 1_000_000
+            records = traffic(seed=seed, rate=rate or EVENTS_PER_S, start_ms=start_ms)
+            with _interruptible() as interrupted:
+                screen.say(f"the worker is ready, the shoppers come; seed {seed}")
+                took_s = show.play(records, seconds, interrupted)
+            show.drain()
+            show.stop()
+    _conclude(show.tally, broker.delivered, took_s, seed)
+    if interrupted():
+        raise KeyboardInterrupt
+
+
+def _start(stack: ExitStack, settings: Settings) -> tuple[Broker, Worker]:
+    """Start everything; the stack ends it in the opposite order."""
+    broker = stack.enter_context(Broker([*TOPICS, *READ_TOPICS, TRAINING_EXAMPLES]))
+    folder = stack.enter_context(_folder())
+    redis_url = stack.enter_context(embedded.redis_server(folder))
+    environment = worker_environment(settings, broker.bootstrap, redis_url)
+    return broker, stack.enter_context(Worker(folder, environment))
+
+
+def _conclude(tally: Tally, produced: int, took_s: float, seed: int) -> None:
+    """Print the summary, and refuse one that does not add up."""
+    for line in view.summary(tally, produced, took_s, seed):
+        sys.stdout.write(line + "\n")
+    if not produced == tally.counted == sum(tally.parts().values()):
+        raise CartwakeError(
+            f"{produced} events were produced, but the worker counted {tally.counted}, "
+            f"of which {sum(tally.parts().values())} have a known outcome"
+        )
+
+
+def worker_environment(settings: Settings, bootstrap: str, redis_url: str) -> dict[str, str]:
+    """Return the worker's settings as variables: those that were changed, and short times."""
+    values: dict[str, Any] = {"KAFKA__BOOTSTRAP": bootstrap, "REDIS__URL": redis_url}
+    values["WORKER__LOG_LEVEL"] = settings.worker.log_level
+    for section, short in SHORT.items():
+        usual = asdict(getattr(Settings(), section))
+        for name, value in asdict(getattr(settings, section)).items():
+            unchanged = value == usual[name]
+            values[f"{section}__{name}"] = short.get(name, value) if unchanged else value
+    return {
+        f"CARTWAKE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a folder that disappears, unless a failure has left something to read in it."""
+    folder = Path(mkdtemp(prefix="cartwake-demo-"))
+    try:
+        yield folder
+    except CartwakeError:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _failures_told(worker: Worker, screen: View) -> Iterator[None]:
+    """Show the end of the worker's log where something fails."""
+    try:
+        yield
+    except CartwakeError:
+        for line in worker.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
+            screen.say(f"worker: {line}")
+        raise
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let a termination or a closed terminal end what was started, as Ctrl-C does."""
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Make the first Ctrl-C a wish that can be asked for, so that no count is torn in two.
+
+    A second one interrupts as ever, and whoever does not want to wait gets no summary.
+    """
+    wishes: list[int] = []
+
+    def wish(number: int, _: FrameType | None) -> None:
+        wishes.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, wish)
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        signal.signal(signal.SIGINT, before)

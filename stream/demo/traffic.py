@@ -1,0 +1,115 @@
+"""What the shops' producers send: the moves of many shoppers as Kafka records, oddities included.
+
+The one rule: pure and seeded. The same seed, rate and start give the same bytes; no clock is read.
+"""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from math import ceil
+from random import Random
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from stream.demo.shoppers import Place, Shopper
+from stream.domain.events import TOPIC_OF, Event, ExitSignalled
+
+# What one shopper amounts to on average; a test holds these two to the truth.
+LIFE_S = 17.4
+EVENTS_A_LIFE = 17.8
+# The shops fill up over this long, so that the first seconds are no stampede.
+OPENING_MS = 6_000
+
+# Shares of the events. What is late or sent again is an ordinary browser's and network's doing.
+LATE, REPEATED, MALFORMED = 0.01, 0.012, 0.006
+LATE_MS, AGAIN_MS = (1_500, 4_000), (50, 900)
+MAIL = "someone@mail.example"
+
+Note = Literal["", "late", "repeated", "malformed"]
+
+
+class Record(NamedTuple):
+    """A Kafka record, and when to send it (ms UTC); ``note`` says what is odd about it."""
+
+    send_ms: int
+    topic: str
+    key: bytes | None
+    value: bytes
+    note: Note = ""
+
+
+def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[Record]:
+    """Yield what is sent from ``start_ms`` on, without end, in the order of ``send_ms``.
+
+    One shopper after the other takes a seat; the pauses between them keep the average ``rate``.
+    """
+    random, order, visitors = Random(seed), count(), count(1)
+    seats = ceil(rate * LIFE_S / EVENTS_A_LIFE)
+    pause_ms = max(0.0, seats * EVENTS_A_LIFE / rate - LIFE_S) * 1000
+    # A number is a seat that a newcomer takes, which opens the next one: a busy shop need not be
+    # filled before it sends its first record.
+    agenda: list[tuple[int, int, int | Shopper | Record]] = [(start_ms, next(order), 0)]
+
+    def put(at_ms: float, what: int | Shopper | Record) -> None:
+        heappush(agenda, (int(at_ms), next(order), what))
+
+    while True:
+        at_ms, _, what = heappop(agenda)
+        if isinstance(what, Record):
+            yield what
+        elif isinstance(what, int):
+            put(at_ms, Shopper(next(visitors), at_ms, random))
+            if what + 1 < seats:
+                put(start_ms + (what + 1) * OPENING_MS / seats, what + 1)
+        else:
+            for record in _sent(what.move(at_ms), random):
+                put(record.send_ms, record)
+            if what.place is Place.GONE:
+                put(at_ms + random.uniform(0, 2) * pause_ms, seats - 1)
+            else:
+                put(what.now_ms + what.pause_ms(), what)
+
+
+def _sent(events: list[Event], random: Random) -> Iterator[Record]:
+    for event in events:
+        yield from records(event, random)
+
+
+def records(event: Event, random: Random) -> Iterator[Record]:
+    """Yield an event as it is sent: mostly once and at once."""
+    topic, key, fields = TOPIC_OF[type(event)], event.visitor.encode(), _fields(event)
+    value = msgspec.json.encode(fields)
+    chance = random.random()
+    # Not the signs of leaving: their answers would be late as well, and only show that.
+    if chance < LATE and topic == "page-views" and not isinstance(event, ExitSignalled):
+        yield Record(event.at_ms + random.randint(*LATE_MS), topic, key, value, "late")
+        return
+    yield Record(event.at_ms, topic, key, value)
+    if LATE <= chance < LATE + REPEATED:
+        again_ms = event.at_ms + random.randint(*AGAIN_MS)
+        yield Record(again_ms, topic, key, value, "repeated")
+    elif chance > 1 - MALFORMED:
+        yield Record(event.at_ms, topic, *_malformed(fields, random), "malformed")
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    """Return an event as a storefront would write it: what it has no value for, it leaves out."""
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _malformed(fields: dict[str, Any], random: Random) -> tuple[bytes | None, bytes]:
+    """Return key and value of a record that no worker can ever process."""
+    key, value = fields["visitor"].encode(), msgspec.json.encode(fields)
+    return random.choice(
+        (
+            (key, b""),
+            (key, value[: len(value) // 2]),
+            (key, msgspec.json.encode(fields | {"type": "cart_juggled"})),
+            (key, msgspec.json.encode(fields | {"at_ms": "yesterday"})),
+            (MAIL.encode(), msgspec.json.encode(fields | {"visitor": MAIL})),
+            (b"somebody-else", value),
+            (None, value),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Tests of what runs, feeds and shows the demo."""
