@@ -192,9 +192,8 @@ def _add_dead_letters(add: Add) -> None:
 def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream import demo
 
-    return demo.run(
-        seconds=options.seconds, rate=options.rate, seed=options.seed, settings=settings
-    )
+    demo.run(seconds=options.seconds, rate=options.rate, seed=options.seed, settings=settings)
+    return None
 
 
 def _create_topics(_: argparse.Namespace, settings: Settings) -> Answer:

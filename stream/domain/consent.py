@@ -36,6 +36,10 @@ class Choice(Struct, array_like=True, gc=False):
             and (self.valid_until_ms is None or at_ms <= self.valid_until_ms)
         )
 
+    def stands(self, at_ms: int) -> bool:
+        """Say whether this is a grant that has not lapsed by ``at_ms``, whenever it began."""
+        return self.status == "granted" and not self.lapses_before(at_ms)
+
     def lapses_before(self, at_ms: int) -> bool:
         """Say whether this is a grant whose last valid moment is before ``at_ms``."""
         return (
@@ -60,6 +64,15 @@ def permits(consent: Consent, purpose: Purpose, at_ms: int) -> bool:
     """
     choice = consent.get(purpose)
     return choice is not None and choice.permits(at_ms)
+
+
+def stands(consent: Consent, purpose: Purpose, at_ms: int) -> bool:
+    """Say whether ``purpose`` is still granted at ``at_ms``.
+
+    A producer's clock may be ahead of ours: a grant that begins in a moment stands already.
+    """
+    choice = consent.get(purpose)
+    return choice is not None and choice.stands(at_ms)
 
 
 def choices(purposes: Purposes) -> list[tuple[Purpose, Status]]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from stream.domain.cart import Cart, value_of
-from stream.domain.consent import permits, standing
+from stream.domain.consent import permits, standing, stands
 from stream.domain.events import Line
 from stream.domain.ids import make_id
 from stream.domain.records import NEEDS, CartSnapshot, Decision, Kind, Trigger, TriggerClass
@@ -56,12 +56,10 @@ def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
 
 def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
     """Say whether all that a kind needs was granted when it was owed, and still is."""
-    # A producer's clock may be ahead of ours: a grant of its "now" has begun all the same.
-    still_ms = max(at_ms, turn.now_ms)
+    consent = turn.state.consent
     return all(
-        permits(turn.state.consent, purpose, moment)
+        permits(consent, purpose, at_ms) and stands(consent, purpose, turn.now_ms)
         for purpose in NEEDS[kind]
-        for moment in (at_ms, still_ms)
     )
 
 

@@ -35,7 +35,7 @@ class CartSnapshot(Struct, frozen=True):
 
 
 class Trigger(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """ "Do this now." The same decision always has the same id and the same body."""
+    """Do this now. The same decision always has the same id and the same body."""
 
     trigger_id: str
     kind: Kind

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream.domain.records import Decision, Example, Trigger, TriggerCancel
+from stream.domain.records import NEEDS, Decision, Example, Trigger, TriggerCancel
 from stream.edge.metrics import Metrics
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter, Ownership
@@ -50,8 +50,8 @@ def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
         match effect:
             case Decision():
                 metrics.decisions.labels(effect.kind, effect.outcome, effect.reason).inc()
-                if effect.reason == "no_consent":
-                    metrics.consent_refused.labels("marketing_email").inc()
+                if effect.reason == "no_consent":  # the last need is what only this kind asks for
+                    metrics.consent_refused.labels(NEEDS[effect.kind][-1]).inc()
             case Trigger():
                 late_ms = max(0, batch.now_ms - effect.due_at_ms)
                 metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)

@@ -31,7 +31,9 @@ class Vitals:
         """Look at everything that readiness depends on; called about once a second."""
         now = time.monotonic()
         self._beat_at = now
-        answers = now - intake.answered < SILENT_AFTER_S or not intake.is_settled
+        # Where nothing is assigned nothing is fetched, and nothing is amiss.
+        is_reading = intake.is_settled and not intake.is_idle
+        answers = now - intake.answered < SILENT_AFTER_S or not is_reading
         self._say(answers=answers)
         self._metrics.kafka_up.set(answers)
         self._metrics.redis_up.set(redis.is_up)

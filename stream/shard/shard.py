@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from stream.domain.consent import permits
+from stream.domain.consent import stands
 from stream.domain.events import TYPE_OF
 from stream.domain.policy import Policy
 from stream.domain.records import NEEDS, Effect, Trigger
@@ -26,7 +26,8 @@ class Batch(Struct):
     """What one step is made of: inputs in merged order, and the offsets after them.
 
     ``now_ms`` is the wall clock; ``live`` says that triggers are asked for consent once more
-    right before they are sent.
+    right before they are sent. ``recovering`` keeps triggers in the outbox: the log holds
+    refusals that had been processed before the store lost them, and that must come first.
     """
 
     inputs: Sequence[Fact | DeadLetter]
@@ -34,6 +35,7 @@ class Batch(Struct):
     clock: Clock
     now_ms: int
     live: bool
+    recovering: bool = False
 
 
 class Report(Struct):
@@ -97,6 +99,8 @@ class Shard:
         waiting = list(zip(ids, entries, strict=True)) if ids else []
         if entries and not ids:  # this very commit had been written, but its answer was lost
             waiting = await self._store.outbox(self.owner)
+        if batch.recovering:
+            waiting = [one for one in waiting if one[1].needs is None]
         report.withheld = await self._publish(waiting, live=batch.live, now_ms=batch.now_ms)
         return report
 
@@ -166,5 +170,5 @@ class Shard:
             entry_id
             for entry_id, kind, who in triggers
             if who not in states
-            or not all(permits(states[who].consent, need, now_ms) for need in NEEDS[kind])
+            or not all(stands(states[who].consent, need, now_ms) for need in NEEDS[kind])
         }

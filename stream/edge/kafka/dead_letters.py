@@ -195,13 +195,15 @@ async def _send(
             f"Kafka at {settings.kafka.bootstrap} failed ({type(error).__name__}); "
             f"{len(sending.taken):,} of {len(chosen):,} dead letters were sent back"
         ) from error
-    for it in sending.refused:
-        say(f"not taken by Kafka, too large or too old for its topic: {it}")
-    if sending.refused:
-        raise CartwakeError(
-            f"{len(sending.refused):,} of {len(chosen):,} dead letters were not taken by Kafka"
-        )
+    _complain(sending.refused, len(chosen), say)
     return sending.taken
+
+
+def _complain(refused: Sequence[Letter], sent: int, say: Say) -> None:
+    for it in refused:
+        say(f"not taken by Kafka, too large or too old for its topic: {it}")
+    if refused:
+        raise CartwakeError(f"{len(refused):,} of {sent:,} dead letters were not taken by Kafka")
 
 
 class _Sending:

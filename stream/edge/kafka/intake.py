@@ -54,6 +54,11 @@ class Intake:
         """Say whether everything that was assigned has been claimed."""
         return self._unclaimed is not None and not self._unclaimed and not self.shards.lost
 
+    @property
+    def is_idle(self) -> bool:
+        """Say whether nothing is assigned: there are more workers than partitions."""
+        return not len(self.shards) and not self.training.is_owned
+
     def assign(self, tps: Iterable[TopicPartition]) -> None:
         """Note a new assignment; `claim` follows before anything is read."""
         self.forget()

@@ -8,11 +8,13 @@ import faust
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
+from stream.errors import UsageError
 from stream.settings import Kafka, Settings
 
 HEARTBEATS_PER_SESSION = 4
-# A dead letter is the largest thing sent: a record of Kafka's default limit, and its headers.
-LARGEST_REQUEST_BYTES = 2 * 1024 * 1024
+# Below what the topics take (see topics.py): a broker's refusal would leave an idempotent producer
+# of aiokafka unable to go on, so the refusal has to be the producer's own.
+LARGEST_REQUEST_BYTES = 2 * 1024 * 1024 - 4096
 
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = ssl.create_default_context(cafile=kafka.ssl_cafile or None)
+        options["ssl_context"] = _ssl_context(kafka)
     if kafka.security_protocol.startswith("SASL_"):
         options["sasl_mechanism"] = kafka.sasl_mechanism
         options["sasl_plain_username"] = kafka.sasl_username
@@ -64,6 +66,13 @@ def quiet_clients() -> None:
 
 def _addresses(kafka: Kafka) -> list[str]:
     return [address.strip() for address in kafka.bootstrap.split(",")]
+
+
+def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=kafka.ssl_cafile or None)
+    except ssl.SSLError as error:
+        raise UsageError(f"kafka.ssl_cafile: {kafka.ssl_cafile} is not PEM: {error}") from error
 
 
 def _credentials(kafka: Kafka) -> Any:  # noqa: ANN401 - Faust has a class for each kind

@@ -80,6 +80,7 @@ async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
 def _work(app: faust.App) -> int:
     app.finalize()
     worker = Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # it writes control codes into the log
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

@@ -60,8 +60,8 @@ class Owned:
 
     def is_recovering(self) -> bool:
         """Say whether it reads again what Kafka knows to have been processed: Redis lost data."""
-        offsets = self.shard.owner.watermark.offsets
-        return any(offsets.get(topic, 0) < end for topic, end in self._processed.items())
+        offsets = self.merge.offsets()
+        return any(offsets[topic] < end for topic, end in self._processed.items())
 
     def has_work(self, *, live: bool) -> bool:
         """Say whether a step would do anything."""
@@ -69,16 +69,16 @@ class Owned:
 
     def batch(self, now_ms: int, *, live: bool) -> Batch:
         """Take what can be folded now."""
+        recovering = live and self.is_recovering()
         inputs = read(self.merge.take(MAX_BATCH))
         before_ms = self.shard.owner.watermark.clock_ms
-        live = live and not self.is_recovering()
         clock: Clock
-        if live:
+        if live and not recovering:
             clock = LiveClock(before_ms, self.merge.clock_ms(), now_ms)
         else:
             facts = (one for one in inputs if isinstance(one, Fact))
             clock = RecordsClock(before_ms, facts, at_end=self._is_at_end())
-        return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
+        return Batch(inputs, self.merge.offsets(), clock, now_ms, live, recovering)
 
     def _is_due(self, *, live: bool) -> bool:
         due_ms = self.shard.owner.next_due_ms
@@ -130,10 +130,10 @@ class Shards:
         if why:
             self._stop(number, why)
             return {}
-        shard = Shard(owner, *self._ports)
-        await shard.resume(live=self._live, now_ms=_wall_ms())
         processed = {topic: limit.committed for topic, limit in limits.items()}
-        self._owned[number] = Owned(shard, Merge(offsets), processed)
+        owned = Owned(Shard(owner, *self._ports), Merge(offsets), processed)
+        await self._resume(owned)
+        self._owned[number] = owned
         self.lost.discard(number)
         self._observe()
         return offsets
@@ -188,10 +188,17 @@ class Shards:
         with fatal("taking a step"):
             await self._take(owned)
 
+    async def _resume(self, owned: Owned) -> None:
+        """Publish what is left in the outbox, once the state knows all that was refused."""
+        if not (self._live and owned.is_recovering()):
+            await owned.shard.resume(live=self._live, now_ms=_wall_ms())
+
     async def _take(self, owned: Owned) -> None:
         try:
             batch = owned.batch(_wall_ms(), live=self._live)
             report = await owned.shard.step(batch)
+            if batch.recovering:
+                await self._resume(owned)
         except FencedError as error:
             log.warning("%s; this worker lets go of it", error)
             self._metrics.shard_fenced.inc()

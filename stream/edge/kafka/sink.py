@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
+from msgspec.structs import replace
 
-from stream.edge.outgoing import TRAINING_EXAMPLES
+from stream.edge.outgoing import DEAD_LETTERS, TRAINING_EXAMPLES
 from stream.shard.ports import Entry
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class KafkaSink:
             log.warning("Kafka acknowledges again")
 
     async def _acknowledged(self, entry: Entry) -> None:
+        if entry.key is None and entry.value is None:  # aiokafka sends no such record
+            entry = replace(entry, value=b"")
         await (await self._send(entry, PARTITIONS.get(entry.topic)))
 
     def _again(
@@ -78,7 +81,10 @@ class KafkaSink:
 
 
 def _shortened(entry: Entry) -> Entry:
-    """Return a dead letter that Kafka will take: the value's beginning, length and hash."""
+    """Return a dead letter that Kafka will take: the value's beginning, length and hash.
+
+    Whatever else is too large to be published becomes a dead letter, too.
+    """
     value = entry.value or b""
     told = {
         "truncated": b"true",
@@ -86,4 +92,6 @@ def _shortened(entry: Entry) -> Entry:
         "value_sha256": hashlib.sha256(value).hexdigest().encode(),
     }
     key = entry.key if len(entry.key or b"") <= PREFIX_BYTES else None
-    return Entry(entry.topic, key, value[:PREFIX_BYTES], [*entry.headers, *told.items()])
+    if entry.topic != DEAD_LETTERS:
+        told["reason"] = b"too_large_to_publish"
+    return Entry(DEAD_LETTERS, key, value[:PREFIX_BYTES], [*entry.headers, *told.items()])

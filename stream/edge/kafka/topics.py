@@ -122,7 +122,7 @@ async def _patiently(settings: Settings, waiting: Say) -> dict[str, int]:
 async def _create(settings: Settings, say: Say) -> None:
     known = partition_counts(await metadata(settings))
     refuse(settings, _at_odds(known, settings.kafka))
-    missing = [_new_topic(name, settings.kafka) for name in RETENTION_DAYS if name not in known]
+    missing = [_new_topic(name, settings) for name in RETENTION_DAYS if name not in known]
     made = await _make(settings, missing) if missing else {}
     for name in RETENTION_DAYS:
         is_new = name in made
@@ -140,10 +140,13 @@ async def _make(settings: Settings, topics: list[NewTopic]) -> dict[str, int]:
     return {topic.name: topic.num_partitions for topic in topics if not outcomes[topic.name][0]}
 
 
-def _new_topic(name: str, kafka: Kafka) -> NewTopic:
+def _new_topic(name: str, settings: Settings) -> NewTopic:
+    kafka = settings.kafka
+    # A backfill's records are old when they are produced: Kafka would delete them unread.
+    is_backfill = settings.worker.clock == "records" and name in TOPICS
     config = {
         "cleanup.policy": "delete",
-        "retention.ms": str(RETENTION_DAYS[name] * DAY_MS),
+        "retention.ms": "-1" if is_backfill else str(RETENTION_DAYS[name] * DAY_MS),
         "segment.ms": str(SEGMENT_MS),
         # With three copies two are written before a record counts as stored.
         "min.insync.replicas": str(max(1, kafka.replication - 1)),
@@ -199,8 +202,7 @@ async def _check(settings: Settings, say: Say) -> None:
     for name in found:
         kept, largest = _kept(configs[name]), _largest(configs[name])
         say(f"{name}: {_partitions(counts[name])}, {kept}, {largest}")
-    problems = [*_missing(counts), *_uneven(counts), *_not_single(counts)]
-    refuse(settings, [*problems, *_endless(configs), *_too_small(configs)])
+    refuse(settings, [*_missing(counts), *_uneven(counts), *_too_small(configs)])
 
 
 async def _configs(settings: Settings, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -240,17 +242,6 @@ def _uneven(counts: Mapping[str, int]) -> Iterable[str]:
         yield f"the inputs need equally many partitions, but have: {told}"
 
 
-def _not_single(counts: Mapping[str, int]) -> Iterable[str]:
-    if counts.get(TRAINING_EXAMPLES, 1) != 1:
-        yield f"{TRAINING_EXAMPLES} needs 1 partition, but has {counts[TRAINING_EXAMPLES]}"
-
-
-def _endless(configs: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
-    endless = [name for name, config in configs.items() if _retention_ms(config) is None]
-    if endless:
-        yield f"a finite retention (retention.ms) is needed by {', '.join(endless)}"
-
-
 def _too_small(configs: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
     limits = {name: int(config["max.message.bytes"]) for name, config in configs.items()}
     needed = max([limits[name] for name in TOPICS if name in limits], default=0) + HEADERS_BYTES
@@ -269,7 +260,9 @@ def _retention_ms(config: Mapping[str, str]) -> int | None:
 
 def _kept(config: Mapping[str, str]) -> str:
     kept_ms = _retention_ms(config)
-    return "kept for ever" if kept_ms is None else f"kept {kept_ms / DAY_MS:g} days"
+    if kept_ms is None:  # right for a backfill, so not refused
+        return "kept for ever (personal data should not be: set retention.ms)"
+    return f"kept {kept_ms / DAY_MS:g} days"
 
 
 def _largest(config: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aiokafka import ConsumerRecord
 
+from stream.domain.predictions import MODELS
 from stream.edge.codec import Rejected, decode_example
 from stream.edge.metrics import Metrics
 from stream.learning.scorer import Scorer
@@ -49,6 +50,11 @@ class Training:
         self._stored: int | None = None
         self._waiting: list[ConsumerRecord] = []
         self._is_learning = False
+
+    @property
+    def is_owned(self) -> bool:
+        """Say whether this worker is the trainer."""
+        return self._trainer is not None
 
     async def claim(self, start: int) -> int:
         """Take up where the stored models stand, and return the offset to read from."""
@@ -122,6 +128,8 @@ class Serving:
         self._scorer = scorer
         self._metrics = metrics
         self._offset: int | None = None
+        for model in MODELS:
+            metrics.model_version.labels(model).set(0)
 
     async def refresh(self) -> None:
         """Adopt a newer snapshot, if there is one; what cannot be read is learnt again soon."""

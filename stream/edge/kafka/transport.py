@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import faust
@@ -20,8 +20,10 @@ from msgspec import Struct
 
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetched, Fetches
-from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.shards import Limits
+
+if TYPE_CHECKING:
+    from stream.edge.kafka.intake import Intake
 
 log = logging.getLogger(__name__)
 
