@@ -11,7 +11,8 @@ from stream.edge.fatal import fatal
 from stream.edge.kafka import process
 from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.options import faust_options
-from stream.edge.kafka.shards import Owned, Shards
+from stream.edge.kafka.owned import Owned
+from stream.edge.kafka.shards import Shards
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.kafka.training import Serving, Training
 from stream.edge.kafka.transport import AsIs, Consumer, Transport

@@ -22,6 +22,7 @@ class Vitals:
         self._beat_at: float | None = None  # none before the event loop turns
         self._waiting: list[str] = ["the worker is starting"]
         self._said_silent = False
+        self._stalled: list[int] = []
 
     def waits_for(self, what: str) -> None:
         """Note what the start is waiting for."""
@@ -37,6 +38,8 @@ class Vitals:
         self._say(answers=answers)
         self._metrics.kafka_up.set(answers)
         self._metrics.redis_up.set(redis.is_up)
+        # While a server is away nothing can move, and a restart would not help.
+        self._stalled = intake.shards.stalled(STUCK_AFTER_S) if answers and redis.is_up else []
         self._waiting = [
             why
             for holds, why in (
@@ -49,10 +52,12 @@ class Vitals:
         ]
 
     def alive(self) -> tuple[bool, list[str]]:
-        """Say whether the event loop turns."""
+        """Say whether the event loop turns, and every shard that has work moves."""
         still_s = 0.0 if self._beat_at is None else time.monotonic() - self._beat_at
         if still_s > STUCK_AFTER_S:
-            return False, [f"nothing has moved for {still_s:.0f} s"]
+            return False, [f"the event loop has not turned for {still_s:.0f} s"]
+        if self._stalled:
+            return False, [f"shards {self._stalled} have not moved for {STUCK_AFTER_S:.0f} s"]
         return True, []
 
     def ready(self) -> tuple[bool, list[str]]:

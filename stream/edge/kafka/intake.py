@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError
 
 from stream.domain.events import TOPICS
 from stream.edge.kafka.fetch import Fetched
-from stream.edge.kafka.shards import Limits, Shards
+from stream.edge.kafka.owned import Limits
+from stream.edge.kafka.shards import Shards
 from stream.edge.kafka.training import Training
 from stream.edge.outgoing import TRAINING_EXAMPLES
 

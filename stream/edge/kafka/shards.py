@@ -10,87 +10,25 @@ import time
 from collections.abc import Mapping
 
 from aiokafka import TopicPartition
-from msgspec import Struct
 
 from stream.domain.policy import Policy
 from stream.domain.turn import Scorer
-from stream.edge.facts import read
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
+from stream.edge.kafka.owned import NEVER, Limits, Owned
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
 from stream.shard.batch import Merge
-from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
 from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
-from stream.shard.shard import Batch, Shard
+from stream.shard.shard import Shard
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 5_000
 # Records received and not folded, per partition: above it fetching stops for a while.
 FULL = 20_000
 FINISH_WITHIN_S = 5.0
 # Faust drops what it carries in more than one case, without a word; a shard must not wait forever.
 HANDED_AGAIN_S = 10.0
-NEVER = float("-inf")
-
-
-class Limits(Struct, frozen=True):
-    """What Kafka says of one partition: its first offset, its end, and what was committed."""
-
-    start: int
-    end: int
-    committed: int
-
-
-class Owned:
-    """One claimed shard: its step, its merge, and where the log was processed before."""
-
-    def __init__(self, shard: Shard, merge: Merge, processed: Mapping[str, int]) -> None:
-        self.shard = shard
-        self.merge = merge
-        self.is_stepping = False
-        self.handed_at = NEVER
-        self._processed = processed
-
-    @property
-    def number(self) -> int:
-        """The partition number of its topics."""
-        return self.shard.owner.shard
-
-    def is_recovering(self) -> bool:
-        """Say whether it reads again what Kafka knows to have been processed: Redis lost data."""
-        offsets = self.merge.offsets()
-        return any(offsets[topic] < end for topic, end in self._processed.items())
-
-    def has_work(self, *, live: bool) -> bool:
-        """Say whether a step would do anything."""
-        return self.merge.is_ready() or self._is_due(live=live)
-
-    def batch(self, now_ms: int, *, live: bool) -> Batch:
-        """Take what can be folded now."""
-        recovering = live and self.is_recovering()
-        inputs = read(self.merge.take(MAX_BATCH))
-        before_ms = self.shard.owner.watermark.clock_ms
-        clock: Clock
-        if live and not recovering:
-            clock = LiveClock(before_ms, self.merge.clock_ms(), now_ms)
-        else:
-            facts = (one for one in inputs if isinstance(one, Fact))
-            clock = RecordsClock(before_ms, facts, at_end=self._is_at_end())
-        return Batch(inputs, self.merge.offsets(), clock, now_ms, live, recovering)
-
-    def _is_due(self, *, live: bool) -> bool:
-        due_ms = self.shard.owner.next_due_ms
-        if due_ms is None or self.is_recovering():
-            return False
-        if live:
-            reached_ms = self.merge.clock_ms()
-            return reached_ms is not None and due_ms <= reached_ms
-        return self._is_at_end() and due_ms <= self.shard.owner.watermark.clock_ms
-
-    def _is_at_end(self) -> bool:
-        return self.merge.is_at_end() and not self.is_recovering()
 
 
 class Shards:
@@ -163,13 +101,24 @@ class Shards:
             if self._is_open
             and not owned.is_stepping
             and now - owned.handed_at > HANDED_AGAIN_S
-            and owned.has_work(live=self._live)
+            and self._has_work(owned, now)
         ]
         for owned in ready:
             if owned.handed_at != NEVER:
                 log.warning("Shard %d is handed to its agent again", owned.number)
             owned.handed_at = now
         return ready
+
+    def _has_work(self, owned: Owned, now: float) -> bool:
+        if owned.has_work(live=self._live):
+            return True
+        owned.moved_at = now
+        return False
+
+    def stalled(self, longer_than_s: float) -> list[int]:
+        """Return shards that have had work for so long and have not moved."""
+        before = time.monotonic() - longer_than_s
+        return [owned.number for owned in self._owned.values() if owned.moved_at < before]
 
     def begin(self, owned: Owned) -> None:
         """Begin a step, unless the shard has been given back since, or had its turn.
@@ -208,6 +157,7 @@ class Shards:
             self._forget(owned)
             self.lost.add(owned.number)
         else:
+            owned.moved_at = time.monotonic()
             observe_step(self._metrics, batch, report, _wall_ms())
         finally:
             owned.is_stepping = False

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetched, Fetches
-from stream.edge.kafka.shards import Limits
+from stream.edge.kafka.owned import Limits
 
 if TYPE_CHECKING:
     from stream.edge.kafka.intake import Intake
