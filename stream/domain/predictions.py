@@ -17,7 +17,12 @@ MAX_PENDING = 8
 
 
 def predict(turn: Turn, behaviour: Behaviour, model: str, event: Event, at_ms: int) -> None:
-    """Score the visitor as known now, and wait for the label; a full waiting list waits no more."""
+    """Score the visitor as known now, and wait for the label; a full waiting list waits no more.
+
+    Not for an event older than the last order: the features would know of what came after it.
+    """
+    if behaviour.last_order_ms is not None and at_ms < behaviour.last_order_ms:
+        return
     known = features(behaviour.profile, event, at_ms, behaviour.session)
     score = turn.score(model, known)
     if score is None:

@@ -1,0 +1,151 @@
+import pytest
+
+from stream.domain.consent import Choice
+from stream.domain.deadlines import next_due_ms, pass_deadlines
+from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS
+from stream.domain.visitor import Behaviour, Visitor
+from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopper
+
+
+def test_of_somebody_unknown_nothing_is_ever_due():
+    assert next_due_ms(Visitor(), POLICY) is None
+    ann = Shopper()
+    assert not pass_deadlines(ann.world.turn(ann.who), DAY, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "due"),
+    [
+        (Visitor(consent={"ads": Choice("granted", 5, 5)}), None),
+        (Visitor(consent={"ads": Choice("denied", 5)}), None),
+        (Visitor(consent={"ads": Choice("expired", 5, 0, 90)}), None),
+        (Visitor(consent={"ads": Choice("granted", 5, 5, 90)}), 90),
+        (Visitor(erased_ms=5), 5 + TOMBSTONE_LIFE_MS),
+        (Visitor(behaviour=Behaviour(5)), 5 + BEHAVIOUR_LIFE_MS),
+        (Visitor(erased_ms=5, consent={"ads": Choice("granted", 5, 5, 90)}), 90),
+    ],
+)
+def test_the_earliest_deadline_is_the_next(state, due):
+    assert next_due_ms(state, POLICY) == due
+
+
+def test_a_cart_owes_a_reminder_then_follow_ups_then_nothing():
+    ann = a_shopper(score=lambda model, features: None)
+    ann.adds(at=0)
+    dues = []
+    while len(dues) < 4:
+        dues.append(ann.next_due_ms)
+        ann.waits(until=dues[-1])
+    assert dues == [IDLE, IDLE + DAY, IDLE + 3 * DAY, BEHAVIOUR_LIFE_MS]
+    assert ann.next_due_ms is None
+
+
+def test_a_prediction_owes_a_label():
+    ann = a_shopper()
+    ann.adds(at=0)
+    ann.removes(at=1)
+    assert ann.next_due_ms == HOUR
+
+
+def test_deadlines_pass_up_to_and_including_the_moment():
+    ann = a_shopper()
+    ann.adds(at=0)
+    turn = ann.world.turn(ann.who)
+    assert not pass_deadlines(turn, IDLE - 1, None)
+    assert pass_deadlines(turn, IDLE, None)
+    assert not pass_deadlines(turn, IDLE, None)
+
+
+def test_deadlines_are_handled_in_the_order_of_their_moments():
+    ann = a_shopper()
+    ann.adds(at=0)
+    ann.waits(until=30 * DAY)
+    effects = [type(effect).__name__ for effect in ann.world.effects]
+    assert effects == ["Decision", "Trigger", "Example", *["Decision", "Trigger"] * 2]
+
+
+def test_passing_in_many_steps_is_passing_at_once():
+    told = []
+    for step in (7 * MINUTE, 200 * DAY):
+        ann = a_shopper()
+        ann.grants("marketing_email", at=1, until=2 * DAY)
+        ann.adds(at=2)
+        for until in range(0, 2 * DAY, step):
+            ann.waits(until=until)
+        ann.waits(until=200 * DAY)
+        told.append((ann.world.effects, ann.state))
+    assert told[0] == told[1]
+
+
+def test_a_reminder_comes_before_the_expiry_at_the_same_moment():
+    ann = Shopper()
+    ann.grants(at=0, until=IDLE)
+    ann.adds(at=0)
+    ann.waits(until=IDLE)
+    assert ann.reasons == ["fired"]
+    assert ann.behaviour is None
+
+
+def test_a_reminder_comes_before_the_follow_up_at_the_same_moment():
+    ann = a_shopper()
+    ann.adds(at=0)
+    ann.waits(until=IDLE)
+    ann.views(at=DAY)
+    ann.waits(until=DAY + IDLE)
+    assert ann.reasons == ["fired", "already_fired", "fired"]
+    assert {one.at_ms for one in ann.decisions[1:]} == {DAY + IDLE}
+
+
+def test_each_deadline_is_judged_by_its_own_moment_or_by_the_one_that_is_told():
+    moments = {}
+    for judged in (None, 2 * DAY):
+        ann = a_shopper()
+        ann.adds(at=0)
+        turn = ann.world.turn(ann.who)
+        pass_deadlines(turn, IDLE, judged)
+        moments[judged] = turn.now_ms
+    assert moments == {None: IDLE, 2 * DAY: 2 * DAY}
+
+
+def test_behaviour_outlives_the_last_event_by_180_days():
+    ann = a_shopper(score=lambda model, features: None)
+    ann.views(at=0)
+    ann.leaves(at=HOUR)
+    ann.waits(until=HOUR + 180 * DAY - 1)
+    assert ann.behaviour is not None
+    ann.waits(until=HOUR + 180 * DAY)
+    assert ann.behaviour is None
+    assert set(ann.state.consent) == {"personalization", "marketing_email"}
+
+
+def test_a_late_event_does_not_shorten_the_life_of_behaviour():
+    ann = a_shopper()
+    ann.views(at=HOUR)
+    ann.views(at=0, read=HOUR)
+    assert ann.behaviour.seen_ms == HOUR
+
+
+def test_a_tombstone_does_not_stop_a_new_life():
+    ann = a_shopper()
+    ann.is_erased(at=10)
+    ann.grants(at=20)
+    ann.adds(at=30)
+    ann.waits(until=30 * DAY + 10)
+    assert ann.state.erased_ms is None
+    assert ann.cart == {"p1": 1}
+
+
+def test_a_grant_that_had_lapsed_before_it_was_read_lapses_at_the_next_look():
+    ann = Shopper()
+    ann.grants(at=HOUR, until=MINUTE)
+    assert ann.next_due_ms == MINUTE
+    ann.waits(until=HOUR)
+    assert ann.state.consent["personalization"].status == "expired"
+
+
+def test_two_grants_that_end_together_lapse_together():
+    ann = Shopper()
+    ann.grants("ads", "personalization", at=0, until=HOUR)
+    ann.waits(until=HOUR)
+    assert {choice.status for choice in ann.state.consent.values()} == {"expired"}
+    assert ann.next_due_ms is None
