@@ -5,7 +5,7 @@ goes on from a state that was learnt otherwise.
 
 AdaGrad [1]_ gives each feature a rate of its own that decays as the feature is seen: a country's
 first shopper teaches as much about it as the first shopper of all did about the rest. An adaptive
-random forest cost 40 times as much and did worse, alone and mixed in (``docs/learning.md``).
+random forest cost 50 times as much and did worse, alone and mixed in (``docs/learning.md``).
 
 References
 ----------
