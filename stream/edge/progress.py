@@ -15,12 +15,15 @@ LOOK_EVERY = 512
 
 
 class Progress:
-    """Counts events and bytes, and tells events/s and the time left on standard error."""
+    """Counts events, and tells events/s and the time left on standard error.
 
-    def __init__(self, what: str, total_bytes: int | None) -> None:
+    The time left is reckoned by size, in whatever unit the total is given.
+    """
+
+    def __init__(self, what: str, total_size: int | None) -> None:
         self._what = what
-        self._total = total_bytes
-        self._events = self._bytes = 0
+        self._total = total_size
+        self._events = self._size = 0
         self._began = self._told = time.monotonic()
         console = Console(stderr=True)
         self._bar = Bar(
@@ -30,6 +33,7 @@ class Progress:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            redirect_stdout=False,  # it may be a file, and is never moved above the bar
         )
         self._on_terminal = console.is_terminal
 
@@ -51,9 +55,9 @@ class Progress:
             self._bar.stop()
 
     def advance(self, size: int) -> None:
-        """Count one event of so many bytes; looks at the clock only now and then."""
+        """Count one event of such a size; looks at the clock only now and then."""
         self._events += 1
-        self._bytes += size
+        self._size += size
         if self._events % LOOK_EVERY:
             return
         now = time.monotonic()
@@ -63,13 +67,13 @@ class Progress:
         self._told = now
         speed = self._events / (now - self._began)
         if self._on_terminal:
-            self._bar.update(self._task, completed=self._bytes, events=self._events, speed=speed)
+            self._bar.update(self._task, completed=self._size, events=self._events, speed=speed)
         else:
             print(self._line(now, speed), file=sys.stderr)  # noqa: T201 - the command's own output
 
     def _line(self, now: float, speed: float) -> str:
         line = f"{self._what}: {self._events:,} events, {speed:,.0f} events/s"
-        if self._total and self._bytes:
-            left_s = (now - self._began) * (self._total / self._bytes - 1)
+        if self._total and self._size:
+            left_s = (now - self._began) * (self._total / self._size - 1)
             line += f", {left_s:.0f} s left"
         return line

@@ -5,6 +5,7 @@ stands where their state ends.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError
 from stream.domain.events import TOPICS
 from stream.edge.kafka.fetch import Fetched
 from stream.edge.kafka.owned import Limits
-from stream.edge.kafka.shards import Shards
+from stream.edge.kafka.shards import FINISH_WITHIN_S, Shards
 from stream.edge.kafka.training import Training
 from stream.edge.outgoing import TRAINING_EXAMPLES
 
@@ -71,24 +72,27 @@ class Intake:
         return bool(self._unclaimed) or bool(self.shards.lost)
 
     async def claim(self, source: Log) -> None:
-        """Claim what is due and move the consumer to where its state ends."""
+        """Claim what is due and move the consumer to where its state ends.
+
+        It stops where the assignment has been replaced or given back in between: what is claimed
+        then belongs to another worker, which it would fence.
+        """
         assigned = self._unclaimed
         lost = {TopicPartition(topic, number) for number in self.shards.lost for topic in INPUTS}
         wanted = (assigned or set()) | lost
         limits = await _patiently(source, wanted)
-        by_shard: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
-        for tp in sorted(wanted - {EXAMPLES}, key=lambda tp: INPUTS.index(tp.topic)):
-            by_shard[tp.partition][tp.topic] = limits[tp]
         offsets: dict[TopicPartition, int] = {}
-        for number, topics in sorted(by_shard.items()):
-            if len(topics) != len(INPUTS):
-                raise RuntimeError(f"shard {number} was assigned in part: {sorted(topics)}")
+        for number, topics in _by_shard(wanted, limits):
+            if self._unclaimed is not assigned:
+                break
             claimed = await self.shards.claim(number, topics)
             offsets |= {TopicPartition(topic, number): at for topic, at in claimed.items()}
-        if EXAMPLES in wanted:
+        if EXAMPLES in wanted and self._unclaimed is assigned:
             offsets[EXAMPLES] = await self.training.claim(limits[EXAMPLES].start)
-        if assigned is self._unclaimed:  # and not replaced by a newer assignment meanwhile
-            self._unclaimed = set()
+        if self._unclaimed is not assigned:
+            self.forget()
+            return
+        self._unclaimed = set()
         await source.seek_to(offsets)
         log.info("Owns %d shards", len(self.shards))
 
@@ -107,16 +111,36 @@ class Intake:
         examples = self.training.take()
         return [*ready, (EXAMPLES, examples)] if examples else ready
 
+    def full(self) -> set[TopicPartition]:
+        """Return the partitions that are to be fetched no further for now."""
+        return self.shards.full() | ({EXAMPLES} if self.training.is_full else set())
+
     async def finish(self) -> None:
         """Let the steps under way end; nothing new is handed out until the next assignment."""
         self._unclaimed = None
         await self.shards.finish()
-        await self.training.save()
+        # With Redis away nothing is lost: what was not stored is learnt again.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_WITHIN_S):
+                await self.training.save()
 
     def forget(self) -> None:
         """Own nothing any more."""
         self.shards.forget()
         self.training.forget()
+
+
+def _by_shard(
+    tps: set[TopicPartition], limits: Mapping[TopicPartition, Limits]
+) -> list[tuple[int, dict[str, Limits]]]:
+    """Return, per shard, what Kafka says of its topics in merge order."""
+    found: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
+    for tp in sorted(tps - {EXAMPLES}, key=lambda tp: INPUTS.index(tp.topic)):
+        found[tp.partition][tp.topic] = limits[tp]
+    for number, topics in found.items():
+        if len(topics) != len(INPUTS):
+            raise RuntimeError(f"shard {number} was assigned in part: {sorted(topics)}")
+    return sorted(found.items())
 
 
 async def _patiently(source: Log, tps: set[TopicPartition]) -> Mapping[TopicPartition, Limits]:

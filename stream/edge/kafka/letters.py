@@ -5,17 +5,12 @@ it is ours, and without anything that a terminal would obey.
 """
 
 import asyncio
-import sys
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping
 from hashlib import blake2b
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.domain.events import TOPICS
 from stream.edge.codec import Rejected
@@ -23,15 +18,13 @@ from stream.edge.facts import attempt_of
 from stream.edge.kafka.options import client_options
 from stream.edge.kafka.reach import metadata, partition_counts, refuse, started
 from stream.edge.outgoing import APPENDED_MS, DEAD_LETTERS, rfc3339
+from stream.edge.progress import Progress
 from stream.settings import Settings
 
 OURS: Final = f"{Rejected.__module__}.{Rejected.__qualname__}".encode()
 DIGITS: Final = 19
 SHOWN: Final = 200
 SILENCE_S: Final = 30.0
-LINE_EVERY_S: Final = 5.0
-
-Advance = Callable[[int], None]
 
 
 class Letter(Struct, frozen=True):
@@ -107,11 +100,11 @@ async def records(settings: Settings, doing: str) -> AsyncGenerator[ConsumerReco
         starts = await consumer.beginning_offsets(parts)
         ends = await consumer.end_offsets(parts)
         left = {part: ends[part] for part in parts if starts[part] < ends[part]}
-        with progress(doing, sum(left.values()) - sum(starts[part] for part in left)) as advance:
+        with Progress(doing, sum(left.values()) - sum(starts[part] for part in left)) as progress:
             while left:
                 for record in await _polled(consumer, left):
                     yield record
-                    advance(1)
+                    progress.advance(1)
 
 
 async def _polled(
@@ -134,32 +127,6 @@ async def _polled(
             if found:
                 return found
     return []
-
-
-@contextmanager
-def progress(doing: str, total: int) -> Iterator[Advance]:
-    """Show how far something has come: a bar on a terminal, a line now and then elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines(doing, total).advance
-        return
-    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Standard output may be a file; what is written there must not be moved above the bar.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda count: bar.advance(task, count)
-
-
-class _Lines:
-    def __init__(self, doing: str, total: int) -> None:
-        self._doing, self._total, self._done = doing, total, 0
-        self._told = time.monotonic()
-
-    def advance(self, count: int) -> None:
-        self._done += count
-        if time.monotonic() - self._told >= LINE_EVERY_S:
-            self._told = time.monotonic()
-            sys.stderr.write(f"{self._doing}: {self._done:,} of {self._total:,}\n")
 
 
 def _text(headers: Mapping[str, bytes | None], name: str) -> str:

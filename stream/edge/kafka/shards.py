@@ -7,7 +7,8 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from aiokafka import TopicPartition
 
@@ -70,11 +71,12 @@ class Shards:
             return {}
         processed = {topic: limit.committed for topic, limit in limits.items()}
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), processed)
-        await self._resume(owned)
         self._owned[number] = owned
         self.lost.discard(number)
+        with self._giving_up(owned):
+            await self._resume(owned)
         self._observe()
-        return offsets
+        return offsets if self._owned.get(number) is owned else {}
 
     def accept(self, fetched: Fetched) -> None:
         """Hand what a poll brought to the shards it belongs to."""
@@ -144,25 +146,31 @@ class Shards:
 
     async def _take(self, owned: Owned) -> None:
         try:
-            batch = owned.batch(_wall_ms(), live=self._live)
-            report = await owned.shard.step(batch)
-            if batch.recovering:
-                await self._resume(owned)
+            with self._giving_up(owned):
+                batch = owned.batch(_wall_ms(), live=self._live)
+                report = await owned.shard.step(batch)
+                if batch.recovering:
+                    await self._resume(owned)
+                owned.moved_at = time.monotonic()
+                observe_step(self._metrics, batch, report, _wall_ms())
+        finally:
+            owned.is_stepping = False
+            self._observe()
+            self.stepped.set()
+
+    @contextmanager
+    def _giving_up(self, owned: Owned) -> Iterator[None]:
+        """Let go of a shard that is another worker's now, or must be claimed anew."""
+        try:
+            yield
         except FencedError as error:
             log.warning("%s; this worker lets go of it", error)
             self._metrics.shard_fenced.inc()
             self._forget(owned)
         except RewoundError as error:
             log.warning("%s; reading again from what it holds", error)
-            self._forget(owned)
-            self.lost.add(owned.number)
-        else:
-            owned.moved_at = time.monotonic()
-            observe_step(self._metrics, batch, report, _wall_ms())
-        finally:
-            owned.is_stepping = False
-            self._observe()
-            self.stepped.set()
+            if self._forget(owned):  # a shard that was given back is for its new owner to claim
+                self.lost.add(owned.number)
 
     async def finish(self) -> None:
         """Let the steps under way end, within bounds, and start no other.
@@ -215,9 +223,12 @@ class Shards:
         )
         self._observe()
 
-    def _forget(self, owned: Owned) -> None:
-        if self._owned.get(owned.number) is owned:
+    def _forget(self, owned: Owned) -> bool:
+        """Return whether it was owned until now."""
+        is_owned = self._owned.get(owned.number) is owned
+        if is_owned:
             del self._owned[owned.number]
+        return is_owned
 
     def _observe(self) -> None:
         observe_owners(self._metrics, [owned.shard.owner for owned in self._owned.values()])

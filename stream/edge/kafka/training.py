@@ -20,6 +20,11 @@ from stream.learning.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
+# Learnt without a pause for anything else that the worker does: some 10 ms.
+AT_ONCE = 200
+# Examples received and not learnt: above it fetching stops for a while.
+FULL = 5_000
+
 
 class Models(Protocol):
     """Where snapshots are kept."""
@@ -56,6 +61,11 @@ class Training:
         """Say whether this worker is the trainer."""
         return self._trainer is not None
 
+    @property
+    def is_full(self) -> bool:
+        """Say whether there is enough to learn from at hand."""
+        return len(self._waiting) > FULL
+
     async def claim(self, start: int) -> int:
         """Take up where the stored models stand, and return the offset to read from."""
         self._waiting = []
@@ -78,7 +88,7 @@ class Training:
         """Return the examples to learn from next; none while others are being learnt."""
         if self._is_learning or not self._waiting:
             return []
-        taken, self._waiting = self._waiting, []
+        taken, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
         self._is_learning = True
         return taken
 
@@ -109,6 +119,11 @@ class Training:
         snapshot = trainer.snapshot()
         if await self._models.save(snapshot, self._stored):
             self._stored = snapshot.offset
+            return
+        known = await self._models.offset()
+        if (known or 0) < (self._stored or 0):  # the store lost them; here they are still known
+            log.warning("The stored models were lost; storing them again")
+            self._stored = known
         else:
             log.warning("Another worker trains the models; this one stops")
             self.forget()

@@ -79,6 +79,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         return limits
 
+    async def seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
+        """Read on from these offsets; what has been taken away in between is left alone.
+
+        Not by Faust's own way: it would then drop what it carries for having lower numbers.
+        """
+        await self.call_thread(self._seek_to, offsets)
+
     async def hint(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         """Commit offsets to Kafka. Only lag monitors depend on them, so a failure is no matter."""
         await self.call_thread(self._hint, offsets)
@@ -103,6 +110,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             tp: Limits(starts[tp], ends[tp], known or 0)
             for tp, known in zip(tps, committed, strict=True)
         }
+
+    async def _seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, at in offsets.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, at)
 
     async def _hint(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         consumer = self._ensure_consumer()
@@ -130,6 +143,12 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Note the assignment; claiming may have to wait, and Faust bounds this call."""
         self._intake.assign(self.assignment())
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Note that there is nothing to claim; Faust seeks only where something is assigned."""
+        if not assigned:
+            self._intake.assign(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what is under way before anybody else may claim it."""
@@ -171,7 +190,7 @@ class Consumer(driver.Consumer):
     async def _progress(self) -> None:
         """Wait until a poll has brought something, or a step has ended."""
         if self._polling is None:
-            self._polling = asyncio.ensure_future(self._thread.poll(self._intake.shards.full()))
+            self._polling = asyncio.ensure_future(self._thread.poll(self._intake.full()))
         stepped = asyncio.ensure_future(self._intake.stepped.wait())
         try:
             await asyncio.wait({self._polling, stepped}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,9 +214,7 @@ class Consumer(driver.Consumer):
 
     async def seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         """Read on from these offsets."""
-        await self._thread.seek_wait(offsets)
-        # Faust drops what is below the offset that was sought; what it carries has other numbers.
-        self._read_offset.clear()
+        await self._thread.seek_to(offsets)
 
     def _to_message(self, tp: TP, record: Handed) -> ConsumerMessage:
         return ConsumerMessage(
