@@ -7,76 +7,36 @@ TOML file, then the environment, and refuses what it does not know.
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from stream.bounds import (
+    ADDRESSES,
+    DAY_S,
+    GROUP,
+    NOT_EMPTY,
+    PORT,
+    REDIS,
+    SECONDS,
+    SHARE,
+    STEPS,
+    TEXT,
+    WEEK,
+    YEAR_S,
+    Allowed,
+    whole,
+)
 from stream.errors import UsageError
 
 PREFIX = "CARTWAKE_"
 CONFIG = "CARTWAKE_CONFIG"
-DAY_S = 86_400
-YEAR_S = 365 * DAY_S
-PORTS = 1 << 16
 SHOWN = 80
-REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
-
-
-class Allowed(NamedTuple):
-    """What a setting may be: in words for people, and as a test of a value of the right type."""
-
-    words: str
-    test: Callable[[Any], bool] = lambda _: True
-
-
-def _whole(low: int, high: int, unit: str) -> Allowed:
-    return Allowed(f"a whole number of {unit} from {low} to {high}", lambda n: low <= n <= high)
-
-
-def _is_plain(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text) is not None
-
-
-def _are_addresses(text: str) -> bool:
-    """Return whether each is ``host:port``; without a port, clients silently differ."""
-    matches = [re.fullmatch(r"[^\s,/@]+:(\d{1,5})", part.strip()) for part in text.split(",")]
-    return all(match is not None and 0 < int(match[1]) < PORTS for match in matches)
-
-
-def _is_redis(text: str) -> bool:
-    """Return whether redis-py would take all of it: it drops an unreadable database number."""
-    try:
-        url = urlsplit(text)
-        reachable = bool(url.path) if url.scheme == "unix" else bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False
-    numbered = url.scheme == "unix" or re.fullmatch(r"(/\d*)?", url.path) is not None
-    return url.scheme in REDIS_SCHEMES and reachable and numbered
-
-
-def _rise_from_zero(steps: tuple[int, ...]) -> bool:
-    rising = all(a < b for a, b in pairwise(steps))
-    return steps[:1] == (0,) and rising and steps[-1] <= YEAR_S
-
-
-TEXT = Allowed("a text")
-NOT_EMPTY = Allowed("a text that is not empty", bool)
-PORT = Allowed("a port from 0 to 65535 (0 takes any free one)", lambda n: 0 <= n < PORTS)
-SECONDS = _whole(1, YEAR_S, "seconds")
-WEEK = _whole(1, 7 * DAY_S, "seconds")
-SHARE = Allowed("a number from 0 to 1", lambda share: 0 <= share <= 1)
-ADDRESSES = Allowed("host:port, or several of them with commas between", _are_addresses)
-REDIS = Allowed(f"a URL with a host and one of the schemes {', '.join(REDIS_SCHEMES)}", _is_redis)
-STEPS = Allowed("a list of whole seconds that starts with 0 and rises", _rise_from_zero)
-# The group is also the prefix of the Redis keys, where a brace would move the shard's hash tag.
-GROUP = Allowed("1 to 200 letters, digits, dots, dashes and underscores", _is_plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +60,8 @@ class Kafka(Section):
     """Where the log is, and how to be let in."""
 
     bootstrap: Annotated[str, ADDRESSES] = "localhost:9092"
-    partitions: Annotated[int, _whole(1, 10_000, "partitions")] = 12
-    replication: Annotated[int, _whole(1, 100, "copies")] = 1
+    partitions: Annotated[int, whole(1, 10_000, "partitions")] = 12
+    replication: Annotated[int, whole(1, 100, "copies")] = 1
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: Annotated[str, TEXT] = ""
@@ -142,7 +102,7 @@ class Worker(Section):
     """How a worker runs."""
 
     group: Annotated[str, GROUP] = "cartwake"
-    session_timeout_s: Annotated[int, _whole(1, 1800, "seconds")] = 8
+    session_timeout_s: Annotated[int, whole(1, 1800, "seconds")] = 8
     metrics_host: Annotated[str, NOT_EMPTY] = "127.0.0.1"
     metrics_port: Annotated[int, PORT] = 9464
     clock: Literal["live", "records"] = "live"
@@ -155,7 +115,7 @@ class CartAbandonment(Section):
 
     idle_s: Annotated[int, WEEK] = 1800
     steps_s: Annotated[tuple[int, ...], STEPS] = (0, 86_400, 259_200)
-    min_value_minor: Annotated[int, _whole(0, 2**53, "minor units")] = 0
+    min_value_minor: Annotated[int, whole(0, 2**53, "minor units")] = 0
     max_age_s: Annotated[int, SECONDS] = 259_200
 
 
@@ -163,8 +123,8 @@ class CartAbandonment(Section):
 class ExitIntent(Section):
     """When a leaving shopper is worth a word."""
 
-    min_dwell_ms: Annotated[int, _whole(0, DAY_S * 1000, "milliseconds")] = 4000
-    cooldown_s: Annotated[int, _whole(0, YEAR_S, "seconds")] = 604_800
+    min_dwell_ms: Annotated[int, whole(0, DAY_S * 1000, "milliseconds")] = 4000
+    cooldown_s: Annotated[int, whole(0, YEAR_S, "seconds")] = 604_800
 
 
 @dataclass(frozen=True, kw_only=True)

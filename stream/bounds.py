@@ -1,0 +1,63 @@
+"""What settings may be: in words for people, and as tests of values of the right type."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+DAY_S = 86_400
+YEAR_S = 365 * DAY_S
+PORTS = 1 << 16
+REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+
+
+class Allowed(NamedTuple):
+    """What a setting may be: in words for people, and as a test of a value of the right type."""
+
+    words: str
+    test: Callable[[Any], bool] = lambda _: True
+
+
+def whole(low: int, high: int, unit: str) -> Allowed:
+    """Allow whole numbers from ``low`` to ``high``, both included."""
+    return Allowed(f"a whole number of {unit} from {low} to {high}", lambda n: low <= n <= high)
+
+
+def _is_plain(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9._-]{1,200}", text) is not None
+
+
+def _are_addresses(text: str) -> bool:
+    """Return whether each is ``host:port``; without a port, clients silently differ."""
+    matches = [re.fullmatch(r"[^\s,/@]+:(\d{1,5})", part.strip()) for part in text.split(",")]
+    return all(match is not None and 0 < int(match[1]) < PORTS for match in matches)
+
+
+def _is_redis(text: str) -> bool:
+    """Return whether redis-py would take all of it: it drops an unreadable database number."""
+    try:
+        url = urlsplit(text)
+        reachable = bool(url.path) if url.scheme == "unix" else bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    numbered = url.scheme == "unix" or re.fullmatch(r"(/\d*)?", url.path) is not None
+    return url.scheme in REDIS_SCHEMES and reachable and numbered
+
+
+def _rise_from_zero(steps: tuple[int, ...]) -> bool:
+    rising = all(a < b for a, b in pairwise(steps))
+    return steps[:1] == (0,) and rising and steps[-1] <= YEAR_S
+
+
+TEXT = Allowed("a text")
+NOT_EMPTY = Allowed("a text that is not empty", bool)
+PORT = Allowed("a port from 0 to 65535 (0 takes any free one)", lambda n: 0 <= n < PORTS)
+SECONDS = whole(1, YEAR_S, "seconds")
+WEEK = whole(1, 7 * DAY_S, "seconds")
+SHARE = Allowed("a number from 0 to 1", lambda share: 0 <= share <= 1)
+ADDRESSES = Allowed("host:port, or several of them with commas between", _are_addresses)
+REDIS = Allowed(f"a URL with a host and one of the schemes {', '.join(REDIS_SCHEMES)}", _is_redis)
+STEPS = Allowed("a list of whole seconds that starts with 0 and rises", _rise_from_zero)
+# The group is also the prefix of the Redis keys, where a brace would move the shard's hash tag.
+GROUP = Allowed("1 to 200 letters, digits, dots, dashes and underscores", _is_plain)
