@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from stream.domain.events import AnyEvent
 from stream.domain.visitor import Who
+from stream.shard.ports import BEGINNING_MS
+
+LAST_MS = 2**63
 
 
 class Fact(Struct, frozen=True, gc=False):
@@ -43,22 +46,20 @@ class Clock(Protocol):
 
 
 class LiveClock:
-    """All that was stored by ``before_ms``, then by ``after_ms``, has been applied.
+    """All that was stored by ``after_ms`` has been applied; it stands still while a backlog drains.
 
-    A visitor's deadlines up to ``before_ms`` come before its facts, because they were due before
-    anything in this step was stored; after the facts, deadlines up to ``after_ms`` are due. Where
-    a backlog drains both stand still.
+    Facts come before deadlines, even before those that an earlier step left over: what has become
+    of a visitor meanwhile counts.
     """
 
     def __init__(self, before_ms: int, reached_ms: int | None, wall_ms: int) -> None:
         """Start at the last step's clock; ``reached_ms`` is None where no end was reached yet."""
-        self._before_ms = before_ms
         self._wall_ms = wall_ms
         self.after_ms = before_ms if reached_ms is None else max(before_ms, reached_ms)
 
     def due_before(self, fact: Fact) -> int:  # noqa: ARG002 - the same for every fact
-        """Implements ``Clock``."""
-        return self._before_ms
+        """Implements ``Clock``: none."""
+        return BEGINNING_MS
 
     def judged_at(self, fact: Fact) -> int:  # noqa: ARG002 - the same for every fact
         """Implements ``Clock``: an answer to an exit signal is useful for seconds of real time."""
@@ -76,16 +77,22 @@ class LiveClock:
 class RecordsClock:
     """The timestamp of the next record in merged order; never the wall clock."""
 
-    def __init__(self, before_ms: int, facts: Iterable[Fact], *, at_end: bool) -> None:
-        """Start at the last step's clock; ``at_end``: nothing is known to follow this step."""
+    def __init__(
+        self, before_ms: int, facts: Iterable[Fact], *, at_end: bool, no_later_than: int = LAST_MS
+    ) -> None:
+        """Start at the last step's clock; ``at_end``: nothing is known to follow this step.
+
+        It stops at ``no_later_than``, whatever a record's timestamp says.
+        """
         self._running_ms = before_ms
+        self._last_ms = no_later_than
         self._at_end = at_end
-        self.after_ms = max((fact.record_ms for fact in facts), default=before_ms)
-        self.after_ms = max(self.after_ms, before_ms)
+        latest_ms = max((fact.record_ms for fact in facts), default=before_ms)
+        self.after_ms = max(min(latest_ms, no_later_than), before_ms)
 
     def due_before(self, fact: Fact) -> int:
         """Implements ``Clock``: strictly before the record."""
-        self._running_ms = max(self._running_ms, fact.record_ms)
+        self._running_ms = max(self._running_ms, min(fact.record_ms, self._last_ms))
         return self._running_ms - 1
 
     def judged_at(self, fact: Fact) -> int:

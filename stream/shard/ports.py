@@ -73,6 +73,8 @@ class Ownership(Struct):
     next_due_ms: int | None
     armed: int = 0
     pending: int = 0
+    stored: bytes = b""
+    """The watermark as the store has it, which an older version may have written differently."""
 
 
 class Commit(Struct):

@@ -24,7 +24,8 @@ from tests.rig.processes import wait_until
 from tests.rig.redis import Redis
 
 HITS = 25_000
-FOLD_WITHIN_S = 240.0
+# A machine that is busy elsewhere still folds more than this in a second.
+SLOWEST_EVENTS_PER_S = 500
 
 
 class Month(NamedTuple):
@@ -61,12 +62,12 @@ def processed(pipeline: Pipeline, month: Month, *, kill: bool) -> float:
     """Let two workers fold the month from Kafka; return events/s from the first fold on."""
     assert pipeline.produce(month.by_topic) == month.events
     pipeline.start_workers(2)
-    began = time.monotonic()
+    began, within_s = time.monotonic(), 60 + month.events / SLOWEST_EVENTS_PER_S
     if kill:
-        wait_until(lambda: pipeline.stored().folded > month.events // 3, "a third", FOLD_WITHIN_S)
+        wait_until(lambda: pipeline.stored().folded > month.events // 3, "a third", within_s)
         pipeline.workers[0].kill()
         pipeline.start_workers(1)
-    pipeline.wait_until_folded(month.events, FOLD_WITHIN_S)
+    pipeline.wait_until_folded(month.events, within_s)
     return month.events / (time.monotonic() - began)
 
 

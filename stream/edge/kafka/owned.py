@@ -1,13 +1,14 @@
 """One shard in this worker's hands: what it waits for, and what its next step is made of."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from stream.edge.facts import read
 from stream.shard.batch import Merge
 from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
+from stream.shard.ports import BEGINNING_MS, DeadLetter
 from stream.shard.shard import Batch, Shard
 
 MAX_BATCH = 5_000
@@ -15,23 +16,34 @@ NEVER = float("-inf")
 
 
 class Limits(Struct, frozen=True):
-    """What Kafka says of one partition: its first offset, its end, and what was committed."""
+    """What Kafka says of one partition: its first offset, its end, and what was committed.
+
+    ``clock_ms`` is the shard's clock as it stood with the committed offset.
+    """
 
     start: int
     end: int
     committed: int
+    clock_ms: int = BEGINNING_MS
 
 
 class Owned:
-    """One claimed shard: its step, its merge, and where the log was processed before."""
+    """One claimed shard: its step, its merge, and how far the log was processed before.
 
-    def __init__(self, shard: Shard, merge: Merge, processed: Mapping[str, int]) -> None:
+    ``known`` is what Kafka has committed of it. Where the store holds less it has lost data, and
+    everything up to there is folded and decided again by its own clock.
+    """
+
+    def __init__(self, shard: Shard, merge: Merge, known: Mapping[str, Limits]) -> None:
         self.shard = shard
         self.merge = merge
         self.is_stepping = False
         self.handed_at = NEVER
         self.moved_at = time.monotonic()  # when it last had nothing to do, or had done something
-        self._processed = processed
+        mark = shard.owner.watermark
+        self._processed = {topic: limits.committed for topic, limits in known.items()}
+        self._decided_ms = max(limits.clock_ms for limits in known.values())
+        self._has_lost = self._left() > 0 or mark.clock_ms < self._decided_ms
 
     @property
     def number(self) -> int:
@@ -39,35 +51,75 @@ class Owned:
         return self.shard.owner.shard
 
     def is_recovering(self) -> bool:
-        """Say whether it reads again what Kafka knows to have been processed: Redis lost data."""
-        offsets = self.merge.offsets()
-        return any(offsets[topic] < end for topic, end in self._processed.items())
+        """Say whether it folds and decides again what the store has lost; once over, it is over."""
+        owner = self.shard.owner
+        self._has_lost = self._has_lost and (
+            self._left() > 0
+            or owner.watermark.clock_ms < self._decided_ms
+            or (owner.next_due_ms is not None and owner.next_due_ms <= self._decided_ms)
+        )
+        return self._has_lost
 
     def has_work(self, *, live: bool) -> bool:
         """Say whether a step would do anything."""
-        return self.merge.is_ready() or self._is_due(live=live)
+        if self.merge.is_ready():
+            return True
+        if self._left():
+            return False
+        return (live and self.is_recovering()) or self._is_due(live=live)
 
     def batch(self, now_ms: int, *, live: bool) -> Batch:
         """Take what can be folded now."""
-        recovering = live and self.is_recovering()
+        if live and self.is_recovering():
+            return self._recovery(now_ms)
         inputs = read(self.merge.take(MAX_BATCH))
         before_ms = self.shard.owner.watermark.clock_ms
         clock: Clock
-        if live and not recovering:
+        if live:
             clock = LiveClock(before_ms, self.merge.clock_ms(), now_ms)
         else:
-            facts = (one for one in inputs if isinstance(one, Fact))
-            clock = RecordsClock(before_ms, facts, at_end=self._is_at_end())
-        return Batch(inputs, self.merge.offsets(), clock, now_ms, live, recovering)
+            clock = RecordsClock(before_ms, _facts(inputs), at_end=self.merge.is_at_end())
+        return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
+
+    def processed(self) -> tuple[dict[str, int], int]:
+        """Return how far the log has been processed, and the clock with it.
+
+        Neither goes back, whatever was lost.
+        """
+        mark = self.shard.owner.watermark
+        offsets = {
+            topic: max(mark.offsets.get(topic, 0), end) for topic, end in self._processed.items()
+        }
+        return offsets, max(mark.clock_ms, self._decided_ms)
+
+    def _recovery(self, now_ms: int) -> Batch:
+        """Take no more than what had been processed: the rest is judged by the live clock.
+
+        After its last record comes what had been decided by the clock as it stood then.
+        """
+        left, before_ms = self._left(), self.shard.owner.watermark.clock_ms
+        inputs = read(self.merge.take(min(MAX_BATCH, left)))
+        if left:
+            # Not beyond now: one absurd timestamp would make everything due for good.
+            clock = RecordsClock(before_ms, _facts(inputs), at_end=False, no_later_than=now_ms)
+        else:
+            clock = RecordsClock(max(before_ms, self._decided_ms), (), at_end=True)
+        return Batch(inputs, self.merge.offsets(), clock, now_ms, live=True, recovering=True)
+
+    def _left(self) -> int:
+        """Return how many records had been processed and are to be folded again."""
+        offsets = self.merge.offsets()
+        return sum(max(0, end - offsets[topic]) for topic, end in self._processed.items())
 
     def _is_due(self, *, live: bool) -> bool:
         due_ms = self.shard.owner.next_due_ms
-        if due_ms is None or self.is_recovering():
+        if due_ms is None:
             return False
         if live:
             reached_ms = self.merge.clock_ms()
             return reached_ms is not None and due_ms <= reached_ms
-        return self._is_at_end() and due_ms <= self.shard.owner.watermark.clock_ms
+        return self.merge.is_at_end() and due_ms <= self.shard.owner.watermark.clock_ms
 
-    def _is_at_end(self) -> bool:
-        return self.merge.is_at_end() and not self.is_recovering()
+
+def _facts(inputs: Iterable[Fact | DeadLetter]) -> Iterator[Fact]:
+    return (one for one in inputs if isinstance(one, Fact))

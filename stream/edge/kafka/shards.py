@@ -69,8 +69,7 @@ class Shards:
         if why:
             self._stop(number, why)
             return {}
-        processed = {topic: limit.committed for topic, limit in limits.items()}
-        owned = Owned(Shard(owner, *self._ports), Merge(offsets), processed)
+        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
         self._owned[number] = owned
         self.lost.discard(number)
         with self._giving_up(owned):
@@ -204,13 +203,17 @@ class Shards:
             if len(lane.records) > FULL
         }
 
-    def offsets(self) -> dict[TopicPartition, int]:
-        """Return the committed offset of every owned partition, as a hint for lag monitors."""
-        return {
-            TopicPartition(topic, owned.number): offset
-            for owned in self._owned.values()
-            for topic, offset in owned.shard.owner.watermark.offsets.items()
-        }
+    def hints(self) -> dict[TopicPartition, tuple[int, str]]:
+        """Return what to commit to Kafka: offsets, and beside each the shard's clock.
+
+        Lag monitors read the offsets; a worker that finds Redis behind them reads both.
+        """
+        hints = {}
+        for owned in self._owned.values():
+            offsets, clock_ms = owned.processed()
+            for topic, offset in offsets.items():
+                hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
+        return hints
 
     def _stop(self, number: int, why: str) -> None:
         self._owned.pop(number, None)

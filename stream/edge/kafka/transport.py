@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import faust
 from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
@@ -21,11 +23,14 @@ from msgspec import Struct
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetched, Fetches
 from stream.edge.kafka.owned import Limits
+from stream.shard.ports import BEGINNING_MS
 
 if TYPE_CHECKING:
     from stream.edge.kafka.intake import Intake
 
 log = logging.getLogger(__name__)
+
+CLOCK = re.compile(r"-?\d{1,17}")
 
 POLL_WAIT_S = 0.25
 """How long a poll waits for an answer; a fetch is answered far sooner while Kafka is there."""
@@ -86,9 +91,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         await self.call_thread(self._seek_to, offsets)
 
-    async def hint(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
-        """Commit offsets to Kafka. Only lag monitors depend on them, so a failure is no matter."""
-        await self.call_thread(self._hint, offsets)
+    async def hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> None:
+        """Commit offsets and clocks to Kafka; a failure is no matter, for Redis has them."""
+        await self.call_thread(self._hint, hints)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Do nothing: Faust's own watch knows neither batches nor merged topics."""
@@ -104,12 +109,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         starts, ends, committed = await asyncio.gather(
             consumer.beginning_offsets(tps),
             consumer.end_offsets(tps),
-            asyncio.gather(*[consumer.committed(tp) for tp in tps]),
+            # Public calls tell the offset without what was committed beside it.
+            consumer._coordinator.fetch_committed_offsets(tps),  # noqa: SLF001
         )
-        return {
-            tp: Limits(starts[tp], ends[tp], known or 0)
-            for tp, known in zip(tps, committed, strict=True)
-        }
+        return {tp: _limits(starts[tp], ends[tp], committed.get(tp)) for tp in tps}
 
     async def _seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         consumer = self._ensure_consumer()
@@ -117,9 +120,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if tp in consumer.assignment():
                 consumer.seek(tp, at)
 
-    async def _hint(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
+    async def _hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> None:
         consumer = self._ensure_consumer()
-        known = {tp: at for tp, at in offsets.items() if tp in consumer.assignment()}
+        known = {tp: hint for tp, hint in hints.items() if tp in consumer.assignment()}
         with contextlib.suppress(KafkaError):
             if known:
                 await consumer.commit(known)
@@ -134,7 +137,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._intake: Intake = self.app.intake  # type: ignore[attr-defined]  # of our own app
         self._polling: asyncio.Task[Fetched] | None = None
-        self._hinted: dict[aiokafka.TopicPartition, int] = {}
+        self._hinted: dict[aiokafka.TopicPartition, tuple[int, str]] = {}
         self._numbers = itertools.count(1)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -164,7 +167,7 @@ class Consumer(driver.Consumer):
 
     async def force_commit(self, *_: Any, **__: Any) -> bool:  # noqa: ANN401 - Faust's
         """Commit to Kafka what Redis holds already: a hint for monitors of lag."""
-        offsets = self._intake.shards.offsets()
+        offsets = self._intake.shards.hints()
         if offsets != self._hinted:
             await self._thread.hint(offsets)
             self._hinted = offsets
@@ -176,7 +179,7 @@ class Consumer(driver.Consumer):
 
     async def _batches(self) -> dict[TP, list[Handed]]:
         if self._intake.needs_claim():
-            await self._drop_poll()  # it may have been read for an earlier assignment
+            await self._end_poll()  # a poll must not straddle the seek
             await self._intake.claim(self)
         ready = self._intake.ready()
         if not ready:
@@ -198,13 +201,16 @@ class Consumer(driver.Consumer):
             stepped.cancel()
         self._intake.stepped.clear()
         if self._polling.done():
-            polling, self._polling = self._polling, None
-            self._intake.accept(polling.result())
+            await self._end_poll()
 
-    async def _drop_poll(self) -> None:
+    async def _end_poll(self) -> None:
+        """Hand out what the poll under way brings; shards that are no longer owned take nothing.
+
+        It is never dropped: the shards that stay would miss its records.
+        """
         if self._polling is not None:
             polling, self._polling = self._polling, None
-            await polling
+            self._intake.accept(await polling)
 
     async def limits(
         self, tps: Iterable[aiokafka.TopicPartition]
@@ -246,3 +252,11 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     Producer = Producer
+
+
+def _limits(start: int, end: int, committed: OffsetAndMetadata | None) -> Limits:
+    if committed is None or committed.offset < 0:
+        return Limits(start, end, 0)
+    # Committed by somebody else's tool it comes without a clock of ours.
+    clock_ms = int(committed.metadata) if CLOCK.fullmatch(committed.metadata) else BEGINNING_MS
+    return Limits(start, end, committed.offset, clock_ms)

@@ -69,6 +69,7 @@ class RedisStore:
             next_due_ms=_due(due),
             armed=armed,
             pending=pending,
+            stored=watermark,
         )
 
     async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
@@ -94,7 +95,7 @@ class RedisStore:
 
     async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
         """Implements ``Store.commit`` by one script."""
-        known, new = _watermark(owner.watermark), _watermark(commit.watermark)
+        known, new = owner.stored, msgspec.json.encode(commit.watermark)
         lists = _arguments(commit)
         began = time.monotonic()
         answer = await self._commit(
@@ -109,7 +110,7 @@ class RedisStore:
         self._raise(owner, answer)
         _, due, owner.armed, owner.pending, *ids = answer
         owner.next_due_ms = _due(due)
-        owner.watermark = commit.watermark
+        owner.watermark, owner.stored = commit.watermark, new
         return [entry_id.decode() for entry_id in ids]
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
@@ -149,11 +150,6 @@ class RedisStore:
             raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
         if answer[0] == b"REWOUND":
             raise RewoundError(f"shard {owner.shard}: Redis does not hold this owner's watermark")
-
-
-def _watermark(watermark: Watermark) -> bytes:
-    # No step has been committed: the field is absent, which the script reads as empty.
-    return msgspec.json.encode(watermark) if watermark.step else b""
 
 
 def _due(score: bytes) -> int | None:

@@ -1,0 +1,354 @@
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import stream
+from stream import cli
+from stream.errors import CartwakeError, UsageError
+from stream.settings import load
+
+COMMANDS = {
+    "demo",
+    "topics create",
+    "topics check",
+    "worker",
+    "replay",
+    "dead-letters list",
+    "dead-letters replay",
+}
+
+
+class Calls(list):
+    """What was called with what; `answer` is given back, or raised."""
+
+    answer: object = None
+
+    def taking(self, name: str):
+        def fake(*positional, **named):
+            self.append((name, positional, named))
+            if isinstance(self.answer, BaseException):
+                raise self.answer
+            return self.answer
+
+        return fake
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Fakes in place of the rooms behind the commands."""
+    taken = Calls()
+    rooms = {
+        "stream.app": ["run_worker"],
+        "stream.demo": ["run"],
+        "stream.replay": ["run"],
+        "stream.edge.kafka.topics": ["create", "check"],
+        "stream.edge.kafka.dead_letters": ["list_", "replay"],
+    }
+    kafka = ModuleType("stream.edge.kafka")
+    monkeypatch.setitem(sys.modules, "stream.edge.kafka", kafka)
+    for name, functions in rooms.items():
+        room = ModuleType(name)
+        for function in functions:
+            setattr(room, function, taken.taking(f"{name}.{function}"))
+        monkeypatch.setitem(sys.modules, name, room)
+        parent, _, child = name.rpartition(".")
+        monkeypatch.setattr(sys.modules[parent], child, room, raising=False)
+    for variable in [name for name in os.environ if name.startswith("CARTWAKE_")]:
+        monkeypatch.delenv(variable)
+    return taken
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "cartwake.toml"
+    file.write_text("[session]\nidle_s = 77\n")
+    return file
+
+
+def complaint(capsys, *argv: str) -> str:
+    """Run what must be refused as wrong usage, and return its one line."""
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("cartwake: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def leaves(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    """Every parser below this one, by what is typed to reach it."""
+    found = {}
+    for action in parser._actions:
+        for name, below in (action.choices or {}).items() if action.nargs == "A..." else ():
+            found |= {f"{name} {deeper}".strip(): leaf for deeper, leaf in leaves(below).items()}
+    return found or {"": parser}
+
+
+def test_the_commands_are_those_of_the_contract():
+    assert set(leaves(cli.parser())) == COMMANDS
+
+
+@pytest.mark.parametrize("command", ["", "topics", "dead-letters", *sorted(COMMANDS)])
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main([*command.split(), "--help"])
+    assert done.value.code == 0
+    out = capsys.readouterr().out
+    assert "--config FILE" in out
+    assert f"Example: cartwake {command}".rstrip() in out
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_example_of_every_command_is_a_valid_one(command, calls, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("march.jsonl.gz", "cartwake.toml"):
+        (tmp_path / name).touch()
+    example = leaves(cli.parser())[command].epilog.removeprefix("Example: cartwake ")
+    assert cli.main(example.split()) == 0
+    assert len(calls) == 1
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as done:
+        cli.main(["--version"])
+    assert (done.value.code, capsys.readouterr().out) == (0, f"cartwake {stream.__version__}\n")
+
+
+def test_the_demo_takes_length_rate_and_seed(calls):
+    assert cli.main(["demo", "--seconds", "25", "--rate", "12.5", "--seed", "7"]) == 0
+    named = {"seconds": 25, "rate": 12.5, "seed": 7, "settings": load(None, {})}
+    assert calls == [("stream.demo.run", (), named)]
+
+
+def test_the_demo_needs_no_options(calls):
+    assert cli.main(["demo"]) == 0
+    named = {"seconds": None, "rate": None, "seed": None, "settings": load(None, {})}
+    assert calls == [("stream.demo.run", (), named)]
+
+
+@pytest.mark.parametrize("verb", ["create", "check"])
+def test_topics_are_made_and_checked_with_the_settings(verb, calls):
+    assert cli.main(["topics", verb]) == 0
+    assert calls == [(f"stream.edge.kafka.topics.{verb}", (load(None, {}),), {})]
+
+
+def test_a_worker_runs_with_the_settings_and_its_exit_code_is_ours(calls):
+    calls.answer = 70
+    assert cli.main(["worker"]) == 70
+    assert calls == [("stream.app.run_worker", (load(None, {}),), {})]
+
+
+def test_a_replay_takes_file_folder_and_drain(calls, tmp_path):
+    events = tmp_path / "events.jsonl"
+    events.touch()
+    assert cli.main(["replay", str(events), "--out", str(tmp_path / "a/b"), "--drain", "0"]) == 0
+    (_, _, named) = calls[0]
+    assert named == {
+        "events": str(events),
+        "out": tmp_path / "a/b",
+        "settings": load(None, {}),
+        "drain_s": 0,
+    }
+
+
+def test_a_replay_reads_stdin_and_drains_2700_seconds_by_default(calls, tmp_path):
+    assert cli.main(["replay", "-", "--out", str(tmp_path)]) == 0
+    assert (calls[0][2]["events"], calls[0][2]["drain_s"]) == ("-", 2700)
+
+
+def test_a_replay_reads_a_pipe_of_any_name(calls, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert cli.main(["replay", str(tmp_path / "pipe"), "--out", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "folder.jsonl", "events.csv"])
+def test_a_replay_of_what_is_not_events_is_refused(name, calls, capsys, tmp_path):
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "events.csv").touch()
+    file = tmp_path / name
+    assert str(file) in complaint(capsys, "replay", str(file), "--out", str(tmp_path))
+    assert calls == []
+
+
+def test_a_replay_into_a_file_is_refused(calls, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    for out in ("file", "file/deeper"):
+        message = complaint(capsys, "replay", "-", "--out", str(tmp_path / out))
+        assert f"{tmp_path / 'file'}: not a folder" in message
+
+
+def test_a_replay_into_a_folder_that_is_not_ours_is_refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert "not a folder that can be written to" in complaint(
+        capsys, "replay", "-", "--out", str(tmp_path)
+    )
+
+
+def test_dead_letters_are_listed_by_reason_and_time(calls):
+    since = "2026-03-01T12:00:00+02:00"
+    assert cli.main(["dead-letters", "list", "--reason", "bad_key", "--since", since]) == 0
+    named = {"reason": "bad_key", "since": datetime(2026, 3, 1, 10, tzinfo=UTC)}
+    assert calls == [("stream.edge.kafka.dead_letters.list_", (load(None, {}),), named)]
+
+
+def test_dead_letters_are_replayed_dry_or_not(calls):
+    assert cli.main(["dead-letters", "replay"]) == 0
+    assert cli.main(["dead-letters", "replay", "--dry-run"]) == 0
+    assert [named["dry_run"] for _, _, named in calls] == [False, True]
+    assert calls[0][2] == {"reason": None, "since": None, "dry_run": False}
+
+
+def test_a_dry_list_is_a_list(calls):
+    assert cli.main(["dead-letters", "list", "--dry-run"]) == 0
+    assert calls[0][0].endswith("list_")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T12:30", datetime(2026, 3, 1, 12, 30, tzinfo=UTC)),
+        ("2026-03-01T12:30:00Z", datetime(2026, 3, 1, 12, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_without_an_offset_is_utc(text, expected, calls):
+    assert cli.main(["dead-letters", "list", "--since", text]) == 0
+    assert calls[0][2]["since"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        ("2h", timedelta(hours=2)),
+        ("7d", timedelta(days=7)),
+        ("1w", timedelta(weeks=1)),
+    ],
+)
+def test_a_duration_counts_back_from_now(text, ago, calls):
+    before = datetime.now(UTC)
+    assert cli.main(["dead-letters", "list", "--since", text]) == 0
+    assert before - ago <= calls[0][2]["since"] <= datetime.now(UTC) - ago
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        ([], "COMMAND"),
+        (["wroker"], "'wroker'"),
+        (["topics"], "create|check"),
+        (["dead-letters", "drop"], "'drop'"),
+        (["replay", "-"], "--out"),
+        (["replay", "--out", "x"], "EVENTS"),
+        (["replay", "-", "--out", ".", "--drain", "-1"], "--drain"),
+        (["demo", "--seconds", "0"], "--seconds"),
+        (["demo", "--seconds", "nan"], "--seconds"),
+        (["demo", "--seconds", "soon"], "--seconds"),
+        (["demo", "--sec", "5"], "--sec"),
+        (["demo", "--rate", "-1"], "--rate"),
+        (["demo", "--rate", "inf"], "--rate"),
+        (["demo", "--seed", "1.5"], "--seed"),
+        (["worker", "extra"], "extra"),
+        (["dead-letters", "list", "--since", "yesterday"], "'yesterday'"),
+        (["dead-letters", "list", "--since", "999999999w"], "'999999999w'"),
+        (["dead-letters", "list", "--since", "0001-01-01T00:00+10:00"], "ISO 8601"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_names_it(argv, named, calls, capsys):
+    message = complaint(capsys, *argv)
+    assert named in message
+    assert "--help)" in message
+    assert calls == []
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_takes_the_configuration_before_and_after_its_name(
+    command, calls, config, tmp_path
+):
+    words = command.split()
+    rest = ["-", "--out", str(tmp_path)] if command == "replay" else []
+    given = ["--config", str(config)]
+    places = [[*words[:n], *given, *words[n:], *rest] for n in range(len(words) + 1)]
+    for argv in [*places, [*words, *rest, *given]]:
+        assert cli.main(argv) == 0
+    for _, positional, named in calls:
+        settings = named.get("settings") or positional[0]
+        assert settings.session.idle_s == 77
+
+
+def test_the_configuration_may_be_named_by_the_environment(calls, config, monkeypatch):
+    monkeypatch.setenv("CARTWAKE_CONFIG", str(config))
+    monkeypatch.setenv("CARTWAKE_WORKER__GROUP", "other")
+    assert cli.main(["worker"]) == 0
+    settings = calls[0][1][0]
+    assert (settings.session.idle_s, settings.worker.group) == (77, "other")
+
+
+def test_a_wrong_configuration_is_wrong_usage(calls, capsys, tmp_path):
+    missing = str(tmp_path / "missing.toml")
+    assert missing in complaint(capsys, "worker", "--config", missing)
+    assert calls == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(CartwakeError, 1), (UsageError, 2)])
+def test_an_error_for_people_is_one_line_and_its_exit_code(error, code, calls, capsys):
+    calls.answer = error("topic triggers has 4 partitions, not 12")
+    assert cli.main(["topics", "check"]) == code
+    assert capsys.readouterr().err == "cartwake: topic triggers has 4 partitions, not 12\n"
+
+
+def test_ctrl_c_ends_with_130_and_without_a_word(calls, capsys):
+    calls.answer = KeyboardInterrupt()
+    assert cli.main(["worker"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("answer", [["a", "b"], iter(["a", "b"]), "a\nb"])
+def test_what_a_command_returns_is_printed_line_by_line(answer, calls, capsys):
+    calls.answer = answer
+    assert cli.main(["topics", "check"]) == 0
+    assert capsys.readouterr().out == "a\nb\n"
+
+
+def python(*argv: str, **streams) -> subprocess.Popen[bytes]:
+    root = Path(stream.__file__).parent.parent
+    return subprocess.Popen([sys.executable, *argv], cwd=root, **streams)
+
+
+def test_a_reader_who_has_gone_is_no_reason_for_a_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = """
+import sys, stream
+sys.modules["stream.app"] = stream.app = type("Room", (), {"run_worker": lambda _: ["line"] * 99})
+from stream.cli import main
+sys.exit(main(["worker"]))
+"""
+    with python("-c", code, stdout=writing, stderr=subprocess.PIPE) as command:
+        os.close(writing)
+        assert command.communicate()[1] == b""
+    assert command.returncode == 1
+
+
+def test_help_loads_none_of_the_rooms():
+    code = (
+        "import sys\nfrom stream.cli import main\n"
+        "try: main(['replay', '--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    with python("-c", code, stdout=subprocess.PIPE) as command:
+        loaded = command.communicate()[0].split()
+    assert not {b"faust", b"redis", b"river", b"aiokafka", b"stream.edge"} & set(loaded)
+
+
+def test_python_dash_m_stream_is_cartwake():
+    with python("-m", "stream", "--version", stdout=subprocess.PIPE) as command:
+        assert command.communicate()[0].startswith(b"cartwake ")
+    assert command.returncode == 0
