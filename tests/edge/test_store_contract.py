@@ -258,7 +258,7 @@ async def test_an_earlier_owner_repeating_its_last_commit_is_fenced_too(store):
 async def test_a_commit_upon_another_watermark_is_refused_and_writes_nothing(store):
     owner = await store.claim(0)
     await store.commit(owner, commit(1, {ANN: visitor(1)}, {ANN: 5}, [ENTRY]))
-    owner.watermark = Watermark({"cart-events": 9}, 1_000, 1)
+    owner.watermark, owner.stored = Watermark({"cart-events": 9}, 1_000, 1), b"another"
     attempt = commit(2, {ANN: None, BOB: visitor()}, {ANN: None, BOB: 1}, [DEAD])
     await unchanged_by(store, owner, attempt, RewoundError)
 
