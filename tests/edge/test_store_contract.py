@@ -265,7 +265,7 @@ async def test_a_commit_upon_another_watermark_is_refused_and_writes_nothing(sto
 
 async def test_a_commit_upon_a_watermark_that_was_never_written_is_refused(store):
     owner = await store.claim(0)
-    owner.watermark = Watermark({"cart-events": 9}, 1_000, 1)
+    owner.watermark, owner.stored = Watermark({"cart-events": 9}, 1_000, 1), b"another"
     await unchanged_by(store, owner, commit(2, {ANN: visitor()}), RewoundError)
 
 
