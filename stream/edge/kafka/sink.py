@@ -37,9 +37,7 @@ class KafkaSink:
         """Implements ``Sink.publish``: sends until every entry has been acknowledged."""
         waiting = list(entries)
         while waiting:
-            outcomes = await asyncio.gather(
-                *[self._acknowledged(entry) for entry in waiting], return_exceptions=True
-            )
+            outcomes = [await _outcome(one) for one in await self._handed(waiting)]
             waiting = self._again(waiting, outcomes)
             if waiting:
                 await asyncio.sleep(WAIT_S)
@@ -47,10 +45,21 @@ class KafkaSink:
             self._is_away = False
             log.warning("Kafka acknowledges again")
 
-    async def _acknowledged(self, entry: Entry) -> None:
-        if entry.key is None and entry.value is None:  # aiokafka sends no such record
-            entry = replace(entry, value=b"")
-        await (await self._send(entry, PARTITIONS.get(entry.topic)))
+    async def _handed(self, entries: Sequence[Entry]) -> list[Awaitable[object] | Exception]:
+        """Hand entries to the producer, up to the first that it refuses.
+
+        One after the other, since aiokafka wakes all who wait for room whenever there is some.
+        """
+        handed: list[Awaitable[object] | Exception] = []
+        for entry in entries:
+            if entry.key is None and entry.value is None:  # aiokafka sends no such record
+                entry = replace(entry, value=b"")  # noqa: PLW2901
+            try:
+                handed.append(await self._send(entry, PARTITIONS.get(entry.topic)))
+            except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
+                handed.append(error)
+                break
+        return handed
 
     def _again(
         self, entries: Sequence[Entry], outcomes: Sequence[BaseException | None]
@@ -65,10 +74,11 @@ class KafkaSink:
             return []
         for cause in causes:
             self._explain(cause)
-        return [
+        tried = [
             _shortened(entry) if isinstance(cause, MessageSizeTooLargeError) else entry
-            for entry, cause in zip(entries[failed[0] :], causes[failed[0] :], strict=True)
+            for entry, cause in zip(entries, causes, strict=False)
         ]
+        return [*tried[failed[0] :], *entries[len(tried) :]]
 
     def _explain(self, cause: BaseException | None) -> None:
         if cause is None or isinstance(cause, MessageSizeTooLargeError):
@@ -78,6 +88,16 @@ class KafkaSink:
         if not self._is_away:
             self._is_away = True
             log.warning("Kafka does not acknowledge (%s); sending again", type(cause).__name__)
+
+
+async def _outcome(handed: Awaitable[object] | Exception) -> Exception | None:
+    if isinstance(handed, Exception):
+        return handed
+    try:
+        await handed
+    except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
+        return error
+    return None
 
 
 def _shortened(entry: Entry) -> Entry:
