@@ -1,0 +1,283 @@
+"""Claiming what is assigned, while assignments come and go and servers answer or don't."""
+
+import asyncio
+import logging
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from faust.types import TP
+
+from stream.domain.events import TOPICS
+from stream.edge.kafka import intake as module
+from stream.edge.kafka.fetch import Fetched
+from stream.edge.kafka.intake import EXAMPLES, Intake
+from stream.edge.kafka.owned import Limits
+from stream.shard.batch import Mark
+from tests.edge.kafka.ashore import Bench
+from tests.scenarios.world import T0, consented
+
+
+def shard(*numbers):
+    return {TopicPartition(topic, number) for number in numbers for topic in TOPICS}
+
+
+class Trainer:
+    """What the intake asks of the trainer; its models stand at offset 40."""
+
+    def __init__(self):
+        self.claimed, self.accepted, self.saved, self.is_owned = [], [], 0, False
+        self.is_full = False
+        self.waiting = []
+        self.saving = asyncio.Event()
+        self.saving.set()
+
+    async def claim(self, start):
+        self.claimed.append(start)
+        self.is_owned = True
+        return max(40, start)
+
+    def accept(self, records):
+        self.accepted += records
+
+    def take(self):
+        taken, self.waiting = self.waiting, []
+        return taken
+
+    async def save(self):
+        await self.saving.wait()
+        self.saved += 1
+
+    def forget(self):
+        self.is_owned = False
+
+
+class Kafka:
+    """What claiming asks of the consumer; ``answers`` are errors first, then limits."""
+
+    def __init__(self, bench):
+        self._bench = bench
+        self.answers, self.asked, self.sought = [], [], []
+        self.meanwhile = lambda: None
+
+    async def limits(self, tps):
+        self.asked.append(set(tps))
+        self.meanwhile()
+        if self.answers:
+            raise self.answers.pop(0)
+        return {
+            tp: Limits(7, 90, 0) if tp == EXAMPLES else self._bench.limits(tp.partition)[tp.topic]
+            for tp in tps
+        }
+
+    async def seek_to(self, offsets):
+        self.sought.append(dict(offsets))
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def trainer():
+    return Trainer()
+
+
+@pytest.fixture
+def kafka(bench):
+    return Kafka(bench)
+
+
+@pytest.fixture
+def intake(bench, trainer):
+    return Intake(bench.shards, trainer)
+
+
+def epochs(bench):
+    return {number: kept.epoch for number, kept in bench.store._shards.items()}
+
+
+async def test_each_assigned_shard_is_claimed_once_and_read_from_where_its_state_ends(
+    intake, kafka, bench
+):
+    bench.logs[1].write(consented(T0))
+    intake.assign(shard(0, 1))
+    assert intake.needs_claim()
+    assert not intake.is_settled
+    await intake.claim(kafka)
+    assert not intake.needs_claim()
+    assert intake.is_settled
+    assert kafka.asked == [shard(0, 1)]
+    assert kafka.sought == [dict.fromkeys(shard(0, 1), 0)]
+    assert epochs(bench) == {0: 1, 1: 1}
+
+
+async def test_an_assignment_in_fausts_own_words_is_understood(intake, kafka, bench):
+    intake.assign({TP(tp.topic, tp.partition) for tp in shard(0)})
+    await intake.claim(kafka)
+    assert epochs(bench) == {0: 1}
+
+
+async def test_every_assignment_is_a_new_claim_even_of_the_same_shards(intake, kafka, bench):
+    for _ in range(2):
+        intake.assign(shard(0))
+        await intake.claim(kafka)
+    assert epochs(bench) == {0: 2}
+    assert len(bench.shards) == 1
+
+
+async def test_an_empty_assignment_leaves_nothing_to_claim(intake):
+    assert not intake.is_settled
+    intake.assign(set())
+    assert intake.is_settled
+    assert intake.is_idle
+    assert not intake.needs_claim()
+
+
+async def test_what_is_neither_a_shard_nor_the_trainers_is_left_alone(intake, kafka, trainer):
+    others = {TopicPartition("training-examples", 1), TopicPartition("elsewhere", 0)}
+    intake.assign(shard(0) | others)
+    await intake.claim(kafka)
+    assert kafka.asked == [shard(0)]
+    assert trainer.claimed == []
+
+
+async def test_the_trainers_topic_is_read_from_where_the_models_stand(intake, kafka, trainer):
+    intake.assign(shard(0) | {EXAMPLES})
+    await intake.claim(kafka)
+    assert trainer.claimed == [7]
+    assert kafka.sought[0][EXAMPLES] == 40
+
+
+async def test_a_shard_that_is_assigned_in_part_is_refused_before_anything_is_claimed(
+    intake, kafka, bench
+):
+    intake.assign(shard(0) | {TopicPartition("cart-events", 1)})
+    with pytest.raises(RuntimeError, match=r"shard 1 was assigned in part: \['cart-events'\]"):
+        await intake.claim(kafka)
+    assert epochs(bench) == {}
+
+
+async def test_a_kafka_that_does_not_tell_offsets_is_asked_again_and_that_is_said_once(
+    intake, kafka, monkeypatch, caplog
+):
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(module, "RETRY_S", 0)
+    kafka.answers = [KafkaTimeoutError(), KafkaConnectionError(), KafkaTimeoutError()]
+    intake.assign(shard(0))
+    await intake.claim(kafka)
+    assert len(kafka.asked) == 4
+    assert len(kafka.sought) == 1
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == "Kafka does not tell offsets (KafkaTimeoutError); asking again"
+
+
+async def test_a_newer_assignment_during_a_claim_is_not_lost(intake, kafka, bench):
+    intake.assign(shard(0, 1))
+    kafka.meanwhile = lambda: intake.assign(shard(1, 2))
+    await intake.claim(kafka)
+    assert intake.needs_claim()
+    kafka.meanwhile = lambda: None
+    await intake.claim(kafka)
+    assert not intake.needs_claim()
+    assert len(bench.shards) == 2
+    assert kafka.sought == [dict.fromkeys(shard(1, 2), 0)]
+
+
+async def test_what_was_taken_away_during_a_claim_is_not_claimed_over_its_new_owner(
+    intake, kafka, bench
+):
+    intake.assign(shard(0, 1, 2))
+    claim = bench.store.claim
+
+    async def claimed(number):
+        intake.assign(shard(0))  # the others are another worker's from now on
+        return await claim(number)
+
+    bench.store.claim = claimed
+    await intake.claim(kafka)
+    assert epochs(bench) == {0: 1}
+    assert kafka.sought == []
+    bench.store.claim = claim
+    await intake.claim(kafka)
+    assert (epochs(bench), len(bench.shards)) == ({0: 2}, 1)
+
+
+async def test_giving_back_during_a_claim_ends_it(intake, kafka, bench, trainer):
+    intake.assign(shard(0, 1) | {EXAMPLES})
+    claim = bench.store.claim
+
+    async def claimed(number):
+        owner = await claim(number)
+        await intake.finish()
+        return owner
+
+    bench.store.claim = claimed
+    await intake.claim(kafka)
+    assert epochs(bench) == {0: 1}
+    assert (len(bench.shards), trainer.claimed, kafka.sought) == (0, [], [])
+    assert not intake.needs_claim()
+    assert not intake.is_settled
+
+
+async def test_a_lost_shard_is_claimed_again_and_the_others_are_not(intake, kafka, bench):
+    intake.assign(shard(0, 1))
+    await intake.claim(kafka)
+    bench.shards._owned.pop(1)
+    bench.shards.lost.add(1)
+    assert intake.needs_claim()
+    assert not intake.is_settled
+    await intake.claim(kafka)
+    assert epochs(bench) == {0: 1, 1: 2}
+    assert kafka.sought[1] == dict.fromkeys(shard(1), 0)
+    assert intake.is_settled
+
+
+async def test_finishing_waits_for_steps_and_stores_what_was_learnt(intake, kafka, trainer):
+    intake.assign(shard(0) | {EXAMPLES})
+    await intake.claim(kafka)
+    await intake.finish()
+    assert trainer.saved == 1
+    assert not intake.is_settled
+    assert intake.ready() == []
+
+
+async def test_models_that_cannot_be_stored_hold_up_no_rebalance(intake, trainer, monkeypatch):
+    monkeypatch.setattr(module, "FINISH_WITHIN_S", 0)
+    trainer.saving.clear()
+    await intake.finish()
+    assert trainer.saved == 0
+
+
+async def test_what_a_poll_brings_goes_to_its_shard_and_to_the_trainer(
+    intake, kafka, bench, trainer
+):
+    bench.logs[0].write(consented(T0))
+    intake.assign(shard(0) | {EXAMPLES})
+    await intake.claim(kafka)
+    for _ in range(2):
+        fetched = bench.fetched()
+        fetched.records[EXAMPLES] = ["example"]
+        intake.accept(fetched)
+    assert trainer.accepted == ["example"] * 2
+    trainer.waiting = ["example"]
+    (turn, owned), (learning, examples) = intake.ready()
+    # Faust knows a shard by the partition of the agent's first topic.
+    assert turn == TopicPartition(next(iter(TOPICS)), 0)
+    assert owned.number == 0
+    assert (learning, examples) == (EXAMPLES, ["example"])
+
+
+async def test_only_a_good_answer_counts_as_kafkas(intake):
+    before = intake.answered
+    intake.accept(Fetched({}, {}, [], 1.0))
+    assert intake.answered == before
+    intake.accept(Fetched({}, {}, [(EXAMPLES, Mark(1.0, 1, 0))], 1.0))
+    assert intake.answered > before
+
+
+async def test_a_trainer_with_enough_at_hand_is_brought_no_more(intake, trainer):
+    assert intake.full() == set()
+    trainer.is_full = True
+    assert intake.full() == {EXAMPLES}

@@ -1,0 +1,470 @@
+"""Owned shards between fetches and steps, on a store in memory and logs without Kafka."""
+
+import asyncio
+import logging
+import os
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream.domain.events import TOPICS
+from stream.edge.kafka import owned as owned_module
+from stream.edge.kafka import shards as module
+from stream.edge.kafka.fetch import Fetched
+from stream.edge.kafka.owned import Limits
+from stream.edge.kafka.shards import HANDED_AGAIN_S
+from stream.edge.memory import MemoryStore
+from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, Bench, Gate, write
+from tests.scenarios.world import MINUTE, T0, added, bought, consented, viewed
+
+CARTS = TopicPartition("cart-events", 0)
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def log(caplog):
+    """Return the log's lines so far, when called."""
+    caplog.set_level(logging.WARNING)
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+class Clock:
+    """A monotonic clock moved by hand."""
+
+    def __init__(self):
+        self.now_s = 1_000.0
+
+    def monotonic(self):
+        return self.now_s
+
+    def time_ns(self):
+        return T0 * 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(owned_module, "time", made)
+    return made
+
+
+# Claiming
+
+
+async def test_a_shard_that_was_never_written_is_read_from_where_its_log_begins(bench):
+    write(bench, 3, *LEFT_CART)
+    assert await bench.shards.claim(3, bench.limits(3)) == dict.fromkeys(TOPICS, 0)
+    assert len(bench.shards) == 1
+
+
+async def test_a_log_whose_beginning_was_deleted_is_read_from_what_is_left(bench):
+    for minute in range(5):
+        for topic_event in (consented, added, viewed):
+            write(bench, 0, topic_event(T0 + minute * MINUTE))
+    assert await bench.claim(0, start=4) == {0: dict.fromkeys(TOPICS, 4)}
+
+
+async def test_a_shard_is_read_from_where_its_state_ends_whatever_kafka_has_committed(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    write(bench, 0, viewed(T0 + 2 * MINUTE), bought(T0 + 2 * MINUTE))
+    bench.shards.forget()
+    committed = {"consent-events": 1, "cart-events": 2, "page-views": 1}
+    offsets = await bench.claim(0, committed=committed)
+    assert offsets == {0: {"consent-events": 1, "cart-events": 1, "page-views": 0}}
+
+
+async def test_what_was_committed_and_not_published_is_published_with_the_claim(bench, monkeypatch):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.now_ms = DUE_MS
+
+    async def lost(entries):
+        raise asyncio.CancelledError  # the worker ends between commit and publish
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.sink, "publish", lost)
+        bench.fetch()
+        (owned,) = bench.shards.ready()
+        bench.shards.begin(owned)
+        with pytest.raises(asyncio.CancelledError):
+            await bench.settled()
+    assert bench.published("triggers") == []
+    bench.shards.forget()
+    await bench.claim(0)
+    assert len(bench.published("triggers")) == 1
+    assert bench.value("outbox_entries") == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "why"),
+    [
+        (2, 5, "cart-events begins at 2, but only 1 has been reached"),
+        (0, 0, "cart-events ends at 0, but 1 has been reached before"),
+    ],
+    ids=["log begins after the state", "log ends before the state"],
+)
+async def test_a_log_that_does_not_fit_its_state_stops_the_shard_and_says_what_to_do(
+    bench, log, start, end, why
+):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.shards.forget()
+    limits = bench.limits(0) | {"cart-events": Limits(start, end, 0)}
+    assert await bench.shards.claim(0, limits) == {}
+    assert bench.shards.stopped == {0: why}
+    (said,) = log()
+    assert said == (
+        f"Shard 0 is stopped: {why}. Its state and its log do not fit together. To accept what is"
+        " lost, delete the keys of this shard in Redis, or use another worker.group."
+    )
+    assert (bench.value("shards_stopped"), bench.value("shards_owned")) == (1, 0)
+    assert bench.shards.lost == set()
+
+
+async def test_a_stopped_shard_leaves_its_neighbours_working(bench):
+    write(bench, 1, *LEFT_CART)
+    await bench.shards.claim(
+        0, bench.limits(0) | {"cart-events": Limits(0, 0, 0), "page-views": _gone()}
+    )
+    await bench.claim(1)
+    bench.fetch()
+    assert await bench.turn() == [1]
+
+
+def _gone():
+    return Limits(0, -1, 0)
+
+
+async def test_a_log_that_goes_back_while_it_is_read_stops_the_shard(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.shards.accept(Fetched({}, {CARTS: 0}, [], bench.tick()))
+    assert bench.shards.stopped == {0: "cart-events went back from 1 to 0"}
+    assert len(bench.shards) == 0
+
+
+async def test_a_new_assignment_looks_at_stopped_shards_again(bench):
+    await bench.shards.claim(0, bench.limits(0) | {"page-views": _gone()})
+    bench.shards.forget()
+    assert bench.shards.stopped == {}
+    assert bench.value("shards_stopped") == 0
+
+
+# Turns
+
+
+async def test_a_shard_with_nothing_to_do_is_not_handed_out(bench):
+    await bench.claim(0, 1)
+    write(bench, 1, consented(T0))
+    bench.fetch()
+    assert [owned.number for owned in bench.shards.ready()] == [1]
+
+
+async def test_a_record_waits_until_the_other_topics_were_read_past_it(bench):
+    await bench.claim(0)
+    write(bench, 0, consented(T0))
+    bench.shards.accept(bench.fetched())
+    assert bench.shards.ready() == []
+    bench.shards.accept(bench.fetched())
+    assert len(bench.shards.ready()) == 1
+
+
+async def test_records_of_shards_that_are_not_owned_change_nothing(bench):
+    await bench.claim(0)
+    write(bench, 0, *LEFT_CART)
+    fetched = bench.fetched()
+    bench.shards.forget()
+    bench.shards.accept(fetched)
+    assert bench.shards.ready() == []
+
+
+async def test_a_shard_is_handed_again_only_when_its_turn_seems_lost(bench, clock, log):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    clock.now_s += HANDED_AGAIN_S
+    assert bench.shards.ready() == []
+    assert log() == []
+    clock.now_s += 0.001
+    assert bench.shards.ready() == [owned]
+    assert log() == ["Shard 0 is handed to its agent again"]
+    assert bench.shards.ready() == []
+
+
+async def test_a_turn_that_was_handed_twice_is_taken_once(clock, log):
+    bench = Bench(store=Gate(MemoryStore()))
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    clock.now_s += 2 * HANDED_AGAIN_S
+    (again,) = bench.shards.ready()
+    bench.shards.begin(owned)
+    bench.shards.begin(again)
+    assert len(bench.shards._steps) == 1
+    clock.now_s += 2 * HANDED_AGAIN_S  # a long step is not a lost turn
+    assert bench.shards.ready() == []
+    bench.store.open()
+    await bench.settled()
+    assert bench.stored()["cart-events"] == 1
+
+
+async def test_after_its_step_a_shard_may_have_its_next_turn_at_once(bench, clock, log):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    write(bench, 0, bought(T0 + 2 * MINUTE))
+    await bench.work()
+    assert bench.stored()["cart-events"] == 2
+    assert log() == []
+
+
+async def test_steps_of_different_shards_wait_side_by_side_and_their_ends_are_told():
+    bench = Bench(store=Gate(MemoryStore()))
+    for number in range(3):
+        write(bench, number, *LEFT_CART)
+    await bench.claim(0, 1, 2)
+    bench.fetch()
+    for owned in bench.shards.ready():
+        bench.shards.begin(owned)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert bench.store.waiting == 3
+    assert not bench.shards.stepped.is_set()
+    bench.store.open()
+    await bench.shards.stepped.wait()
+    await bench.settled()
+
+
+async def test_a_turn_of_a_shard_that_was_given_back_is_not_taken(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    bench.shards.forget()
+    await bench.claim(0)
+    bench.shards.begin(owned)
+    assert not bench.shards._steps
+
+
+async def test_a_shard_that_has_work_and_does_not_move_is_stalled(bench, clock):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0, 1)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    clock.now_s += 30
+    bench.shards.ready()
+    assert bench.shards.stalled(29) == [0]
+    assert bench.shards.stalled(30) == []
+    bench.shards.begin(owned)
+    await bench.settled()
+    assert bench.shards.stalled(0.5) == []
+
+
+async def test_what_a_step_did_is_counted(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    labels = {"topic": "cart-events", "type": "product_added", "outcome": "applied"}
+    assert bench.registry.get_sample_value("cartwake_events_total", labels) == 1
+    assert bench.value("timers_armed") == 1
+
+
+# Losing a shard
+
+
+async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.worker().claim(0, bench.limits(0))
+    bench.fetch()
+    await bench.turn()
+    assert (len(bench.shards), bench.shards.lost) == (0, set())
+    assert bench.value("shard_fenced_total") == 1
+    assert bench.value("shards_owned") == 0
+    (said,) = log()
+    assert said == "shard 0 has an owner newer than epoch 1; this worker lets go of it"
+
+
+async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, log):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.now_ms = DUE_MS
+    await bench.work()
+    before = bench.published("triggers")
+    bench.store._shards.clear()
+    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    write(bench, 0, viewed(DUE_MS + MINUTE))  # ann is back, but was reminded of what she had left
+    bench.fetch()
+    await bench.turn()
+    assert bench.shards.lost == {0}
+    assert len(bench.shards) == 0
+    limits = {
+        topic: Limits(0, limit.end, hints[topic][0], int(hints[topic][1]))
+        for topic, limit in bench.limits(0).items()
+    }
+    assert await bench.shards.claim(0, limits) == dict.fromkeys(TOPICS, 0)
+    assert bench.shards.lost == set()
+    bench.now_ms = DUE_MS + 2 * MINUTE
+    await bench.work()
+    assert bench.published("triggers") == before * 2
+    assert len(before) == 1
+    assert len(log()) == 1
+    assert bench.value("shard_fenced_total") == 0
+
+
+async def test_a_step_of_an_earlier_assignment_cannot_make_a_shard_lost(log):
+    bench = Bench(store=Gate(MemoryStore()))
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    bench.shards.begin(owned)
+    await asyncio.sleep(0)
+    bench.shards.forget()
+    bench.store._shards.clear()
+    bench.store.open()
+    await bench.settled()
+    assert bench.shards.lost == set()
+
+
+async def test_a_claim_that_is_taken_over_at_once_leaves_the_shard_to_the_newer_owner(
+    bench, log, monkeypatch
+):
+    async def overtaken(shard, **moment):
+        await bench.store.claim(0)
+        await bench.store.remove(shard.owner, [])
+
+    monkeypatch.setattr(module.Shard, "resume", overtaken)
+    assert await bench.claim(0) == {0: {}}
+    assert (len(bench.shards), bench.shards.lost) == (0, set())
+    assert bench.value("shard_fenced_total") == 1
+
+
+async def test_an_unexpected_error_in_a_step_ends_the_process(bench, monkeypatch, log):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+
+    event = added(T0, visitor="zoe")
+
+    async def defect(owner, whos):
+        raise ZeroDivisionError(str(event))
+
+    monkeypatch.setattr(bench.store, "load", defect)
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    await bench.turn()
+    assert ended == [70]
+    assert "ZeroDivisionError while taking a step" in log()[0]
+    assert "zoe" not in log()[0]
+
+
+# Giving back
+
+
+async def test_finishing_waits_for_the_steps_under_way_and_lets_no_other_begin():
+    bench = Bench(store=Gate(MemoryStore()))
+    for number in range(2):
+        write(bench, number, *LEFT_CART)
+    await bench.claim(0, 1)
+    bench.fetch()
+    one, other = bench.shards.ready()
+    bench.shards.begin(one)
+    finishing = asyncio.ensure_future(bench.shards.finish())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not finishing.done()
+    bench.shards.begin(other)
+    assert len(bench.shards._steps) == 1
+    bench.store.open()
+    await finishing
+    assert bench.shards.ready() == []
+    assert bench.stored(0)["cart-events"] == 1
+    assert bench.stored(1) == {}
+
+
+async def test_finishing_without_steps_waits_for_nothing(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    bench.shards.ready()  # handed, not begun
+    await bench.shards.finish()
+
+
+async def test_a_step_that_does_not_end_holds_up_no_rebalance(monkeypatch, log):
+    monkeypatch.setattr(module, "FINISH_WITHIN_S", 0.01)
+    bench = Bench(store=Gate(MemoryStore()))
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    bench.shards.begin(bench.shards.ready()[0])
+    await bench.shards.finish()
+    assert log() == ["A step did not end in time; its shard's next owner fences it"]
+    bench.shards.forget()
+    newer = bench.worker()
+    await newer.claim(0, bench.limits(0))
+    bench.store.open()
+    await bench.settled()
+    assert (await bench.store.claim(0)).watermark.offsets == {}
+
+
+async def test_after_a_new_claim_work_goes_on(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.shards.finish()
+    bench.shards.forget()
+    await bench.claim(0)
+    bench.fetch()
+    assert await bench.turn() == [0]
+
+
+# Fetching
+
+
+async def test_a_partition_with_too_much_at_hand_is_fetched_no_further(bench, monkeypatch):
+    monkeypatch.setattr(module, "FULL", 2)
+    await bench.claim(0, 1)
+    for minute in range(3):
+        write(bench, 0, added(T0 + minute * MINUTE))
+        write(bench, 1, viewed(T0 + minute * MINUTE))
+    bench.fetch(limit=2)
+    assert bench.shards.full() == set()
+    bench.fetch(limit=1)
+    assert bench.shards.full() == {CARTS, TopicPartition("page-views", 1)}
+    await bench.work()
+    assert bench.shards.full() == set()
+
+
+async def test_kafka_is_told_what_is_in_the_store_and_nothing_else(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.now_ms = T0 + 2 * MINUTE
+    bench.fetch()
+    assert {at for at, _ in bench.shards.hints().values()} == {0}
+    await bench.turn()
+    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    assert hints == {
+        "consent-events": (1, str(T0 + 2 * MINUTE)),
+        "cart-events": (1, str(T0 + 2 * MINUTE)),
+        "page-views": (0, str(T0 + 2 * MINUTE)),
+    }
+
+
+async def test_what_kafka_knows_never_goes_back_whatever_redis_has_lost(bench):
+    write(bench, 0, *LEFT_CART)
+    committed = {"consent-events": 1, "cart-events": 1}
+    await bench.claim(0, committed=committed, clock_ms=DUE_MS)
+    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    assert hints["cart-events"] == (1, str(DUE_MS))

@@ -1,0 +1,173 @@
+import logging
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from stream.edge import vitals as module
+from stream.edge.metrics import Metrics
+from stream.edge.vitals import SILENT_AFTER_S, STUCK_AFTER_S, Vitals
+
+KAFKA = "kafka.shop.example:9092"
+
+
+class Shards:
+    """What a beat asks of shards; ``still_s`` is for how long shard 4 has had work and stood."""
+
+    def __init__(self):
+        self.stopped, self.still_s = {}, 0.0
+
+    def stalled(self, longer_than_s):
+        return [4] if self.still_s > longer_than_s else []
+
+
+class Intake:
+    """What a beat looks at: settled, and just answered."""
+
+    def __init__(self, clock):
+        self.answered, self.is_settled, self.is_idle = clock.now_s, True, False
+        self.shards = Shards()
+
+
+class Redis:
+    address, is_up = "redis.shop.example:6379", True
+
+
+class Clock:
+    """A monotonic clock moved by hand."""
+
+    def __init__(self):
+        self.now_s = 1_000.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def vitals(clock, registry):
+    return Vitals(Metrics(registry), KAFKA)
+
+
+@pytest.fixture
+def intake(clock):
+    return Intake(clock)
+
+
+@pytest.fixture
+def redis():
+    return Redis()
+
+
+def test_a_starting_worker_lives_and_is_not_ready(vitals):
+    assert vitals.alive() == (True, [])
+    assert vitals.ready() == (False, ["the worker is starting"])
+
+
+def test_a_start_says_what_it_waits_for(vitals):
+    vitals.waits_for("waiting for Redis at here:1")
+    assert vitals.ready() == (False, ["waiting for Redis at here:1"])
+
+
+def test_the_wait_for_the_start_has_no_end(vitals, clock):
+    clock.now_s += 10 * STUCK_AFTER_S
+    assert vitals.alive() == (True, [])
+
+
+def test_with_its_shards_and_both_servers_it_is_ready(vitals, intake, redis, registry):
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (True, [])
+    assert registry.get_sample_value("cartwake_kafka_up") == 1
+    assert registry.get_sample_value("cartwake_redis_up") == 1
+
+
+def test_shards_that_are_not_claimed_yet_are_waited_for(vitals, intake, redis):
+    intake.is_settled = False
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (False, ["shards are not claimed yet"])
+
+
+def test_a_stopped_shard_is_named(vitals, intake, redis):
+    intake.shards.stopped = {7: "why", 3: "why"}
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (False, ["shards [3, 7] are stopped"])
+    assert vitals.alive() == (True, [])
+
+
+def test_a_redis_that_is_away_is_named_by_its_address(vitals, intake, redis, registry):
+    redis.is_up = False
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (False, ["Redis at redis.shop.example:6379 does not answer"])
+    assert registry.get_sample_value("cartwake_redis_up") == 0
+
+
+def test_a_silent_kafka_is_named_and_mentioned_once_as_is_its_return(
+    vitals, intake, redis, clock, registry, caplog
+):
+    caplog.set_level(logging.WARNING)
+    vitals.beat(intake, redis)
+    for _ in range(3):
+        clock.now_s += SILENT_AFTER_S
+        vitals.beat(intake, redis)
+    assert vitals.ready() == (False, [f"Kafka at {KAFKA} does not answer"])
+    assert registry.get_sample_value("cartwake_kafka_up") == 0
+    intake.answered = clock.now_s
+    for _ in range(3):
+        vitals.beat(intake, redis)
+    assert vitals.ready() == (True, [])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Kafka at {KAFKA} does not answer; waiting for it",
+        f"Kafka at {KAFKA} answers again",
+    ]
+
+
+def test_while_nothing_is_read_yet_kafka_is_not_called_silent(vitals, intake, redis, clock):
+    intake.is_settled = False
+    clock.now_s += 10 * SILENT_AFTER_S
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (False, ["shards are not claimed yet"])
+
+
+def test_where_nothing_is_assigned_kafka_is_not_called_silent(vitals, intake, redis, clock):
+    intake.is_idle = True
+    clock.now_s += 10 * SILENT_AFTER_S
+    vitals.beat(intake, redis)
+    assert vitals.ready() == (True, [])
+
+
+def test_an_event_loop_that_no_longer_turns_is_not_alive(vitals, intake, redis, clock):
+    vitals.beat(intake, redis)
+    clock.now_s += STUCK_AFTER_S
+    assert vitals.alive() == (True, [])
+    clock.now_s += 1
+    assert vitals.alive() == (False, ["the event loop has not turned for 31 s"])
+    assert vitals.ready()[0] is False
+
+
+def test_a_shard_that_has_work_and_does_not_move_is_not_alive(vitals, intake, redis):
+    intake.shards.still_s = STUCK_AFTER_S + 1
+    vitals.beat(intake, redis)
+    assert vitals.alive() == (False, ["shards [4] have not moved for 30 s"])
+    assert vitals.ready() == (False, ["shards [4] have not moved for 30 s"])
+
+
+@pytest.mark.parametrize("away", ["kafka", "redis"])
+def test_while_a_server_is_away_a_restart_would_not_help(vitals, intake, redis, clock, away):
+    intake.shards.still_s = STUCK_AFTER_S + 1
+    if away == "kafka":
+        clock.now_s += SILENT_AFTER_S
+    else:
+        redis.is_up = False
+    vitals.beat(intake, redis)
+    assert vitals.alive() == (True, [])
+    assert vitals.ready()[0] is False
