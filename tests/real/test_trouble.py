@@ -111,14 +111,17 @@ POISON = [
 
 
 def test_what_can_never_be_processed_becomes_a_dead_letter_and_costs_itself_only(pipeline):
-    kafka, now_ms = pipeline.kafka, time.time_ns() // 1_000_000
-    kafka.produce("consent-events", [(b"ann", consented("ann"), now_ms, None, 0)])
+    now_ms = time.time_ns() // 1_000_000
+    records = {"consent-events": [(b"ann", consented("ann"), now_ms, None, 0)]}
     sent = []
     for number, (topic, key, bad, reason) in enumerate(POISON):
-        kafka.produce("cart-events", [(b"ann", added("ann", 100 + number), now_ms, None, 0)])
-        offset = kafka.end_offsets(topic)[0]
-        kafka.produce(topic, [(key, bad, now_ms + number, None, 0)])
-        sent.append((topic, offset, key, bad, reason, now_ms + number))
+        neighbour = (b"ann", added("ann", 100 + number), now_ms, None, 0)
+        records.setdefault("cart-events", []).append(neighbour)
+        among = records.setdefault(topic, [])
+        sent.append((topic, len(among), key, bad, reason, now_ms + number))
+        among.append((key, bad, now_ms + number, None, 0))
+    for topic, written in records.items():  # consent first
+        pipeline.kafka.produce(topic, written)
     pipeline.wait_until_folded(1 + 2 * len(POISON), WITHIN_S)
     wait_for_reminders(pipeline, ["ann"])
 
