@@ -237,7 +237,7 @@ class Worker:
             await self._resume()
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
-            topic: owned.Limits(0, 0, at, clock_ms) for topic, at in offsets.items()
+            topic: owned.Limits(0, at, at, clock_ms) for topic, at in offsets.items()
         }
         return report
 

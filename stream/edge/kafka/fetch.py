@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from msgspec import Struct
 
 from stream.shard.batch import Mark
@@ -21,12 +22,16 @@ Fetch = Callable[[Any, int, Any], Awaitable[bool]]
 
 
 class Fetched(Struct):
-    """What one poll brought, per partition: records, next positions, and answers."""
+    """What one poll brought, per partition: records, next positions, and answers.
+
+    ``outside`` are offsets that were asked for and that the log does not hold.
+    """
 
     records: dict[TopicPartition, list[ConsumerRecord]]
     positions: dict[TopicPartition, int]
     marks: list[tuple[TopicPartition, Mark]]
     received: float
+    outside: dict[TopicPartition, int] = {}
 
 
 class Fetches:
@@ -50,12 +55,23 @@ class Fetches:
             # In a rebalance fetched_records() waits for its end, which waits for us.
             if subscriptions.reassignment_in_progress or not self._consumer.assignment():
                 return Fetched({}, {}, [], time.monotonic())
-            records = await fetcher.fetched_records(self._consumer.assignment())
+            records, outside = await self._drained(fetcher)
         marks, self._marks = self._marks, []
-        return Fetched(records, self._positions(), marks, time.monotonic())
+        return Fetched(records, self._positions(), marks, time.monotonic(), outside)
+
+    async def _drained(self, fetcher: Any) -> tuple[Any, dict[TopicPartition, int]]:  # noqa: ANN401
+        try:
+            return await fetcher.fetched_records(self._consumer.assignment()), {}
+        except NoOffsetForPartitionError:  # it was assigned and has not been sought yet
+            outside: dict[TopicPartition, int] = {}
+        except OffsetOutOfRangeError as error:
+            outside = error.args[0]
+        self._answered.set()  # what else has come waits behind the error
+        return {}, outside
 
     def pause(self, full: set[TopicPartition]) -> None:
         """Fetch nothing more for these partitions, and again for all others."""
+        full = full & self._consumer.assignment()
         self._consumer.pause(*full)
         self._consumer.resume(*(self._consumer.paused() - full))
 

@@ -101,6 +101,8 @@ class Intake:
         if fetched.marks:
             self.answered = time.monotonic()
         self.shards.accept(fetched)
+        if EXAMPLES in fetched.outside and self._unclaimed is not None:
+            self._unclaimed |= {EXAMPLES}  # examples are gone: learn from the first that is left
         self.training.accept(fetched.records.get(EXAMPLES, []))
 
     def ready(self) -> Ready:

@@ -45,7 +45,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_rebalance_timeout": 2 * session_s,
         "broker_commit_interval": 1.0,
         "broker_request_timeout": 40.0,
-        "consumer_auto_offset_reset": "earliest",
+        # Where the log no longer holds an offset, going on elsewhere would skip events in silence.
+        "consumer_auto_offset_reset": "none",
         "producer_request_timeout": 30.0,
         "producer_max_request_size": LARGEST_REQUEST_BYTES,
         "producer_max_batch_size": BATCH_BYTES,

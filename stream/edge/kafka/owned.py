@@ -41,7 +41,10 @@ class Owned:
         self.handed_at = NEVER
         self.moved_at = time.monotonic()  # when it last had nothing to do, or had done something
         mark = shard.owner.watermark
-        self._processed = {topic: limits.committed for topic, limits in known.items()}
+        # A log that was made anew may end before what was committed of the old one.
+        self._processed = {
+            topic: min(limits.committed, limits.end) for topic, limits in known.items()
+        }
         self._decided_ms = max(limits.clock_ms for limits in known.values())
         self._has_lost = self._left() > 0 or mark.clock_ms < self._decided_ms
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from aiokafka import TopicPartition
 
+from stream.domain.events import TOPICS
 from stream.domain.policy import Policy
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
@@ -19,7 +20,7 @@ from stream.edge.kafka.fetch import Fetched
 from stream.edge.kafka.owned import NEVER, Limits, Owned
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
-from stream.shard.batch import Merge
+from stream.shard.batch import Lane, Merge
 from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
 from stream.shard.shard import Shard
 
@@ -80,18 +81,24 @@ class Shards:
     def accept(self, fetched: Fetched) -> None:
         """Hand what a poll brought to the shards it belongs to."""
         for tp, position in fetched.positions.items():
-            owned = self._owned.get(tp.partition)
-            if owned is None or tp.topic not in owned.merge.lanes:
-                continue
-            lane = owned.merge.lanes[tp.topic]
-            if position < lane.position:
-                self._stop(owned.number, f"{tp.topic} went back from {lane.position} to {position}")
-                continue
-            lane.receive(fetched.records.get(tp, ()), position, fetched.received)
+            for lane in self._lanes(tp):
+                if position < lane.position:
+                    self._stop(tp.partition, f"{tp.topic} went back to {position}")
+                else:
+                    lane.receive(fetched.records.get(tp, ()), position, fetched.received)
+        for tp, offset in fetched.outside.items():
+            # An error from before the shard was claimed tells of another offset.
+            if any(lane.position == offset for lane in self._lanes(tp)):
+                self._stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
         for tp, mark in fetched.marks:
-            owned = self._owned.get(tp.partition)
-            if owned is not None and tp.topic in owned.merge.lanes:
-                owned.merge.lanes[tp.topic].mark(mark)
+            for lane in self._lanes(tp):
+                lane.mark(mark)
+
+    def _lanes(self, tp: TopicPartition) -> list[Lane]:
+        """Return the lane of a partition; none where its shard is not owned."""
+        owned = self._owned.get(tp.partition)
+        lane = owned.merge.lanes.get(tp.topic) if owned is not None else None
+        return [lane] if lane is not None else []
 
     def ready(self) -> list[Owned]:
         """Return the shards whose turn it is; each again where Faust has dropped it on the way."""
@@ -201,7 +208,7 @@ class Shards:
             for owned in self._owned.values()
             for topic, lane in owned.merge.lanes.items()
             if len(lane.records) > FULL
-        }
+        } | {TopicPartition(topic, number) for number in self.stopped for topic in TOPICS}
 
     def hints(self) -> dict[TopicPartition, tuple[int, str]]:
         """Return what to commit to Kafka: offsets, and beside each the shard's clock.

@@ -7,6 +7,7 @@ connection broke is for the scripts to find out, so every one of them may be run
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ PASSING = re.compile(r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|U
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 1.0
 ANSWER_WITHIN_S = 5.0
+SAID_ONCE_S = 10.0
 
 AnswerT = TypeVar("AnswerT")
 
@@ -60,6 +62,8 @@ class Connection:
         options = self.client.connection_pool.connection_kwargs
         self.address = options.get("path") or f"{options['host']}:{options.get('port', 6379)}"
         self.is_up = False
+        self._said_at = float("-inf")
+        self._owes_word = False  # that the server is back, to whom was told that it is away
 
     async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Return the call's answer, however long the server is away."""
@@ -67,10 +71,8 @@ class Connection:
         while True:
             try:
                 answer = await call()
-            except AWAY as error:
-                self._is_away(error)
-            except ResponseError as error:
-                if not PASSING.search(str(error)):
+            except (*AWAY, ResponseError) as error:
+                if not isinstance(error, AWAY) and not PASSING.search(str(error)):
                     raise
                 self._is_away(error)
             else:
@@ -105,15 +107,17 @@ class Connection:
         await self.client.aclose()
 
     def _is_away(self, error: Exception) -> None:
-        if self.is_up or not hasattr(self, "_said"):
+        was_up, self.is_up = self.is_up, False
+        now = time.monotonic()
+        # The connections that an outage leaves behind fail one by one after it.
+        if (was_up and now - self._said_at > SAID_ONCE_S) or self._said_at < 0:
+            self._said_at, self._owes_word = now, True
             log.warning("Redis at %s does not serve (%s); waiting for it", self.address, error)
-        self._said = True
-        self.is_up = False
 
     def _is_back(self) -> None:
-        if not self.is_up and hasattr(self, "_said"):
+        if self._owes_word:
             log.warning("Redis at %s serves again", self.address)
-        self.is_up = True
+        self._owes_word, self.is_up = False, True
 
 
 class Script:

@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from confluent_kafka import TopicPartition as Deleted
+from confluent_kafka.admin import AdminClient
 
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetches
 
@@ -75,6 +77,30 @@ def marks(polls, tp):
 
 def has_ends_of(*tps):
     return lambda polls: all(marks(polls, tp) for tp in tps)
+
+
+async def test_an_offset_that_the_log_no_longer_holds_is_told_and_not_skipped(
+    kafka_server, topic, one, other
+):
+    produce(kafka_server, one, b"1", b"2", b"3")
+    produce(kafka_server, other, b"4")
+    admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap})
+    for done in admin.delete_records([Deleted(topic, 0, 2)]).values():
+        done.result()
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka_server.bootstrap, auto_offset_reset="none")
+    await reader.start()
+    try:
+        reader.assign([one, other])
+        reader.seek(one, 0)
+        reader.seek(other, 0)
+        polls = await polled(
+            Fetches(reader),
+            lambda polls: any(poll.outside for poll in polls) and values(polls, other),
+        )
+        assert {tp: at for poll in polls for tp, at in poll.outside.items()} == {one: 0}
+        assert (values(polls, one), values(polls, other)) == ([], [b"4"])
+    finally:
+        await reader.stop()
 
 
 async def test_all_that_is_stored_comes_in_order_with_the_position_after_it(

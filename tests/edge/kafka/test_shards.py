@@ -149,8 +149,19 @@ async def test_a_log_that_goes_back_while_it_is_read_stops_the_shard(bench):
     await bench.claim(0)
     await bench.work()
     bench.shards.accept(Fetched({}, {CARTS: 0}, [], bench.tick()))
-    assert bench.shards.stopped == {0: "cart-events went back from 1 to 0"}
+    assert bench.shards.stopped == {0: "cart-events went back to 0"}
     assert len(bench.shards) == 0
+
+
+async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched_no_further(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.shards.accept(Fetched({}, {}, [], bench.tick(), outside={CARTS: 0}))
+    assert bench.shards.stopped == {}, "an error from before the claim, of another offset"
+    bench.shards.accept(Fetched({}, {}, [], bench.tick(), outside={CARTS: 1}))
+    assert bench.shards.stopped == {0: "cart-events no longer holds offset 1"}
+    assert bench.shards.full() == {TopicPartition(topic, 0) for topic in TOPICS}
 
 
 async def test_a_new_assignment_looks_at_stopped_shards_again(bench):
