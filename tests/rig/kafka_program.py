@@ -18,7 +18,7 @@ CACHE = REPOSITORY / ".cache"
 QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>rig</groupId><artifactId>kafka</artifactId><version>1</version>
   <dependencies>
