@@ -52,6 +52,15 @@ class Connection:
     """One client, and whether the server answers; ``address`` is fit to be shown to people."""
 
     def __init__(self, url: str) -> None:
+        """Connect at the first question.
+
+        Raises
+        ------
+        CartwakeError
+            The URL is a cluster's.
+        """
+        if "+cluster://" in url:
+            raise CartwakeError("redis.url: a Redis Cluster is not supported yet; name one server")
         # Any: redis-py types every answer for clients that decode it and for those that do not.
         self.client: Any = Redis.from_url(
             url,

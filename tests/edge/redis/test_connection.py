@@ -11,6 +11,11 @@ from tests.edge.redis.servers import Line, hearing
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
+def test_a_cluster_is_refused_in_one_clear_line():
+    with pytest.raises(CartwakeError, match="a Redis Cluster is not supported yet"):
+        Connection("redis+cluster://localhost:7000")
+
+
 async def test_a_server_that_answers_is_not_worth_a_word(connection, log):
     assert await connection.ask(connection.client.ping)
     assert connection.is_up
