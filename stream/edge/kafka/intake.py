@@ -64,8 +64,7 @@ class Intake:
     def assign(self, tps: Iterable[TopicPartition]) -> None:
         """Note a new assignment; `claim` follows before anything is read."""
         self.forget()
-        assigned = {TopicPartition(tp.topic, tp.partition) for tp in tps}
-        self._unclaimed = {tp for tp in assigned if tp.topic in TOPICS or tp == EXAMPLES}
+        self._unclaimed = {TopicPartition(tp.topic, tp.partition) for tp in tps}
 
     def needs_claim(self) -> bool:
         """Say whether something is assigned and not claimed, or was lost and must be again."""
@@ -81,7 +80,9 @@ class Intake:
         lost = {TopicPartition(topic, number) for number in self.shards.lost for topic in INPUTS}
         wanted = (assigned or set()) | lost
         limits = await _patiently(source, wanted)
-        offsets: dict[TopicPartition, int] = {}
+        # What is not read is sought, too: without a position aiokafka asks for one for ever, and
+        # fetches nothing else from that broker meanwhile.
+        offsets = {tp: limit.end for tp, limit in limits.items()}
         for number, topics in _by_shard(wanted, limits):
             if self._unclaimed is not assigned:
                 break
@@ -137,7 +138,8 @@ def _by_shard(
 ) -> list[tuple[int, dict[str, Limits]]]:
     """Return, per shard, what Kafka says of its topics in merge order."""
     found: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
-    for tp in sorted(tps - {EXAMPLES}, key=lambda tp: INPUTS.index(tp.topic)):
+    inputs = (tp for tp in tps if tp.topic in TOPICS)
+    for tp in sorted(inputs, key=lambda tp: INPUTS.index(tp.topic)):
         found[tp.partition][tp.topic] = limits[tp]
     for number, topics in found.items():
         if len(topics) != len(INPUTS):

@@ -65,10 +65,7 @@ class Kafka:
         self.meanwhile()
         if self.answers:
             raise self.answers.pop(0)
-        return {
-            tp: Limits(7, 90, 0) if tp == EXAMPLES else self._bench.limits(tp.partition)[tp.topic]
-            for tp in tps
-        }
+        return {tp: self._bench.limits(tp.partition).get(tp.topic, Limits(7, 90, 0)) for tp in tps}
 
     async def seek_to(self, offsets):
         self.sought.append(dict(offsets))
@@ -135,12 +132,14 @@ async def test_an_empty_assignment_leaves_nothing_to_claim(intake):
     assert not intake.needs_claim()
 
 
-async def test_what_is_neither_a_shard_nor_the_trainers_is_left_alone(intake, kafka, trainer):
-    others = {TopicPartition("training-examples", 1), TopicPartition("elsewhere", 0)}
-    intake.assign(shard(0) | others)
+async def test_what_nobody_reads_is_sought_all_the_same(intake, kafka, bench, trainer):
+    """Without a position aiokafka asks for one for ever, and fetches nothing else meanwhile."""
+    other = TopicPartition("training-examples", 1)
+    intake.assign(shard(0) | {other})
     await intake.claim(kafka)
-    assert kafka.asked == [shard(0)]
-    assert trainer.claimed == []
+    assert kafka.sought[0][other] == 90
+    assert kafka.sought[0].keys() == shard(0) | {other}
+    assert (trainer.claimed, len(bench.shards)) == ([], 1)
 
 
 async def test_the_trainers_topic_is_read_from_where_the_models_stand(intake, kafka, trainer):
