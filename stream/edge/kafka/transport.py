@@ -166,7 +166,7 @@ class Consumer(driver.Consumer):
         self._intake.forget()
 
     async def force_commit(self, *_: Any, **__: Any) -> bool:  # noqa: ANN401 - Faust's
-        """Commit to Kafka what Redis holds already: a hint for monitors of lag."""
+        """Commit to Kafka what Redis holds already: for monitors of lag, and for a lost Redis."""
         offsets = self._intake.shards.hints()
         if offsets != self._hinted:
             await self._thread.hint(offsets)
