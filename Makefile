@@ -22,8 +22,9 @@ $(STAMP): requirements.lock pyproject.toml
 			"name another: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "setup: installing the locked packages into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+# The lock is the whole closure. Resolving it again, pip looks at versions newer than the locked ones.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes -r requirements.lock
+		--require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
