@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 from msgspec.structs import replace
 
+from stream.edge.failpoint import passing
 from stream.edge.outgoing import DEAD_LETTERS, TRAINING_EXAMPLES
 from stream.shard.ports import Entry
 
@@ -36,11 +37,15 @@ class KafkaSink:
     async def publish(self, entries: Sequence[Entry]) -> None:
         """Implements ``Sink.publish``: sends until every entry has been acknowledged."""
         waiting = list(entries)
+        passing("before_send")
         while waiting:
-            outcomes = [await _outcome(one) for one in await self._handed(waiting)]
+            handed = await self._handed(waiting)
+            passing("after_send")
+            outcomes = [await _outcome(one) for one in handed]
             waiting = self._again(waiting, outcomes)
             if waiting:
                 await asyncio.sleep(WAIT_S)
+        passing("after_publish")
         if self._is_away:
             self._is_away = False
             log.warning("Kafka acknowledges again")

@@ -13,6 +13,7 @@ import msgspec
 
 from stream.domain.visitor import Visitor, Who
 from stream.edge.codec import decode_state, encode_state
+from stream.edge.failpoint import passing
 from stream.edge.redis.connection import Connection
 from stream.errors import CartwakeError
 from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
@@ -61,6 +62,7 @@ class RedisStore:
         epoch, watermark, due, armed, pending = await self._claim(
             self._keys(shard, "own", "state", "wake", "out"), [token]
         )
+        passing("after_claim")
         return Ownership(
             shard=shard,
             epoch=epoch,
@@ -97,6 +99,7 @@ class RedisStore:
         """Implements ``Store.commit`` by one script."""
         known, new = owner.stored, msgspec.json.encode(commit.watermark)
         lists = _arguments(commit)
+        passing("before_commit")
         began = time.monotonic()
         answer = await self._commit(
             self._keys(owner.shard, "own", "state", "wake", "out"),
@@ -107,6 +110,7 @@ class RedisStore:
             ],
         )
         self._timed(time.monotonic() - began)
+        passing("after_commit")
         self._raise(owner, answer)
         _, due, owner.armed, owner.pending, *ids = answer
         owner.next_due_ms = _due(due)
@@ -124,6 +128,7 @@ class RedisStore:
         answer = await self._remove(
             self._keys(owner.shard, "own", "out"), [owner.token, owner.epoch, *ids]
         )
+        passing("after_remove")
         self._raise(owner, answer)
         owner.pending = answer[1]
 

@@ -1,0 +1,161 @@
+"""Runs rows and judges them; what comes out is a table for people and JSON for machines."""
+
+import asyncio
+import shutil
+import statistics
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.faults.arena import PARTITIONS, Arena
+from tests.faults.evidence import Evidence, collected
+from tests.faults.invariants import compared, judged
+from tests.faults.oracle import replayed
+from tests.faults.row import CannotCarry, Row
+from tests.rig.processes import REPOSITORY, cartwake_command
+
+KEPT = REPOSITORY / ".cache" / "faults"
+PAUSE_WITHIN_MS = 30_000
+
+
+class Verdict(NamedTuple):
+    """What became of one row with one seed. ``problems`` by invariant; none: it holds."""
+
+    row: int
+    title: str
+    clock: str
+    seed: int
+    passed: bool
+    cannot: str
+    seconds: float
+    inputs: int
+    expected: int
+    observed: int
+    missing: int
+    extra: int
+    repeats: int
+    after_refusal: int
+    pauses_s: list[float]
+    figures: dict[str, Any]
+    problems: dict[str, list[str]]
+
+
+def tried(
+    row: Row,
+    seed: int,
+    seconds: float | None = None,
+    program: tuple[str, ...] = cartwake_command("worker"),
+) -> Verdict:
+    """Run a row on servers of its own and judge it; its logs are kept where it failed."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arena = Arena(
+            folder,
+            seed,
+            seconds or row.seconds,
+            clock=row.clock,
+            policy=row.policy,
+            broker=row.broker,
+            program=program,
+        )
+        try:
+            with arena:
+                verdict = _judged(row, arena, began)
+        except CannotCarry as why:
+            return _nothing(row, seed, cannot=str(why))
+        except Exception:  # noqa: BLE001 - a row that breaks has failed, and the campaign goes on
+            problem = {"row": [traceback.format_exc()]}
+            verdict = _nothing(row, seed, problems=problem)._replace(
+                seconds=time.monotonic() - began, figures=arena.figures
+            )
+        if not verdict.passed:
+            _keep(folder, row.number, seed)
+    return verdict
+
+
+def _judged(row: Row, arena: Arena, began: float) -> Verdict:
+    row.run(arena)
+    evidence = collected(arena)
+    expected = asyncio.run(replayed(evidence.inputs, arena.settings))
+    problems = {name: found for name, found in judged(evidence, expected).items() if found}
+    if also := row.also(arena, evidence):
+        problems["row"] = also
+    found = compared(evidence, expected)
+    return Verdict(
+        row=row.number,
+        title=row.title,
+        clock=row.clock,
+        seed=arena.seed,
+        passed=not problems,
+        cannot="",
+        seconds=time.monotonic() - began,
+        inputs=len(evidence.inputs),
+        expected=len(expected.triggers),
+        observed=len(evidence.published["triggers"]) - found.repeats,
+        missing=len(found.missing),
+        extra=len(found.extra),
+        repeats=found.repeats,
+        after_refusal=len(problems.get("I4", [])),
+        pauses_s=_pauses_s(arena, evidence),
+        figures=arena.figures,
+        problems=problems,
+    )
+
+
+def _nothing(
+    row: Row, seed: int, cannot: str = "", problems: dict[str, list[str]] | None = None
+) -> Verdict:
+    return Verdict(
+        row.number, row.title, row.clock, seed, False, cannot, 0.0, *[0] * 7, [], {}, problems or {}
+    )
+
+
+def _pauses_s(arena: Arena, evidence: Evidence) -> list[float]:
+    """Return, per fault and shard, the longest time without a step in the half minute after it."""
+    return [
+        evidence.observer.longest_pause_s(shard, at_ms, at_ms + PAUSE_WITHIN_MS)
+        for at_ms in arena.faults_ms
+        for shard in range(PARTITIONS)
+    ]
+
+
+def _keep(folder: Path, row: int, seed: int) -> None:
+    kept = KEPT / f"row-{row:02d}-seed-{seed}"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for log in folder.rglob("*.log"):
+        if log.is_file():
+            shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
+
+
+def told(verdict: Verdict) -> str:
+    """Return a verdict as a line of the table, in Markdown."""
+    pauses = [pause for pause in verdict.pauses_s if pause != float("inf")]
+    p50, p99 = (
+        (statistics.median(pauses), statistics.quantiles([*pauses, *pauses], n=100)[98])
+        if pauses
+        else (float("nan"), float("nan"))
+    )
+    figures = ", ".join(f"{name} {figure}" for name, figure in verdict.figures.items())
+    outcome = "passed" if verdict.passed else f"not carried: {verdict.cannot}"
+    if verdict.problems:
+        outcome = "FAILED: " + ", ".join(verdict.problems)
+    cells = [
+        *(verdict.row, verdict.title, verdict.clock, verdict.seed),
+        *(f"{n:,}" for n in (verdict.inputs, verdict.expected, verdict.observed)),
+        *(verdict.missing, verdict.extra, verdict.repeats, verdict.after_refusal),
+        f"{p50:.1f} / {p99:.1f}" if pauses else "-",
+        figures or "-",
+        outcome,
+    ]
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+HEAD = (
+    "| row | fault | clock | seed | inputs | expected | observed | missing | extra | repeats"
+    " | after refusal | pause p50 / p99 s | figures | outcome |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+)

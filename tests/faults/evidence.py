@@ -1,0 +1,100 @@
+"""What is left when a row is over: the log, all that was published, Redis, and what was said."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+
+from stream.domain.events import TOPICS
+from stream.domain.visitor import Visitor, Who
+from stream.edge.codec import decode_state
+from stream.edge.redis.store import who
+from tests.faults.arena import GROUP, PARTITIONS, Arena
+from tests.faults.observer import Observer
+from tests.rig.kafka import Message
+
+PUBLISHED = ("triggers", "decisions", "trigger-cancels", "dead-letters")
+
+
+class Evidence(NamedTuple):
+    """All that the invariants judge by; ``said`` is logs and metrics pages by their name."""
+
+    clock: str
+    inputs: list[Message]
+    ends: dict[str, dict[int, int]]
+    published: dict[str, list[Message]]
+    states: dict[tuple[int, Who], Visitor]
+    stored: bytes
+    said: dict[str, str]
+    outcomes: dict[str, float] | None
+    observer: Observer
+
+
+def collected(arena: Arena) -> Evidence:
+    """Read everything; the workers that are left are stopped first, as an operator would."""
+    pages = {worker.log.name: worker.get("/metrics")[1] for worker in arena.running}
+    # A worker that was killed has taken its counts along.
+    counted = len(pages) == len(arena.workers)
+    for worker in arena.running:
+        worker.stop()
+    logs = {f"{worker.log.name} (log)": worker.output for worker in arena.workers}
+    with arena.redis.client() as client:
+        stored, states = _dumped(client), _states(client)
+    return Evidence(
+        clock=arena.clock,
+        inputs=[it for topic in TOPICS for it in arena.kafka.read_all(topic)],
+        ends={topic: arena.kafka.end_offsets(topic) for topic in TOPICS},
+        published={topic: arena.kafka.read_all(topic) for topic in PUBLISHED},
+        states=states,
+        stored=stored,
+        said=pages | logs,
+        outcomes=_outcomes(pages.values()) if counted else None,
+        observer=arena.observer,
+    )
+
+
+def body(message: Message) -> dict[str, Any]:
+    """Return a published record's value."""
+    found: dict[str, Any] = json.loads(message.value or b"{}")
+    return found
+
+
+def _states(client: redis.Redis) -> dict[tuple[int, Who], Visitor]:
+    found = {}
+    for shard in range(PARTITIONS):
+        for name, state in client.hgetall(f"{GROUP}:{{{shard}}}:state").items():
+            found[shard, who(name)] = decode_state(state)
+    return found
+
+
+def _dumped(client: redis.Redis) -> bytes:
+    """Return every value in Redis, whatever its type, as bytes to search."""
+    parts = []
+    for key in client.scan_iter():
+        kind = client.type(key)
+        if kind == b"hash":
+            parts += [part for pair in client.hgetall(key).items() for part in pair]
+        elif kind == b"zset":
+            parts += client.zrange(key, 0, -1)
+        elif kind == b"stream":
+            parts += [part for _, fields in client.xrange(key) for part in fields.values()]
+        else:
+            parts.append(client.get(key) or b"")
+    return b"\n".join(parts)
+
+
+def _outcomes(pages: Any) -> dict[str, float]:
+    found: defaultdict[str, float] = defaultdict(float)
+    for page in pages:
+        for line in page.splitlines():
+            if line.startswith("cartwake_events_total{"):
+                outcome = line.partition('outcome="')[2].partition('"')[0]
+                found[outcome] += float(line.rpartition(" ")[2])
+    return dict(found)
+
+
+def logs_of(folder: Path) -> list[Path]:
+    """Return the log files of a row, to be kept where it failed."""
+    return sorted(folder.rglob("*.log"))

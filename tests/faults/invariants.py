@@ -1,0 +1,270 @@
+"""I1 to I7: what must hold after every row, whatever was broken.
+
+The one rule: a check returns what is wrong, in words that name the record; nothing means it holds.
+By the ``records`` clock the result of a replay is demanded exactly. Live, a trigger may be missing
+where its visitor did something between its due moment and the moment when the shard had caught up,
+and there is never one too many: what such a visitor gets later instead counts as that one.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from stream.domain.visitor import Visitor
+from tests.faults.evidence import Evidence, body
+from tests.faults.oracle import BODIES, IDS, Expected, without_score
+from tests.faults.traffic import SECRET
+
+NEEDS = {
+    "cart_abandonment": ("personalization", "marketing_email"),
+    "exit_intent": ("personalization",),
+}
+# What never depends on when something was decided; the rest of a state does, live.
+LASTING = ("session", "cart", "last_order_ms", "orders", "recent")
+SHOWN = 5
+
+
+class Finding(NamedTuple):
+    """How much of what was expected is not there, what is there besides, and what came twice."""
+
+    missing: list[str]
+    extra: list[str]
+    repeats: int
+
+
+def compared(evidence: Evidence, expected: Expected) -> Finding:
+    """Compare the triggers."""
+    found = [body(it) for it in evidence.published["triggers"]]
+    ids = {it["trigger_id"] for it in found}
+    missing = [one for known, one in expected.triggers.items() if known not in ids]
+    extra = list({it["trigger_id"]: it for it in found if it["trigger_id"] not in expected.triggers}.values())
+    if evidence.clock == "live":
+        missing, extra = _excused(evidence, missing, extra)
+    return Finding(
+        [_told(one) for one in missing], [_told(one) for one in extra], len(found) - len(ids)
+    )
+
+
+def lost(evidence: Evidence, expected: Expected) -> list[str]:
+    """I1: nothing is lost, nothing invented: triggers, and by the records clock all decisions."""
+    found = compared(evidence, expected)
+    problems = [f"missing: {one}" for one in found.missing]
+    problems += [f"one too many: {one}" for one in found.extra]
+    if evidence.clock == "records":
+        for topic in BODIES:
+            known = getattr(expected, topic.replace("trigger-cancels", "cancels"))
+            problems += _differing(topic, known, evidence)
+    return problems
+
+
+def states_differ(evidence: Evidence, expected: Expected) -> list[str]:
+    """I2: what Redis holds at the end is what a replay holds, visitor by visitor."""
+    problems = []
+    for key in expected.states.keys() | evidence.states.keys():
+        ours, theirs = evidence.states.get(key), expected.states.get(key)
+        if _comparable(ours, evidence.clock) != _comparable(theirs, evidence.clock):
+            problems.append(f"shard {key[0]}, {key[1].visitor}: {ours} is not {theirs}"[:600])
+    return problems
+
+
+def repeats_differ(evidence: Evidence, _: Expected) -> list[str]:
+    """I3: a repeated id carries the same body, but for its score where the decision was remade."""
+    problems = []
+    for topic in BODIES:
+        known: dict[str, dict[str, Any]] = {}
+        for it in map(body, evidence.published[topic]):
+            first = known.setdefault(it[IDS[topic]], without_score(it))
+            if first != without_score(it):
+                problems.append(f"{topic}: {it[IDS[topic]]} came with two bodies")
+    return problems
+
+
+def after_refusal(evidence: Evidence, _: Expected) -> list[str]:
+    """I4: no trigger is in its topic later than the refusal of what it needs was applied.
+
+    By the ``records`` clock one that the log owes from before the refusal may be, if it is
+    cancelled: a backfill is not looked at again.
+    """
+    choices = _choices(evidence)
+    cancelled = {body(it)["trigger_id"] for it in evidence.published["trigger-cancels"]}
+    problems = []
+    for message in evidence.published["triggers"]:
+        trigger = body(message)
+        if evidence.clock == "records" and trigger["trigger_id"] in cancelled:
+            continue
+        known = [c for c in choices[trigger["visitor"]] if c.applied_ms < message.timestamp_ms]
+        refused = _refused(known, NEEDS[trigger["kind"]])
+        if refused:
+            problems.append(
+                f"{_told(trigger)} was published"
+                f" {message.timestamp_ms - refused.applied_ms} ms after the refusal was applied"
+            )
+    return problems
+
+
+def went_back(evidence: Evidence, _: Expected) -> list[str]:
+    """I5: how far a shard is never goes back, but where its data was taken away on purpose."""
+    problems = []
+    for shard, looks in evidence.observer.looks.items():
+        for before, after in pairwise(looks):
+            if any(before.at_ms <= at_ms <= after.at_ms for at_ms in evidence.observer.losses_ms):
+                continue
+            back = [t for t, at in before.offsets.items() if after.offsets.get(t, 0) < at]
+            if back or after.clock_ms < before.clock_ms:
+                problems.append(f"shard {shard} went back in {back or 'its clock'}: {after}")
+    return problems
+
+
+def unaccounted(evidence: Evidence, expected: Expected) -> list[str]:
+    """I6: every record of the log has been applied, refused, or is a dead letter, and counted."""
+    problems = []
+    for topic, ends in evidence.ends.items():
+        for shard, end in ends.items():
+            looks = evidence.observer.looks[shard]
+            reached = looks[-1].offsets.get(topic, 0) if looks else 0
+            if reached != end:
+                problems.append(f"{topic} {shard}: {reached} of {end} records are accounted for")
+    dead = {
+        it.headers["ce_id"].decode(): it.headers["reason"].decode()
+        for it in evidence.published["dead-letters"]
+    }
+    for name in sorted(dead.keys() ^ expected.dead.keys()):
+        problems.append(f"dead letter {name}: {dead.get(name)} is not {expected.dead.get(name)}")
+    counted = evidence.outcomes
+    if counted is not None and not evidence.observer.losses_ms:
+        for outcome in counted.keys() | expected.outcomes.keys():
+            ours, theirs = counted.get(outcome, 0), expected.outcomes.get(outcome, 0)
+            if ours != theirs:
+                problems.append(f"{outcome}: {ours:.0f} counted, {theirs} in the log")
+    return problems
+
+
+def leaked(evidence: Evidence, _: Expected) -> list[str]:
+    """I7: no e-mail address that was planted is in a log, a metric, Redis, or what is published."""
+    places = dict(evidence.said) | {"Redis": evidence.stored.decode(errors="replace")}
+    for topic, messages in evidence.published.items():
+        # A dead letter has the original bytes, as the contract has it.
+        parts = [it.value or b"" for it in messages if topic != "dead-letters"]
+        parts += [value for it in messages for value in it.headers.values()]
+        places[topic] = b"\n".join(parts).decode(errors="replace")
+    return [f"{SECRET} is in {place}" for place, text in places.items() if SECRET in text]
+
+
+Check = Callable[[Evidence, Expected], list[str]]
+INVARIANTS: dict[str, Check] = {
+    "I1": lost,
+    "I2": states_differ,
+    "I3": repeats_differ,
+    "I4": after_refusal,
+    "I5": went_back,
+    "I6": unaccounted,
+    "I7": leaked,
+}
+
+
+def judged(evidence: Evidence, expected: Expected) -> dict[str, list[str]]:
+    """Return what each invariant finds wrong."""
+    return {name: check(evidence, expected) for name, check in INVARIANTS.items()}
+
+
+def _told(trigger: dict[str, Any]) -> str:
+    return (
+        f"{trigger['kind']} step {trigger['step']} of {trigger['visitor']}"
+        f" due {trigger['due_at_ms']}"
+    )
+
+
+def _differing(
+    topic: str, known: dict[str, dict[str, Any]], evidence: Evidence
+) -> list[str]:
+    found = {it[IDS[topic]]: without_score(it) for it in map(body, evidence.published[topic])}
+    return [
+        f"{topic}: {name}: {found.get(name)} is not {known.get(name)}"[:400]
+        for name in sorted(found.keys() | known.keys())
+        if found.get(name) != known.get(name)
+    ]
+
+
+def _comparable(state: Visitor | None, clock: str) -> Any:
+    """Return of a state what must be equal: what models believed depends on when they learnt."""
+    if state is None:
+        return None
+    behaviour: Any = None
+    if state.behaviour is not None:
+        names = state.behaviour.__struct_fields__ if clock == "records" else LASTING
+        skipped = {"score", "predictions", "sent"}
+        behaviour = {n: getattr(state.behaviour, n) for n in names if n not in skipped}
+    return state.consent, state.consent_ids, state.erased_ms, behaviour
+
+
+def _excused(
+    evidence: Evidence, missing: list[dict[str, Any]], extra: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Leave out what restraint held back while a backlog drained, and what came of it later."""
+    acts: defaultdict[str, list[int]] = defaultdict(list)
+    shards = {}
+    for it in evidence.inputs:
+        if it.key:
+            acts[it.key.decode(errors="replace")].append(it.timestamp_ms)
+            shards[it.key.decode(errors="replace")] = it.partition
+    excused, found = Counter[tuple[str, str]](), []
+    for one in missing:
+        visitor, due_ms = one["visitor"], one["due_at_ms"]
+        caught_up = evidence.observer.reached_at_ms(shards[visitor], due_ms) or due_ms
+        # The broker's time and the producer's differ by moments; the event is judged by both.
+        if any(due_ms - 50 <= at_ms <= caught_up + 50 for at_ms in acts[visitor]):
+            excused[visitor, one["kind"]] += 1
+        else:
+            found.append(one)
+    left = []
+    for one in extra:
+        if excused[one["visitor"], one["kind"]] > 0:
+            excused[one["visitor"], one["kind"]] -= 1
+        else:
+            left.append(one)
+    return found, left
+
+
+class Choice(NamedTuple):
+    """A refusal or grant of one purpose (None: all, an erasure), and when it was applied."""
+
+    applied_ms: int
+    at_ms: int
+    purpose: str | None
+    granted: bool
+
+
+def _choices(evidence: Evidence) -> dict[str, list[Choice]]:
+    found: defaultdict[str, list[Choice]] = defaultdict(list)
+    for it in evidence.inputs:
+        if it.topic != "consent-events" or not it.key:
+            continue
+        applied_ms = evidence.observer.applied_at_ms(it.partition, it.topic, it.offset)
+        event = _event(it.value)
+        if applied_ms is None or event is None:
+            continue
+        purposes = event.get("purposes") or {}
+        told = [(name, status == "granted") for name, status in purposes.items()]
+        for purpose, granted in told if event["type"] == "consent_updated" else [(None, False)]:
+            found[event["visitor"]].append(Choice(applied_ms, event["at_ms"], purpose, granted))
+    return found
+
+
+def _event(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        event = json.loads(value or b"")
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "visitor" in event else None
+
+
+def _refused(choices: Iterable[Choice], needs: Iterable[str]) -> Choice | None:
+    """Return the refusal that stands of anything that is needed, by the newest choice each."""
+    for need in needs:
+        told = [choice for choice in choices if choice.purpose in (need, None)]
+        newest = max(told, key=lambda c: (c.at_ms, not c.granted), default=None)
+        if newest is not None and not newest.granted:
+            return newest
+    return None
