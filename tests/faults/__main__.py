@@ -21,13 +21,16 @@ def main() -> int:
     options = parser.parse_args()
     verdicts = []
     print(HEAD, flush=True)
-    for number in options.row or sorted(ROWS):
-        for seed in options.seed or [1]:
-            seconds = options.minutes * 60 if options.minutes else None
-            verdict = tried(ROWS[number], seed, seconds)
-            verdicts.append(verdict)
-            print(told(verdict), flush=True)
-            _explain(verdict)
+    seconds = options.minutes * 60 if options.minutes else None
+    rows = [ROWS[number] for number in options.row or sorted(ROWS)]
+    tries = [
+        (it, clock, seed) for it in rows for clock in it.clocks for seed in options.seed or [1]
+    ]
+    for row, clock, seed in tries:
+        verdict = tried(row, clock, seed, seconds)
+        verdicts.append(verdict)
+        print(told(verdict), flush=True)
+        _explain(verdict)
     if options.json:
         options.json.write_text(json.dumps([it._asdict() for it in verdicts], indent=1))
     return 1 if any(it.problems for it in verdicts) else 0

@@ -43,7 +43,7 @@ class Arena:
         What starts a worker; the campaign's own check takes one with a guard removed.
     """
 
-    def __init__(  # noqa: PLR0913 - a row's knobs
+    def __init__(
         self,
         folder: Path,
         seed: int,
@@ -61,6 +61,7 @@ class Arena:
         self.workers: list[Worker] = []
         self.figures: dict[str, object] = {}
         self.faults_ms: list[int] = []
+        self.busy_until_ms = self.settled_ms = 0
         self._program = program
         self._stack = ExitStack()
         own = {"worker__clock": clock, "worker__group": GROUP}
@@ -124,6 +125,14 @@ class Arena:
         with Traffic(self.kafka.bootstrap, self.seed, rate, script, mishaps) as traffic:
             time.sleep(3.0)  # every shard has had something to do
             yield traffic
+            self.busy_until_ms = now_ms()
+
+    @staticmethod
+    def metric(worker: Worker, name: str) -> float:
+        """Return the sum of a metric over its labels, as a worker's page has it."""
+        page = worker.get("/metrics")[1]
+        lines = [line for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def fault(self) -> None:
         """Note that here something is broken: pauses of shards from now on are its doing."""
@@ -141,6 +150,7 @@ class Arena:
         if self.clock == "live":  # the last follow-up, counted from the last activity
             time.sleep(IDLE_S + STEPS_S[-1] + 2)
             wait_until(self._is_settled, "all to be published", SETTLES_WITHIN_S)
+        self.settled_ms = now_ms()
 
     def _is_settled(self) -> bool:
         ends = {topic: self.kafka.end_offsets(topic) for topic in TOPICS}

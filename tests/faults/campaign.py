@@ -44,6 +44,7 @@ class Verdict(NamedTuple):
 
 def tried(
     row: Row,
+    clock: str,
     seed: int,
     seconds: float | None = None,
     program: tuple[str, ...] = cartwake_command("worker"),
@@ -56,30 +57,30 @@ def tried(
             folder,
             seed,
             seconds or row.seconds,
-            clock=row.clock,
+            clock=clock,
             policy=row.policy,
             broker=row.broker,
             program=program,
         )
         try:
-            with arena:
+            with row.before(folder), arena:
                 verdict = _judged(row, arena, began)
         except CannotCarry as why:
-            return _nothing(row, seed, cannot=str(why))
+            return _nothing(row, arena, cannot=str(why))
         except Exception:  # noqa: BLE001 - a row that breaks has failed, and the campaign goes on
             problem = {"row": [traceback.format_exc()]}
-            verdict = _nothing(row, seed, problems=problem)._replace(
-                seconds=time.monotonic() - began, figures=arena.figures
-            )
+            verdict = _nothing(row, arena, problems=problem)
         if not verdict.passed:
-            _keep(folder, row.number, seed)
+            _keep(folder, f"row-{row.number:02d}-{clock}-seed-{seed}")
     return verdict
 
 
 def _judged(row: Row, arena: Arena, began: float) -> Verdict:
     row.run(arena)
     evidence = collected(arena)
-    expected = asyncio.run(replayed(evidence.inputs, arena.settings))
+    # Live, what is due after the last record is owed as well.
+    until_ms = arena.settled_ms if arena.clock == "live" else None
+    expected = asyncio.run(replayed(evidence.inputs, arena.settings, until_ms))
     problems = {name: found for name, found in judged(evidence, expected).items() if found}
     if also := row.also(arena, evidence):
         problems["row"] = also
@@ -87,7 +88,7 @@ def _judged(row: Row, arena: Arena, began: float) -> Verdict:
     return Verdict(
         row=row.number,
         title=row.title,
-        clock=row.clock,
+        clock=arena.clock,
         seed=arena.seed,
         passed=not problems,
         cannot="",
@@ -106,24 +107,31 @@ def _judged(row: Row, arena: Arena, began: float) -> Verdict:
 
 
 def _nothing(
-    row: Row, seed: int, cannot: str = "", problems: dict[str, list[str]] | None = None
+    row: Row, arena: Arena, cannot: str = "", problems: dict[str, list[str]] | None = None
 ) -> Verdict:
     return Verdict(
-        row.number, row.title, row.clock, seed, False, cannot, 0.0, *[0] * 7, [], {}, problems or {}
+        *(row.number, row.title, arena.clock, arena.seed, False, cannot),
+        *(0.0, *[0] * 7, [], arena.figures, problems or {}),
     )
 
 
 def _pauses_s(arena: Arena, evidence: Evidence) -> list[float]:
-    """Return, per fault and shard, the longest time without a step in the half minute after it."""
+    """Return, per fault and shard, the longest time without a step in the half minute after it.
+
+    Not beyond the time when shoppers came: later there is less and less to do.
+    """
+    spans = [
+        (at_ms, min(at_ms + PAUSE_WITHIN_MS, arena.busy_until_ms)) for at_ms in arena.faults_ms
+    ]
     return [
-        evidence.observer.longest_pause_s(shard, at_ms, at_ms + PAUSE_WITHIN_MS)
-        for at_ms in arena.faults_ms
+        evidence.observer.longest_pause_s(shard, *span)
+        for span in spans
         for shard in range(PARTITIONS)
     ]
 
 
-def _keep(folder: Path, row: int, seed: int) -> None:
-    kept = KEPT / f"row-{row:02d}-seed-{seed}"
+def _keep(folder: Path, name: str) -> None:
+    kept = KEPT / name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     for log in folder.rglob("*.log"):

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
@@ -93,8 +92,3 @@ def _outcomes(pages: Any) -> dict[str, float]:
                 outcome = line.partition('outcome="')[2].partition('"')[0]
                 found[outcome] += float(line.rpartition(" ")[2])
     return dict(found)
-
-
-def logs_of(folder: Path) -> list[Path]:
-    """Return the log files of a row, to be kept where it failed."""
-    return sorted(folder.rglob("*.log"))

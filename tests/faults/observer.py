@@ -61,9 +61,7 @@ class Observer:
 
     def applied_at_ms(self, shard: int, topic: str, offset: int) -> int | None:
         """Return when a record was first seen to have been applied."""
-        found = (
-            look.at_ms for look in self.looks[shard] if look.offsets.get(topic, 0) > offset
-        )
+        found = (look.at_ms for look in self.looks[shard] if look.offsets.get(topic, 0) > offset)
         return next(found, None)
 
     def reached_at_ms(self, shard: int, clock_ms: int) -> int | None:
@@ -87,9 +85,7 @@ class Observer:
         for shard, (epoch, mark) in enumerate(found):
             if mark:
                 told = json.loads(mark)
-                look = Look(
-                    at_ms, int(epoch), told["step"], told["clock_ms"], told["offsets"]
-                )
+                look = Look(at_ms, int(epoch), told["step"], told["clock_ms"], told["offsets"])
                 looks = self.looks[shard]
                 if not looks or looks[-1][1:] != look[1:]:
                     looks.append(look)

@@ -36,8 +36,13 @@ class Expected(NamedTuple):
     states: dict[tuple[int, Who], Visitor]
 
 
-async def replayed(inputs: Iterable[Message], settings: Settings) -> Expected:
-    """Return what the log leads to, shard by shard."""
+async def replayed(
+    inputs: Iterable[Message], settings: Settings, until_ms: int | None = None
+) -> Expected:
+    """Return what the log leads to, shard by shard.
+
+    ``until_ms`` is a moment after the last record, up to which deadlines pass, too: live they do.
+    """
     by_shard: defaultdict[int, list[Message]] = defaultdict(list)
     for message in inputs:
         by_shard[message.partition].append(message)
@@ -45,7 +50,7 @@ async def replayed(inputs: Iterable[Message], settings: Settings) -> Expected:
     for number, messages in sorted(by_shard.items()):
         owner = await store.claim(number)
         shard = Shard(owner, store, sink, _encode, policy_of(settings), lambda *_: None)
-        await _fold(shard, _merged(messages), outcomes)
+        await _fold(shard, _merged(messages), outcomes, until_ms)
     states = {
         (number, who): state
         for number, kept in store._shards.items()
@@ -63,18 +68,18 @@ def without_score(body: dict[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in body.items() if name != "score"}
 
 
-async def _fold(shard: Shard, merge: Merge, outcomes: Counter[str]) -> None:
-    while True:
+async def _fold(shard: Shard, merge: Merge, outcomes: Counter[str], until_ms: int | None) -> None:
+    while len(merge):
         inputs = read(merge.take(STEP))
         facts = (one for one in inputs if isinstance(one, Fact))
-        at_end = not len(merge)
-        clock = RecordsClock(shard.owner.watermark.clock_ms, facts, at_end=at_end)
+        clock = RecordsClock(shard.owner.watermark.clock_ms, facts, at_end=not len(merge))
         report = await shard.step(Batch(inputs, merge.offsets(), clock, 0, live=False))
         for (_, _, outcome), count in report.events.items():
             outcomes[outcome] += count
-        due_ms, clock_ms = shard.owner.next_due_ms, shard.owner.watermark.clock_ms
-        if at_end and (due_ms is None or due_ms > clock_ms):
-            return
+    end_ms = max(shard.owner.watermark.clock_ms, until_ms or 0)
+    while (due_ms := shard.owner.next_due_ms) is not None and due_ms <= end_ms:
+        clock = RecordsClock(end_ms, (), at_end=True)
+        await shard.step(Batch((), merge.offsets(), clock, 0, live=False))
 
 
 def _merged(messages: Sequence[Message]) -> Merge:

@@ -22,7 +22,7 @@ Lose = Callable[[], bool]
 
 
 class Proxy:
-    """Carries connections from ``port`` to ``target``; faults are switched on and off from outside."""
+    """Carries connections from ``port`` to ``target``; its faults are switched from outside."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
@@ -124,9 +124,7 @@ class Proxy:
 class _Connection:
     """Both directions of one connection; of Kafka's it knows which requests produce."""
 
-    def __init__(
-        self, proxy: Proxy, near: asyncio.StreamWriter, far: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, proxy: Proxy, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
         self._proxy, self._near, self._far = proxy, near, far
         self._sent, self._answered = _Frames(), _Frames()
         self._producing: set[int] = set()

@@ -1,7 +1,9 @@
 """A row of the fault matrix: how it is set up, what is broken, and what it measures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.faults.arena import Arena
 from tests.faults.evidence import Evidence
@@ -15,6 +17,11 @@ def _nothing(_: Arena, __: Evidence) -> list[str]:
     return []
 
 
+@contextmanager
+def _as_it_is(_: Path) -> Iterator[None]:
+    yield
+
+
 @dataclass(frozen=True)
 class Row:
     """One fault.
@@ -25,17 +32,20 @@ class Row:
         Sets up workers and shoppers and injects; returns when the log is to be left to settle.
     also
         What must hold here beside the invariants: returns what is wrong.
-    clock
-        ``records`` is judged exactly; ``live`` where the fault is about time.
+    clocks
+        ``records`` is judged exactly; ``live`` where the fault is about time, or matters there.
     seconds
         How long shoppers come, unless the campaign is told otherwise.
+    before
+        Prepares the folder in which the servers will live; undone after they have ended.
     """
 
     number: int
     title: str
     run: Callable[[Arena], None]
     also: Callable[[Arena, Evidence], list[str]] = _nothing
-    clock: str = "records"
+    clocks: tuple[str, ...] = ("records",)
     seconds: float = 30.0
     policy: Mapping[str, object] = field(default_factory=dict)
     broker: tuple[str, ...] = ()
+    before: Callable[[Path], AbstractContextManager[None]] = _as_it_is

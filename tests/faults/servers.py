@@ -1,6 +1,8 @@
 """Kafka and Redis with a proxy of ours before each: workers come through it, the judges do not."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.proxy import Proxy
@@ -36,6 +38,11 @@ class Broker(Kafka):
         self._config.write_text("\n".join([known, listeners, *more]))
 
     @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+        return self._program.running
+
+    @property
     def for_workers(self) -> str:
         """The address that workers are given."""
         return f"{LOOPBACK}:{self.proxy.port}"
@@ -53,6 +60,11 @@ class State(Redis):
         """The URL that workers are given."""
         return f"redis://{LOOPBACK}:{self.proxy.port}/0"
 
+    def restart_with(self, environment: Mapping[str, str]) -> None:
+        """Restart it with more in its environment."""
+        self._program.environment = {**os.environ, **environment}
+        self.restart()
+
     def written_bytes(self) -> int:
         """Return how long the append-only file is now."""
         return self._log().stat().st_size
@@ -66,7 +78,5 @@ class State(Redis):
 
     def _log(self) -> Path:
         # Redis 7 has a folder of files, of which the increment grows.
-        (found,) = [
-            path for path in self.folder.rglob("*.aof") if "base" not in path.name
-        ]
+        (found,) = [path for path in self.folder.rglob("*.aof") if "base" not in path.name]
         return found

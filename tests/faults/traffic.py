@@ -19,7 +19,7 @@ BOTH = {"personalization": "granted", "marketing_email": "granted"}
 NO_MAIL = {"marketing_email": "withdrawn"}
 NOTHING = {"personalization": "withdrawn", "marketing_email": "withdrawn"}
 PRODUCTS = tuple(
-    {"id": f"p{number}", "price_minor": 500 + 250 * number, "currency": "EUR"} for number in range(8)
+    {"id": f"p{number}", "price_minor": 500 * number, "currency": "EUR"} for number in range(1, 9)
 )
 # Planted everywhere where an event may hold free text; nothing but the inputs may ever show it.
 SECRET = "zoe.4711@shop.example"

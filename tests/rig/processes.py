@@ -56,7 +56,7 @@ class Program:
     ) -> None:
         self.command = tuple(command)
         self.log = log
-        self._environment = environment
+        self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class Program:
             self._process = subprocess.Popen(
                 self.command,
                 cwd=REPOSITORY,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

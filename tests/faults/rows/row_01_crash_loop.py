@@ -17,7 +17,8 @@ def run(arena: Arena) -> None:
             arena.kill(arena.draw.choice(arena.running))
             arena.start_worker()
             time.sleep(EVERY_S)
+    arena.figures["kills"] = len(arena.faults_ms)
     arena.settle()
 
 
-ROW = Row(1, "worker crash loop", run, seconds=40)
+ROW = Row(1, "worker crash loop", run, clocks=("records", "live"), seconds=40)

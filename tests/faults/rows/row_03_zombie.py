@@ -1,0 +1,50 @@
+"""A worker freezes between its last look at consent and sending, is replaced, and wakes up."""
+
+import time
+from pathlib import Path
+
+from tests.faults.arena import Arena
+from tests.faults.evidence import Evidence
+from tests.faults.row import Row
+from tests.rig.processes import wait_until
+
+SESSION_S = 4
+LONGER_S = 10.0
+FENCED = "cartwake_shard_fenced_total"
+
+
+def run(arena: Arena) -> None:
+    """Freeze one at the exact point and one at random, past the session, and let both go on."""
+    arena.start_workers(1)
+    with arena.shoppers():
+        exact = arena.start_worker(
+            CARTWAKE_FAILPOINT=f"before_send:{arena.draw.randint(20, 60)}:stop"
+        )
+        wait_until(lambda: _is_frozen(exact.pid), "the freeze", 60)
+        arena.fault()
+        time.sleep(SESSION_S + LONGER_S)
+        exact.resume()
+        (random,) = arena.start_workers(1)
+        time.sleep(arena.draw.uniform(2, 3))
+        random.pause()
+        arena.fault()
+        time.sleep(SESSION_S + LONGER_S)
+        random.resume()
+        time.sleep(2)
+        arena.figures["fenced writes"] = int(
+            sum(arena.metric(it, FENCED) for it in (exact, random))
+        )
+    arena.settle()
+
+
+def also(arena: Arena, _: Evidence) -> list[str]:
+    """The zombie tried to write, and was refused."""
+    return [] if arena.figures["fenced writes"] else ["no write was refused: nothing was tried"]
+
+
+def _is_frozen(pid: int) -> bool:
+    stat = Path("/proc", str(pid), "stat").read_text(encoding="ascii")
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+ROW = Row(3, "zombie", run, also, clocks=("live",), policy={"worker__session_timeout_s": SESSION_S})
