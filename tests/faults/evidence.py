@@ -14,6 +14,7 @@ from tests.faults.arena import GROUP, PARTITIONS, Arena
 from tests.faults.observer import Observer
 from tests.rig.kafka import Message
 
+FENCED = "cartwake_shard_fenced_total"
 PUBLISHED = ("triggers", "decisions", "trigger-cancels", "dead-letters")
 
 
@@ -34,8 +35,11 @@ class Evidence(NamedTuple):
 def collected(arena: Arena) -> Evidence:
     """Read everything; the workers that are left are stopped first, as an operator would."""
     pages = {worker.log.name: worker.get("/metrics")[1] for worker in arena.running}
-    # A worker that was killed has taken its counts along.
-    counted = len(pages) == len(arena.workers)
+    # A worker that was killed has taken its counts along; one that was fenced counts no step whose
+    # effects another has published.
+    counted = len(pages) == len(arena.workers) and not any(
+        arena.metric(worker, FENCED) for worker in arena.workers
+    )
     for worker in arena.running:
         worker.stop()
     logs = {f"{worker.log.name} (log)": worker.output for worker in arena.workers}

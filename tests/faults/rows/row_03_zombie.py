@@ -1,22 +1,23 @@
 """A worker freezes between its last look at consent and sending, is replaced, and wakes up."""
 
+import random
 import time
 from pathlib import Path
 
 from tests.faults.arena import Arena
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import FENCED, Evidence
 from tests.faults.row import Row
+from tests.faults.traffic import BOTH, IDLE_S, NO_MAIL, NOTHING, Step, adds, consents, shops
 from tests.rig.processes import wait_until
 
 SESSION_S = 4
 LONGER_S = 10.0
-FENCED = "cartwake_shard_fenced_total"
 
 
 def run(arena: Arena) -> None:
     """Freeze one at the exact point and one at random, past the session, and let both go on."""
     arena.start_workers(1)
-    with arena.shoppers():
+    with arena.shoppers(script=_withdraws_often):
         exact = arena.start_worker(
             CARTWAKE_FAILPOINT=f"before_send:{arena.draw.randint(20, 60)}:stop"
         )
@@ -24,22 +25,28 @@ def run(arena: Arena) -> None:
         arena.fault()
         time.sleep(SESSION_S + LONGER_S)
         exact.resume()
-        (random,) = arena.start_workers(1)
+        (other,) = arena.start_workers(1)
         time.sleep(arena.draw.uniform(2, 3))
-        random.pause()
+        other.pause()
         arena.fault()
         time.sleep(SESSION_S + LONGER_S)
-        random.resume()
+        other.resume()
         time.sleep(2)
-        arena.figures["fenced writes"] = int(
-            sum(arena.metric(it, FENCED) for it in (exact, random))
-        )
+        arena.figures["fenced writes"] = int(sum(arena.metric(it, FENCED) for it in (exact, other)))
     arena.settle()
 
 
 def also(arena: Arena, _: Evidence) -> list[str]:
     """The zombie tried to write, and was refused."""
     return [] if arena.figures["fenced writes"] else ["no write was refused: nothing was tried"]
+
+
+def _withdraws_often(draw: random.Random) -> list[Step]:
+    """Withdraw soon after the reminder: while the worker that decided it is frozen."""
+    if draw.random() < 0.5:
+        return shops(draw)
+    refuses = consents(draw.choice((NO_MAIL, NOTHING)), IDLE_S + draw.uniform(0.5, 3))
+    return [consents(BOTH), adds(draw, 0.3), refuses]
 
 
 def _is_frozen(pid: int) -> bool:
