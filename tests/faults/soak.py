@@ -1,7 +1,6 @@
-"""``python -m tests.faults.soak``: two workers for a long time, with faults at random.
+"""What workers need over a long time: memory, file descriptors and fire lag, sampled and drawn.
 
-What it shows is a plot: memory, file descriptors and fire lag over time; and at the end the
-invariants, as after every row.
+``python -m tests.faults.soak SAMPLES SVG`` draws what row 25 has left.
 """
 
 import argparse
@@ -9,18 +8,17 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 
 from tests.faults.arena import Arena
-from tests.faults.row import Row
 from tests.rig.processes import Worker
 
-EVERY_S = 25.0
 LOOK_EVERY_S = 2.0
 SAMPLED = {
     "rss": "process_resident_memory_bytes",
@@ -28,79 +26,6 @@ SAMPLED = {
     "lag_sum": "cartwake_trigger_fire_lag_seconds_sum",
     "lag_count": "cartwake_trigger_fire_lag_seconds_count",
 }
-
-
-def kill_worker(arena: Arena) -> None:
-    """Kill one of the workers and start another."""
-    arena.kill(arena.draw.choice(arena.running))
-    arena.start_worker()
-
-
-def freeze_worker(arena: Arena) -> None:
-    """Freeze a worker for longer than its session."""
-    worker = arena.draw.choice(arena.running)
-    worker.pause()
-    time.sleep(12)
-    worker.resume()
-
-
-def replace_worker(arena: Arena) -> None:
-    """Stop one as an operator would, and start another."""
-    arena.draw.choice(arena.running).stop()
-    arena.start_worker()
-
-
-def kill_redis(arena: Arena) -> None:
-    """Kill Redis and start it again."""
-    arena.redis.kill()
-    arena.redis.start()
-
-
-def freeze_redis(arena: Arena) -> None:
-    """Let Redis be silent for some seconds."""
-    arena.redis.pause()
-    time.sleep(6)
-    arena.redis.resume()
-
-
-def cut_redis(arena: Arena) -> None:
-    """Reset connections to Redis before answers arrive."""
-    arena.redis.proxy.lose_answers(lambda: arena.draw.random() < 0.05)
-    time.sleep(6)
-    arena.redis.proxy.heal()
-
-
-def lose_acks(arena: Arena) -> None:
-    """Lose Kafka's answers to what is published."""
-    arena.kafka.proxy.lose_answers(lambda: arena.draw.random() < 0.05, only_produced=True)
-    time.sleep(6)
-    arena.kafka.proxy.heal()
-
-
-def cut_kafka(arena: Arena) -> None:
-    """Reset all connections to Kafka."""
-    arena.kafka.proxy.cut()
-
-
-def restart_kafka(arena: Arena) -> None:
-    """Kill the broker, for some seconds."""
-    arena.kafka.kill()
-    time.sleep(5)
-    arena.kafka.start()
-
-
-FAULTS: tuple[Callable[[Arena], None], ...] = (
-    kill_worker,
-    kill_worker,
-    freeze_worker,
-    replace_worker,
-    kill_redis,
-    freeze_redis,
-    cut_redis,
-    lose_acks,
-    cut_kafka,
-    restart_kafka,
-)
 
 
 class Samples:
@@ -117,6 +42,19 @@ class Samples:
     def now_s(self) -> float:
         """Return how long it has been running."""
         return round(time.monotonic() - self.began, 1)
+
+    def longest(self) -> list[dict[str, Any]]:
+        """Return the samples of the worker that was seen for the longest time."""
+        spans: dict[str, list[float]] = {}
+        for one in self.taken:
+            spans.setdefault(one["worker"], []).append(one["at_s"])
+        name = max(spans, key=lambda name: spans[name][-1] - spans[name][0])
+        return [one for one in self.taken if one["worker"] == name]
+
+    def write(self, to: Path) -> None:
+        """Keep what was seen."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(json.dumps({"samples": self.taken, "faults": self.faults}))
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -139,36 +77,6 @@ class Samples:
             self.taken.append({"at_s": self.now_s(), "worker": worker.log.stem} | found)
 
 
-def run(arena: Arena) -> None:
-    """Break something every half minute; keep what was seen with the row's figures."""
-    arena.start_workers(2)
-    samples = Samples(arena)
-    with samples.watching(), arena.shoppers(rate=20.0):
-        while samples.now_s() < arena.seconds:
-            inject = arena.draw.choice(FAULTS)
-            samples.faults.append((samples.now_s(), inject.__name__))
-            arena.fault()
-            inject(arena)
-            time.sleep(EVERY_S * arena.draw.uniform(0.6, 1.4))
-    arena.settle()
-    arena.figures["faults"] = len(samples.faults)
-    longest = max({s["worker"] for s in samples.taken}, key=lambda name: _span(samples, name))
-    ours = [s for s in samples.taken if s["worker"] == longest]
-    arena.figures["RSS MB"] = f"{ours[0]['rss'] / 2**20:.0f} to {ours[-1]['rss'] / 2**20:.0f}"
-    arena.figures["fds"] = f"{ours[0]['fds']:.0f} to {ours[-1]['fds']:.0f}"
-    (arena.folder.parent / "cartwake-soak.json").write_text(
-        json.dumps({"samples": samples.taken, "faults": samples.faults})
-    )
-
-
-def _span(samples: Samples, worker: str) -> float:
-    at = [s["at_s"] for s in samples.taken if s["worker"] == worker]
-    return at[-1] - at[0]
-
-
-ROW = Row(25, "soak, mixed faults", run, clocks=("live",), seconds=90)
-
-
 def plot(found: dict[str, Any], to: Path) -> None:
     """Draw memory, descriptors and fire lag over time, and where something was broken."""
     mpl.use("svg")
@@ -183,7 +91,7 @@ def plot(found: dict[str, Any], to: Path) -> None:
         files.plot(minutes, [s["fds"] for s in ours])
         means = [
             ((b["lag_sum"] - a["lag_sum"]) / n if (n := b["lag_count"] - a["lag_count"]) else None)
-            for a, b in zip(ours, ours[1:], strict=False)
+            for a, b in pairwise(ours)
         ]
         lag.plot(minutes[1:], means, marker=".", linestyle="none")
     for axes, label in ((memory, "RSS, MiB"), (files, "open files"), (lag, "mean fire lag, s")):
