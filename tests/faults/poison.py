@@ -39,5 +39,5 @@ def poisons(visitor: str, event: dict[str, Any]) -> list[Poison]:
     ]
 
 
-def _with(event: dict[str, Any], **changes: Any) -> bytes:  # noqa: ANN401 - anything at all
+def _with(event: dict[str, Any], **changes: Any) -> bytes:
     return json.dumps(event | changes).encode()
