@@ -73,6 +73,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         scorer,
         metrics,
         live=settings.worker.clock == "live",
+        session_timeout_s=settings.worker.session_timeout_s,
     )
     app.intake = Intake(shards, Training(models, metrics))
     serving = Serving(models, scorer, metrics)

@@ -102,7 +102,7 @@ async def test_a_poll_under_way_while_a_lost_shard_is_claimed_reaches_the_others
     bench.logs[1].write(added(T0))
     stored = bench.fetched()
     bench.shards._owned.pop(0)
-    bench.shards.lost.add(0)
+    bench.shards.lost[0] = 0.0
     consumer._intake.stepped.set()  # as the step does that found the shard's state gone
     await polling
     consumer._thread.answers.put_nowait(lambda: stored)
