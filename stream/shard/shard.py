@@ -149,26 +149,29 @@ class Shard:
     async def _publish(
         self, waiting: Sequence[tuple[str, Entry]], *, live: bool, now_ms: int
     ) -> int:
-        if not waiting:
-            return 0
-        refused = await self._refused(waiting, now_ms) if live else set()
-        await self._sink.publish([entry for entry_id, entry in waiting if entry_id not in refused])
-        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
-        return len(refused)
+        """Send what a last look allows, and look again where sending has taken too long."""
+        withheld = 0
+        while waiting:
+            whos = [Who(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None]
+            look = await self._store.look(self.owner, whos if live else ())
+            refused = {
+                entry_id
+                for entry_id, entry in waiting
+                if live and not _is_allowed(entry, look.states, now_ms)
+            }
+            sent = [one for one in waiting if one[0] not in refused]
+            done = await self._sink.publish([entry for _, entry in sent], look.asked)
+            published = [entry_id for entry_id, _ in sent[:done]]
+            await self._store.remove(self.owner, [*refused, *published])
+            withheld += len(refused)
+            waiting = sent[done:]
+        return withheld
 
-    async def _refused(self, waiting: Sequence[tuple[str, Entry]], now_ms: int) -> set[str]:
-        """Return the ids of triggers whose consent is gone: a last look, right before sending."""
-        triggers = [
-            (entry_id, entry.needs[0], Who(*entry.needs[1:]))
-            for entry_id, entry in waiting
-            if entry.needs is not None
-        ]
-        if not triggers:
-            return set()
-        states = await self._store.load(self.owner, [who for _, _, who in triggers])
-        return {
-            entry_id
-            for entry_id, kind, who in triggers
-            if who not in states
-            or not all(stands(states[who].consent, need, now_ms) for need in NEEDS[kind])
-        }
+
+def _is_allowed(entry: Entry, states: Mapping[Who, Visitor], now_ms: int) -> bool:
+    """Say whether an entry needs no consent, or all that it needs still stands."""
+    if entry.needs is None:
+        return True
+    kind, *who = entry.needs
+    state = states.get(Who(*who))
+    return state is not None and all(stands(state.consent, need, now_ms) for need in NEEDS[kind])

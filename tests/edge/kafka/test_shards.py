@@ -86,7 +86,7 @@ async def test_what_was_committed_and_not_published_is_published_with_the_claim(
     await bench.work()
     bench.now_ms = DUE_MS
 
-    async def lost(entries):
+    async def lost(entries, looked):
         raise asyncio.CancelledError  # the worker ends between commit and publish
 
     with monkeypatch.context() as patch:
