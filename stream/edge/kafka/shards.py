@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 
 from stream.domain.events import TOPICS
 from stream.domain.policy import Policy
+from stream.domain.records import Trigger
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
@@ -58,6 +59,9 @@ class Shards:
         self.stopped: dict[int, str] = {}
         self.lost: dict[int, float] = {}  # from when on it may be claimed again, monotonic
         self.stepped = asyncio.Event()
+        # Triggers were published of which Kafka does not know yet. Were Redis to lose them now,
+        # they would be decided anew, and a visitor who acts in between be mailed twice.
+        self.owes_hint = False
         self._steps: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
@@ -151,6 +155,7 @@ class Shards:
         """Publish what is left in the outbox, once the state knows all that was refused."""
         if not (self._live and owned.is_recovering()):
             await owned.shard.resume(live=self._live, now_ms=_wall_ms())
+            owned.note_published()
 
     async def _take(self, owned: Owned) -> None:
         try:
@@ -159,6 +164,9 @@ class Shards:
                 report = await owned.shard.step(batch)
                 if batch.recovering:
                     await self._resume(owned)
+                else:
+                    owned.note_published()
+                self.owes_hint |= any(isinstance(one, Trigger) for one in report.effects)
                 owned.moved_at = time.monotonic()
                 observe_step(self._metrics, batch, report, _wall_ms())
         finally:
@@ -223,7 +231,8 @@ class Shards:
     def hints(self) -> dict[TopicPartition, tuple[int, str]]:
         """Return what to commit to Kafka: offsets, and beside each the shard's clock.
 
-        Lag monitors read the offsets; a worker that finds Redis behind them reads both.
+        Everything below them is committed and published. Lag monitors read the offsets; a worker
+        that finds Redis behind them reads both.
         """
         hints = {}
         for owned in self._owned.values():

@@ -14,6 +14,7 @@ from stream.edge.kafka.fetch import Fetched
 from stream.edge.kafka.owned import Limits
 from stream.edge.kafka.shards import HANDED_AGAIN_S
 from stream.edge.memory import MemoryStore
+from stream.shard import shard as shard_module
 from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, SESSION_S, Bench, Gate, write
 from tests.scenarios.world import MINUTE, T0, added, bought, consented, viewed
 
@@ -522,6 +523,54 @@ async def test_kafka_is_told_what_is_in_the_store_and_nothing_else(bench):
         "cart-events": (1, str(T0 + 2 * MINUTE)),
         "page-views": (0, str(T0 + 2 * MINUTE)),
     }
+
+
+async def test_kafka_is_told_nothing_of_what_is_committed_and_not_yet_published(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    before = bench.shards.hints()
+    write(bench, 0, viewed(T0 + 2 * MINUTE, "bob"))
+    bench.now_ms = DUE_MS
+    during = []
+    publish = bench.sink.publish
+
+    async def publishing(entries, looked):
+        during.append(bench.shards.hints())
+        return await publish(entries, looked)
+
+    bench.sink.publish = publishing
+    assert not bench.shards.owes_hint
+    await bench.work()
+    assert during == [before]
+    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    assert bench.shards.owes_hint
+
+
+async def test_kafka_is_told_of_no_moment_at_which_something_is_left_to_decide(bench, monkeypatch):
+    monkeypatch.setattr(shard_module, "DUE_PER_STEP", 1)
+    for number, visitor in enumerate(("ann", "bob")):
+        write(bench, 0, consented(T0, visitor), added(T0 + MINUTE + number, visitor))
+    await bench.claim(0)
+    await bench.work()
+    bench.now_ms = DUE_MS + MINUTE
+    bench.fetch()
+    await bench.turn()
+    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {DUE_MS}
+    await bench.turn()
+    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {bench.now_ms}
+
+
+async def test_what_is_rebuilt_is_no_news_to_kafka_until_its_triggers_are_published(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0, committed={"consent-events": 1, "cart-events": 1}, clock_ms=DUE_MS)
+    bench.now_ms = DUE_MS + 2 * MINUTE
+    bench.fetch()
+    await bench.turn()
+    assert bench.published("triggers") == []
+    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    await bench.turn()
+    assert len(bench.published("triggers")) == 1
 
 
 async def test_what_kafka_knows_never_goes_back_whatever_redis_has_lost(bench):
