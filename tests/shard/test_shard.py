@@ -546,6 +546,19 @@ async def test_a_refusal_that_was_lost_with_the_store_withholds_what_waits(rig):
     assert len(rig.published("trigger-cancels")) == 1
 
 
+@pytest.mark.parametrize(("recovering", "examples"), [(False, 1), (True, 0)])
+async def test_an_example_that_was_published_before_a_loss_is_not_learnt_from_twice(
+    rig, recovering, examples
+):
+    shard = await rig.claim(score=lambda model, _: Score(model, 7, 0.25))
+    facts = rig.inputs(consented(T0), added(T0 + MINUTE), bought(T0 + 2 * MINUTE))
+    batch = rig.batch(*facts, clock=RecordsClock(T0, facts, at_end=True), live=True)
+    batch.recovering = recovering
+    await shard.step(batch)
+    assert await shard.resume(live=True, now_ms=T0 + 3 * MINUTE) == 0
+    assert len(rig.published("training-examples")) == examples
+
+
 # Dead letters
 
 

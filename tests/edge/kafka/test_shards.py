@@ -360,7 +360,7 @@ async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log):
     assert said == "shard 0 has an owner newer than epoch 1; this worker lets go of it"
 
 
-async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, log):
+async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, log, clock):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.now_ms = DUE_MS
@@ -561,7 +561,7 @@ async def test_kafka_is_told_of_no_moment_at_which_something_is_left_to_decide(b
     assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {bench.now_ms}
 
 
-async def test_what_is_rebuilt_is_no_news_to_kafka_until_its_triggers_are_published(bench):
+async def test_what_is_rebuilt_is_no_news_to_kafka_until_its_triggers_are_published(bench, clock):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0, committed={"consent-events": 1, "cart-events": 1}, clock_ms=DUE_MS)
     bench.now_ms = DUE_MS + 2 * MINUTE
