@@ -12,7 +12,7 @@ from stream.edge.kafka import process
 from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.options import faust_options
 from stream.edge.kafka.owned import Owned
-from stream.edge.kafka.shards import Shards
+from stream.edge.kafka.shards import FINISH_WITHIN_S, Shards
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.kafka.training import Serving, Training
 from stream.edge.kafka.transport import AsIs, Consumer, Transport
@@ -66,13 +66,15 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         KafkaSink(
             lambda e, partition: app.producer.send(
                 e.topic, e.key, e.value, partition, None, e.headers
-            )
+            ),
+            fresh_s=min(settings.worker.session_timeout_s / 2, FINISH_WITHIN_S),
         ),
         lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
         policy_of(settings),
         scorer,
         metrics,
         live=settings.worker.clock == "live",
+        session_timeout_s=settings.worker.session_timeout_s,
     )
     app.intake = Intake(shards, Training(models, metrics))
     serving = Serving(models, scorer, metrics)

@@ -50,12 +50,13 @@ class Files:
             for name in (*OUTPUTS, DEAD_LETTERS)
         }
 
-    async def publish(self, entries: Sequence[Entry]) -> None:
+    async def publish(self, entries: Sequence[Entry], looked: float) -> int:  # noqa: ARG002 - at once
         """Implements ``Sink.publish``; dead letters are written by line instead."""
         for entry in entries:
             if entry.topic in OUTPUTS:
                 self._files[entry.topic].write(entry.value or b"")
                 self._files[entry.topic].write(b"\n")
+        return len(entries)
 
     def write_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Write which lines can never be processed, and why."""

@@ -9,7 +9,17 @@ from msgspec import Struct, field
 
 from stream.domain.visitor import Visitor, Who
 from stream.edge.codec import decode_state, encode_state
-from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
+from stream.shard.ports import (
+    Commit,
+    Entry,
+    FencedError,
+    Look,
+    Ownership,
+    RewoundError,
+    Watermark,
+)
+
+ALWAYS = float("inf")
 
 ValueT = TypeVar("ValueT")
 
@@ -45,6 +55,11 @@ class MemoryStore:
         """Implements ``Store.load``."""
         states = self._kept(owner).states
         return {who: decode_state(states[who]) for who in whos if who in states}
+
+    async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
+        """Implements ``Store.look``: in one process what was looked at stays true."""
+        self._owned(owner)
+        return Look(await self.load(owner, whos), ALWAYS)
 
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Implements ``Store.due``."""
@@ -119,9 +134,10 @@ class MemorySink:
     def __init__(self) -> None:
         self.published: list[Entry] = []
 
-    async def publish(self, entries: Sequence[Entry]) -> None:
+    async def publish(self, entries: Sequence[Entry], looked: float = ALWAYS) -> int:  # noqa: ARG002 - at once
         """Implements ``Sink.publish``."""
         self.published += entries
+        return len(entries)
 
 
 def _write(kept: dict[Who, ValueT], changes: Mapping[Who, ValueT | None]) -> None:

@@ -42,6 +42,14 @@ class DeadLetter(Struct, frozen=True):
     appended_ms: int | None = None
 
 
+class Again(Struct, array_like=True, gc=False):
+    """By what a trigger that was decided again after a loss is judged once more."""
+
+    fingerprint: str
+    due_ms: int
+    expires_ms: int
+
+
 class Entry(Struct, array_like=True, gc=False):
     """One record to be published, as bytes; for a trigger also whose consent it needs."""
 
@@ -50,6 +58,7 @@ class Entry(Struct, array_like=True, gc=False):
     value: bytes | None
     headers: list[tuple[str, bytes]]
     needs: tuple[Kind, str, str] | None = None
+    again: Again | None = None
 
 
 class Watermark(Struct, frozen=True):
@@ -86,6 +95,16 @@ class Commit(Struct):
     watermark: Watermark
 
 
+class Look(Struct):
+    """Visitors' states as they were when nobody newer owned the shard, asked for at ``asked``.
+
+    The moment is on the monotonic clock of whoever asked.
+    """
+
+    states: dict[Who, Visitor]
+    asked: float
+
+
 class Store(Protocol):
     """Where a shard's states, wake-ups, outbox and watermark live.
 
@@ -97,6 +116,17 @@ class Store(Protocol):
 
     async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
         """Return the states of those visitors that have one; the caller may change them."""
+
+    async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
+        """Return the states of those visitors that have one, right before something is sent.
+
+        Raises
+        ------
+        FencedError
+            The shard has a newer owner.
+        RewoundError
+            The store has lost this owner's claim.
+        """
 
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Return visitors whose wake-up is due at ``until_ms`` or before, the earliest first."""
@@ -133,8 +163,13 @@ class Store(Protocol):
 class Sink(Protocol):
     """Where records are published."""
 
-    async def publish(self, entries: Sequence[Entry]) -> None:
-        """Return when every entry is acknowledged; at least once, in order per key."""
+    async def publish(self, entries: Sequence[Entry], looked: float) -> int:
+        """Return how many entries are acknowledged, counted from the first.
+
+        At least once, in order per key. ``looked`` is when it was known that they may be sent,
+        on the monotonic clock; what could not be handed over soon enough after it is left, for
+        the process may have stood still, and the shard may have another owner by now.
+        """
 
 
 Encode = Callable[[Effect | DeadLetter, int], Entry]

@@ -9,14 +9,24 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from stream.domain.consent import stands
 from stream.domain.events import TYPE_OF
 from stream.domain.policy import Policy
-from stream.domain.records import NEEDS, Effect, Trigger
+from stream.domain.records import Effect, Example, Trigger
 from stream.domain.turn import Scorer, Turn
 from stream.domain.visitor import Visitor, Who
 from stream.shard.clock import Clock, Fact
-from stream.shard.ports import Commit, DeadLetter, Encode, Entry, Ownership, Sink, Store, Watermark
+from stream.shard.last_look import lets_pass
+from stream.shard.ports import (
+    Again,
+    Commit,
+    DeadLetter,
+    Encode,
+    Entry,
+    Ownership,
+    Sink,
+    Store,
+    Watermark,
+)
 from stream.shard.visit import Visit
 
 DUE_PER_STEP = 1_000
@@ -42,7 +52,7 @@ class Report(Struct):
     """What a step did: events by topic, type and outcome, and everything it decided.
 
     ``answered_ms`` holds, per trigger that a record caused, that record's timestamp; ``withheld``
-    counts triggers that were not sent because their consent was gone by then.
+    counts triggers that a last look did not let pass.
     """
 
     events: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -93,8 +103,7 @@ class Shard:
         for who in due:
             visits[who].is_changed = True  # so that its wake-up is settled, whatever it says
         self._fold(batch, visits, report)
-        effects = [*report.effects, *report.dead_letters]
-        entries = [self._encode(effect, batch.now_ms) for effect in effects]
+        entries = self._entries(batch, report)
         ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
         waiting = list(zip(ids, entries, strict=True)) if ids else []
         if entries and not ids:  # this very commit had been written, but its answer was lost
@@ -131,6 +140,21 @@ class Shard:
         state = states.get(who) or Visitor()
         return Visit(Turn(who, state, self._policy, self._score, 0, report.effects))
 
+    def _entries(self, batch: Batch, report: Report) -> list[Entry]:
+        """Return what the outbox is to hold of a step."""
+        entries = []
+        for effect in (*report.effects, *report.dead_letters):
+            # What is recovered had been published before the loss. Consumers keep the ids of
+            # triggers they have seen, but the trainer would learn an example twice.
+            if batch.recovering and isinstance(effect, Example):
+                continue
+            entry = self._encode(effect, batch.now_ms)
+            if batch.recovering and isinstance(effect, Trigger):
+                cart = effect.cart.fingerprint
+                entry.again = Again(cart, effect.due_at_ms, effect.expires_at_ms)
+            entries.append(entry)
+        return entries
+
     def _changes(
         self, batch: Batch, visits: Mapping[Who, Visit], entries: Sequence[Entry]
     ) -> Commit:
@@ -149,26 +173,20 @@ class Shard:
     async def _publish(
         self, waiting: Sequence[tuple[str, Entry]], *, live: bool, now_ms: int
     ) -> int:
-        if not waiting:
-            return 0
-        refused = await self._refused(waiting, now_ms) if live else set()
-        await self._sink.publish([entry for entry_id, entry in waiting if entry_id not in refused])
-        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
-        return len(refused)
-
-    async def _refused(self, waiting: Sequence[tuple[str, Entry]], now_ms: int) -> set[str]:
-        """Return the ids of triggers whose consent is gone: a last look, right before sending."""
-        triggers = [
-            (entry_id, entry.needs[0], Who(*entry.needs[1:]))
-            for entry_id, entry in waiting
-            if entry.needs is not None
-        ]
-        if not triggers:
-            return set()
-        states = await self._store.load(self.owner, [who for _, _, who in triggers])
-        return {
-            entry_id
-            for entry_id, kind, who in triggers
-            if who not in states
-            or not all(stands(states[who].consent, need, now_ms) for need in NEEDS[kind])
-        }
+        """Send what a last look allows, and look again where sending has taken too long."""
+        withheld = 0
+        while waiting:
+            whos = [Who(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None]
+            look = await self._store.look(self.owner, whos if live else ())
+            refused = {
+                entry_id
+                for entry_id, entry in waiting
+                if live and not lets_pass(entry, look.states, now_ms)
+            }
+            sent = [one for one in waiting if one[0] not in refused]
+            done = await self._sink.publish([entry for _, entry in sent], look.asked)
+            published = [entry_id for entry_id, _ in sent[:done]]
+            await self._store.remove(self.owner, [*refused, *published])
+            withheld += len(refused)
+            waiting = sent[done:]
+        return withheld

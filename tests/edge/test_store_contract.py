@@ -348,6 +348,30 @@ async def test_a_committed_state_may_be_changed_without_changing_the_store(store
     assert await store.load(owner, [ANN]) == {ANN: visitor(1)}
 
 
+async def test_a_last_look_brings_the_states_that_loading_brings(store):
+    owner = await store.claim(0)
+    await store.commit(owner, commit(1, {ANN: visitor(1), EVE: visitor(3)}))
+    look = await store.look(owner, [BOB, ANN, EVE])
+    assert look.states == {ANN: visitor(1), EVE: visitor(3)}
+    assert (await store.look(owner, [])).states == {}
+
+
+async def test_an_earlier_owners_last_look_is_fenced(store):
+    old = await store.claim(0)
+    await store.commit(old, commit(1, {ANN: visitor(1)}))
+    await store.claim(0)
+    for whos in ([ANN], []):
+        with pytest.raises(FencedError):
+            await store.look(old, whos)
+
+
+async def test_a_last_look_at_a_store_that_lost_the_claim_is_rewound(kept):
+    owner = await kept.store.claim(0)
+    await kept.wipe()
+    with pytest.raises(RewoundError):
+        await kept.store.look(owner, [ANN])
+
+
 # Wake-ups
 
 

@@ -14,12 +14,13 @@ class Crashing(MemorySink):
         super().__init__()
         self.before = self.after = False
 
-    async def publish(self, entries):
+    async def publish(self, entries, looked):
         if self.before:
             raise Crash
-        await super().publish(entries)
+        done = await super().publish(entries)
         if self.after:
             raise Crash
+        return done
 
 
 def copied(store):

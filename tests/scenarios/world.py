@@ -235,6 +235,8 @@ class Worker:
         report = await self.shard.step(batch)
         if batch.recovering:
             await self._resume()
+        else:
+            self.owned.note_published()
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
             topic: owned.Limits(0, at, at, clock_ms) for topic, at in offsets.items()
@@ -257,6 +259,7 @@ class Worker:
     async def _resume(self):
         if not (self.live and self.owned.is_recovering()):
             await self.shard.resume(live=self.live, now_ms=self.world.now_ms)
+            self.owned.note_published()
 
     def _tick(self):
         self._ticks += 1

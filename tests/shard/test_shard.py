@@ -5,6 +5,7 @@ import pytest
 
 from stream.domain.records import Score
 from stream.domain.visitor import Who
+from stream.edge.codec import encode_state
 from stream.edge.facts import read
 from stream.edge.memory import MemorySink, MemoryStore
 from stream.edge.outgoing import outgoing
@@ -71,11 +72,11 @@ class Sink(MemorySink):
         self.calls = calls
         self.crashes = False
 
-    async def publish(self, entries):
+    async def publish(self, entries, looked):
         if self.crashes:
             raise Crash
         self.calls.append("publish")
-        await super().publish(entries)
+        return await super().publish(entries)
 
 
 class Rig:
@@ -322,9 +323,10 @@ async def test_an_owner_fenced_while_it_publishes_leaves_the_outbox_to_the_new_o
     await abandoned(rig, old)
     publish = rig.sink.publish
 
-    async def overtaken(entries):
-        await publish(entries)
+    async def overtaken(entries, looked):
+        done = await publish(entries, looked)
         await rig.store.claim(0)
+        return done
 
     rig.sink.publish = overtaken
     with pytest.raises(FencedError):
@@ -461,6 +463,58 @@ async def test_withholding_one_visitors_trigger_leaves_the_others_alone(rig):
     assert [one["visitor"] for one in rig.published("triggers")] == ["bob"]
 
 
+async def test_where_sending_took_too_long_there_is_another_look_at_the_rest(rig):
+    shard = await rig.claim()
+    await abandoned(rig, shard, "ann", "bob")
+    publish = rig.sink.publish
+    stood_still = [True]
+
+    async def slow(entries, looked):
+        if not stood_still:
+            return await publish(entries, looked)
+        stood_still.pop()
+        first = next(n for n, entry in enumerate(entries) if entry.topic == "triggers") + 1
+        who = Who("default", "bob")
+        states = await rig.store.load(shard.owner, [who])
+        states[who].consent.clear()
+        rig.store._shards[0].states[who] = encode_state(states[who])
+        return await publish(entries[:first], looked)
+
+    rig.sink.publish = slow
+    report = await shard.step(rig.reached(shard, DUE))
+    assert [one["visitor"] for one in rig.published("triggers")] == ["ann"]
+    assert len(rig.published("decisions")) == 2
+    assert report.withheld == 1
+    assert await rig.store.outbox(shard.owner) == []
+
+
+async def test_an_owner_fenced_between_two_looks_sends_no_more(rig):
+    old = await rig.claim()
+    await abandoned(rig, old)
+
+    async def stood_still(entries, looked):
+        await rig.store.claim(0)
+        return 0
+
+    publish, rig.sink.publish = rig.sink.publish, stood_still
+    with pytest.raises(FencedError):
+        await old.step(rig.reached(old, DUE))
+    rig.sink.publish = publish
+    assert rig.sink.published == []
+    new = await rig.claim()
+    await new.resume(live=True, now_ms=DUE)
+    assert len(rig.published("triggers")) == 1
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_zombie_sends_nothing_of_what_the_outbox_holds(rig, live):
+    new = await left_in_the_outbox(rig)
+    await rig.store.claim(0)
+    with pytest.raises(FencedError):
+        await new.resume(live=live, now_ms=DUE)
+    assert rig.sink.published == []
+
+
 # A store that has lost data
 
 
@@ -490,6 +544,19 @@ async def test_a_refusal_that_was_lost_with_the_store_withholds_what_waits(rig):
     assert await shard.resume(live=True, now_ms=DUE + HOUR) == 1
     assert rig.published("triggers") == []
     assert len(rig.published("trigger-cancels")) == 1
+
+
+@pytest.mark.parametrize(("recovering", "examples"), [(False, 1), (True, 0)])
+async def test_an_example_that_was_published_before_a_loss_is_not_learnt_from_twice(
+    rig, recovering, examples
+):
+    shard = await rig.claim(score=lambda model, _: Score(model, 7, 0.25))
+    facts = rig.inputs(consented(T0), added(T0 + MINUTE), bought(T0 + 2 * MINUTE))
+    batch = rig.batch(*facts, clock=RecordsClock(T0, facts, at_end=True), live=True)
+    batch.recovering = recovering
+    await shard.step(batch)
+    assert await shard.resume(live=True, now_ms=T0 + 3 * MINUTE) == 0
+    assert len(rig.published("training-examples")) == examples
 
 
 # Dead letters

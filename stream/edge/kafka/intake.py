@@ -67,8 +67,10 @@ class Intake:
         self._unclaimed = {TopicPartition(tp.topic, tp.partition) for tp in tps}
 
     def needs_claim(self) -> bool:
-        """Say whether something is assigned and not claimed, or was lost and must be again."""
-        return bool(self._unclaimed) or bool(self.shards.lost)
+        """Say whether something is assigned and not claimed, or was lost and may be again."""
+        return bool(self._unclaimed) or (
+            self._unclaimed is not None and bool(self.shards.reclaimable())
+        )
 
     async def claim(self, source: Log) -> None:
         """Claim what is due and move the consumer to where its state ends.
@@ -77,7 +79,8 @@ class Intake:
         then belongs to another worker, which it would fence.
         """
         assigned = self._unclaimed
-        lost = {TopicPartition(topic, number) for number in self.shards.lost for topic in INPUTS}
+        again = self.shards.reclaimable()
+        lost = {TopicPartition(topic, number) for number in again for topic in INPUTS}
         wanted = (assigned or set()) | lost
         limits = await _patiently(source, wanted)
         # What is not read is sought, too: without a position aiokafka asks for one for ever, and

@@ -46,6 +46,7 @@ class Owned:
             topic: min(limits.committed, limits.end) for topic, limits in known.items()
         }
         self._decided_ms = max(limits.clock_ms for limits in known.values())
+        self._published: tuple[Mapping[str, int], int] = ({}, BEGINNING_MS)
         self._has_lost = self._left() > 0 or mark.clock_ms < self._decided_ms
 
     @property
@@ -84,16 +85,22 @@ class Owned:
             clock = RecordsClock(before_ms, _facts(inputs), at_end=self.merge.is_at_end())
         return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
 
-    def processed(self) -> tuple[dict[str, int], int]:
-        """Return how far the log has been processed, and the clock with it.
+    def note_published(self) -> None:
+        """Note that everything committed so far is published."""
+        owner = self.shard.owner
+        mark, clock_ms = owner.watermark, owner.watermark.clock_ms
+        if owner.next_due_ms is not None:  # a step leaves some of what is due to the next ones
+            clock_ms = min(clock_ms, owner.next_due_ms - 1)
+        self._published = mark.offsets, max(clock_ms, self._published[1])
 
-        Neither goes back, whatever was lost.
+    def processed(self) -> tuple[dict[str, int], int]:
+        """Return how far the log has been processed and published, and the clock with it.
+
+        Neither goes back, whatever was lost, and neither says more than has been published.
         """
-        mark = self.shard.owner.watermark
-        offsets = {
-            topic: max(mark.offsets.get(topic, 0), end) for topic, end in self._processed.items()
-        }
-        return offsets, max(mark.clock_ms, self._decided_ms)
+        reached, clock_ms = self._published
+        offsets = {topic: max(reached.get(topic, 0), end) for topic, end in self._processed.items()}
+        return offsets, max(clock_ms, self._decided_ms)
 
     def _recovery(self, now_ms: int) -> Batch:
         """Take no more than what had been processed: the rest is judged by the live clock.

@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 
 from stream.domain.events import TOPICS
 from stream.domain.policy import Policy
+from stream.domain.records import Trigger
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
@@ -46,16 +47,21 @@ class Shards:
         metrics: Metrics,
         *,
         live: bool,
+        session_timeout_s: float,
     ) -> None:
         self._store = store
         self._ports = (store, sink, encode, policy, score)
         self._metrics = metrics
         self._live = live
+        self._session_timeout_s = session_timeout_s
         self._owned: dict[int, Owned] = {}
         self._is_open = True
         self.stopped: dict[int, str] = {}
-        self.lost: set[int] = set()
+        self.lost: dict[int, float] = {}  # from when on it may be claimed again, monotonic
         self.stepped = asyncio.Event()
+        # Triggers were published of which Kafka does not know yet. Were Redis to lose them now,
+        # they would be decided anew, and a visitor who acts in between be mailed twice.
+        self.owes_hint = False
         self._steps: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
@@ -63,6 +69,7 @@ class Shards:
 
     async def claim(self, number: int, limits: Mapping[str, Limits]) -> dict[str, int]:
         """Take a shard and return the offsets to read from; none where it had to be stopped."""
+        self.lost.pop(number, None)
         owner = await self._store.claim(number)
         known = owner.watermark.offsets
         offsets = {topic: known.get(topic, limit.start) for topic, limit in limits.items()}
@@ -72,7 +79,6 @@ class Shards:
             return {}
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
         self._owned[number] = owned
-        self.lost.discard(number)
         with self._giving_up(owned):
             await self._resume(owned)
         self._observe()
@@ -149,6 +155,7 @@ class Shards:
         """Publish what is left in the outbox, once the state knows all that was refused."""
         if not (self._live and owned.is_recovering()):
             await owned.shard.resume(live=self._live, now_ms=_wall_ms())
+            owned.note_published()
 
     async def _take(self, owned: Owned) -> None:
         try:
@@ -157,6 +164,9 @@ class Shards:
                 report = await owned.shard.step(batch)
                 if batch.recovering:
                     await self._resume(owned)
+                else:
+                    owned.note_published()
+                self.owes_hint |= any(isinstance(one, Trigger) for one in report.effects)
                 owned.moved_at = time.monotonic()
                 observe_step(self._metrics, batch, report, _wall_ms())
         finally:
@@ -172,11 +182,19 @@ class Shards:
         except FencedError as error:
             log.warning("%s; this worker lets go of it", error)
             self._metrics.shard_fenced.inc()
-            self._forget(owned)
+            # An evicted worker is told so within a session's time. One that still has the shard
+            # by then was fenced by a claim for an older assignment, and nobody else will claim.
+            if self._forget(owned):
+                self.lost[owned.number] = time.monotonic() + self._session_timeout_s
         except RewoundError as error:
             log.warning("%s; reading again from what it holds", error)
             if self._forget(owned):  # a shard that was given back is for its new owner to claim
-                self.lost.add(owned.number)
+                self.lost[owned.number] = time.monotonic()
+
+    def reclaimable(self) -> list[int]:
+        """Return the lost shards that may be claimed again by now."""
+        now = time.monotonic()
+        return [number for number, since in self.lost.items() if since <= now]
 
     async def finish(self) -> None:
         """Let the steps under way end, within bounds, and start no other.
@@ -213,7 +231,8 @@ class Shards:
     def hints(self) -> dict[TopicPartition, tuple[int, str]]:
         """Return what to commit to Kafka: offsets, and beside each the shard's clock.
 
-        Lag monitors read the offsets; a worker that finds Redis behind them reads both.
+        Everything below them is committed and published. Lag monitors read the offsets; a worker
+        that finds Redis behind them reads both.
         """
         hints = {}
         for owned in self._owned.values():

@@ -6,6 +6,7 @@ The one rule: what cannot be sent now is sent later; only Kafka's own limits cha
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -30,33 +31,43 @@ Send = Callable[[Entry, int | None], Awaitable[Awaitable[object]]]
 class KafkaSink:
     """Implements ``stream.shard.ports.Sink`` over a producer's ``send``."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, fresh_s: float) -> None:
+        """``fresh_s``: for how long after a look at the shard something may be handed over."""
         self._send = send
+        self._fresh_s = fresh_s
         self._is_away = False
 
-    async def publish(self, entries: Sequence[Entry]) -> None:
-        """Implements ``Sink.publish``: sends until every entry has been acknowledged."""
+    async def publish(self, entries: Sequence[Entry], looked: float) -> int:
+        """Implements ``Sink.publish``: sends until all are acknowledged, or the look is old."""
         waiting = list(entries)
         passing("before_send")
-        while waiting:
-            handed = await self._handed(waiting)
+        while waiting and self._is_fresh(looked):
+            handed = await self._handed(waiting, looked)
             passing("after_send")
             outcomes = [await _outcome(one) for one in handed]
             waiting = self._again(waiting, outcomes)
-            if waiting:
+            if waiting and self._is_fresh(looked):
                 await asyncio.sleep(WAIT_S)
         passing("after_publish")
-        if self._is_away:
+        if self._is_away and not waiting:
             self._is_away = False
             log.warning("Kafka acknowledges again")
+        return len(entries) - len(waiting)
 
-    async def _handed(self, entries: Sequence[Entry]) -> list[Awaitable[object] | Exception]:
-        """Hand entries to the producer, up to the first that it refuses.
+    def _is_fresh(self, looked: float) -> bool:
+        return time.monotonic() - looked < self._fresh_s
+
+    async def _handed(
+        self, entries: Sequence[Entry], looked: float
+    ) -> list[Awaitable[object] | Exception]:
+        """Hand entries to the producer, up to the first that it refuses or that comes too late.
 
         One after the other, since aiokafka wakes all who wait for room whenever there is some.
         """
         handed: list[Awaitable[object] | Exception] = []
         for entry in entries:
+            if not self._is_fresh(looked):
+                break
             if entry.key is None and entry.value is None:  # aiokafka sends no such record
                 entry = replace(entry, value=b"")  # noqa: PLW2901
             try:
@@ -69,14 +80,14 @@ class KafkaSink:
     def _again(
         self, entries: Sequence[Entry], outcomes: Sequence[BaseException | None]
     ) -> list[Entry]:
-        """Return what must be sent again: all from the first failure on, so that order holds."""
+        """Return what must be sent yet: all from the first failure on, so that order holds."""
         causes = [
             outcome.__cause__ if isinstance(outcome, ProducerSendError) else outcome
             for outcome in outcomes
         ]
         failed = [number for number, cause in enumerate(causes) if cause is not None]
         if not failed:
-            return []
+            return list(entries[len(outcomes) :])
         for cause in causes:
             self._explain(cause)
         tried = [

@@ -5,7 +5,6 @@ version in use. Anything unexpected in one of them ends the process: Faust would
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import re
@@ -31,6 +30,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOCK = re.compile(r"-?\d{1,17}")
+
+HINT_WAIT_S = 0.02
+"""How long a hint that is owed waits for other shards' to go with it."""
+
+HINT_WITHIN_S = 5.0
 
 POLL_WAIT_S = 0.25
 """How long a poll waits for an answer; a fetch is answered far sooner while Kafka is there."""
@@ -91,9 +95,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         await self.call_thread(self._seek_to, offsets)
 
-    async def hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> None:
-        """Commit offsets and clocks to Kafka; a failure is no matter, for Redis has them."""
-        await self.call_thread(self._hint, hints)
+    async def hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> bool:
+        """Commit offsets and clocks to Kafka, and return whether that has worked.
+
+        Where not there is no harm: Redis has them, and they will be told with the next ones.
+        """
+        worked: bool = await self.call_thread(self._hint, hints)
+        return worked
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Do nothing: Faust's own watch knows neither batches nor merged topics."""
@@ -120,12 +128,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if tp in consumer.assignment():
                 consumer.seek(tp, at)
 
-    async def _hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> None:
+    async def _hint(self, hints: Mapping[aiokafka.TopicPartition, tuple[int, str]]) -> bool:
         consumer = self._ensure_consumer()
         known = {tp: hint for tp, hint in hints.items() if tp in consumer.assignment()}
-        with contextlib.suppress(KafkaError):
+        try:
             if known:
-                await consumer.commit(known)
+                async with asyncio.timeout(HINT_WITHIN_S):  # aiokafka would try for ever
+                    await consumer.commit(known)
+        except (KafkaError, TimeoutError):
+            return False
+        return True
 
 
 class Consumer(driver.Consumer):
@@ -138,6 +150,8 @@ class Consumer(driver.Consumer):
         self._intake: Intake = self.app.intake  # type: ignore[attr-defined]  # of our own app
         self._polling: asyncio.Task[Fetched] | None = None
         self._hinted: dict[aiokafka.TopicPartition, tuple[int, str]] = {}
+        self._hinting: asyncio.Task[None] | None = None
+        self._hint_lock = asyncio.Lock()  # or an older hint, tried again, would follow a newer
         self._numbers = itertools.count(1)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -167,17 +181,30 @@ class Consumer(driver.Consumer):
 
     async def force_commit(self, *_: Any, **__: Any) -> bool:  # noqa: ANN401 - Faust's
         """Commit to Kafka what Redis holds already: for monitors of lag, and for a lost Redis."""
-        offsets = self._intake.shards.hints()
-        if offsets != self._hinted:
-            await self._thread.hint(offsets)
-            self._hinted = offsets
+        async with self._hint_lock:
+            self._intake.shards.owes_hint = False
+            offsets = self._intake.shards.hints()
+            if offsets != self._hinted and await self._thread.hint(offsets):
+                self._hinted = offsets
         return True
+
+    def _hint_soon(self) -> None:
+        """Tell Kafka of published triggers without waiting for the timer, or for the answer."""
+        is_hinting = self._hinting is not None and not self._hinting.done()
+        if self._intake.shards.owes_hint and not is_hinting:
+            self._hinting = asyncio.ensure_future(self._hint())
+
+    async def _hint(self) -> None:
+        with fatal("telling Kafka how far the shards are"):
+            await asyncio.sleep(HINT_WAIT_S)
+            await self.force_commit()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109
         with fatal("fetching", but=ConsumerStoppedError):
             return await self._batches()
 
     async def _batches(self) -> dict[TP, list[Handed]]:
+        self._hint_soon()
         if self._intake.needs_claim():
             await self._end_poll()  # a poll must not straddle the seek
             await self._intake.claim(self)

@@ -16,7 +16,15 @@ from stream.edge.codec import decode_state, encode_state
 from stream.edge.failpoint import passing
 from stream.edge.redis.connection import Connection
 from stream.errors import CartwakeError
-from stream.shard.ports import Commit, Entry, FencedError, Ownership, RewoundError, Watermark
+from stream.shard.ports import (
+    Commit,
+    Entry,
+    FencedError,
+    Look,
+    Ownership,
+    RewoundError,
+    Watermark,
+)
 
 _entry = msgspec.msgpack.Decoder(Entry)
 _pack = msgspec.msgpack.encode
@@ -51,6 +59,7 @@ class RedisStore:
         self._timed = timed
         self._claim = connection.script("claim")
         self._commit = connection.script("commit")
+        self._look = connection.script("look")
         self._remove = connection.script("remove")
 
     def _keys(self, shard: int, *kinds: str) -> list[str]:
@@ -81,11 +90,17 @@ class RedisStore:
         (key,) = self._keys(owner.shard, "state")
         names = [member(one) for one in whos]
         states = await self._connection.ask(lambda: self._connection.client.hmget(key, names))
-        return {
-            one: decode_state(state)
-            for one, state in zip(whos, states, strict=True)
-            if state is not None
-        }
+        return _states(whos, states)
+
+    async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
+        """Implements ``Store.look`` by one script."""
+        asked = time.monotonic()
+        answer = await self._look(
+            self._keys(owner.shard, "own", "state"),
+            [owner.token, owner.epoch, *map(member, whos)],
+        )
+        self._raise(owner, answer)
+        return Look(_states(whos, answer[1:]), asked)
 
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Implements ``Store.due``."""
@@ -155,6 +170,14 @@ class RedisStore:
             raise FencedError(f"shard {owner.shard} has an owner newer than epoch {owner.epoch}")
         if answer[0] == b"REWOUND":
             raise RewoundError(f"shard {owner.shard}: Redis does not hold this owner's watermark")
+
+
+def _states(whos: Sequence[Who], states: Sequence[bytes | None]) -> dict[Who, Visitor]:
+    return {
+        one: decode_state(state)
+        for one, state in zip(whos, states, strict=True)
+        if state is not None
+    }
 
 
 def _due(score: bytes) -> int | None:

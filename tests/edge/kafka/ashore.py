@@ -22,6 +22,7 @@ from tests.scenarios.world import IDLE, MINUTE, POLICY, T0, Log, added, consente
 
 LEFT_CART = (consented(T0), added(T0 + MINUTE))
 DUE_MS = T0 + MINUTE + IDLE
+SESSION_S = 8
 
 
 def write(bench, number, *events):
@@ -72,6 +73,7 @@ class Bench:
             lambda *_: None,
             Metrics(self.registry if not hasattr(self, "shards") else CollectorRegistry()),
             live=live,
+            session_timeout_s=SESSION_S,
         )
 
     def tick(self):

@@ -224,13 +224,34 @@ async def test_a_lost_shard_is_claimed_again_and_the_others_are_not(intake, kafk
     intake.assign(shard(0, 1))
     await intake.claim(kafka)
     bench.shards._owned.pop(1)
-    bench.shards.lost.add(1)
+    bench.shards.lost[1] = 0.0
     assert intake.needs_claim()
     assert not intake.is_settled
     await intake.claim(kafka)
     assert epochs(bench) == {0: 1, 1: 2}
     assert kafka.sought[1] == dict.fromkeys(shard(1), 0)
     assert intake.is_settled
+
+
+async def test_a_fenced_shard_makes_the_worker_unready_and_waits_for_its_moment(
+    intake, kafka, bench
+):
+    intake.assign(shard(0, 1))
+    await intake.claim(kafka)
+    bench.shards._owned.pop(1)
+    bench.shards.lost[1] = float("inf")
+    assert (intake.is_settled, intake.needs_claim()) == (False, False)
+    intake.assign(shard(0, 1))
+    await intake.claim(kafka)
+    assert intake.is_settled
+
+
+async def test_nothing_is_claimed_again_while_shards_are_given_back(intake, kafka, bench):
+    intake.assign(shard(0))
+    await intake.claim(kafka)
+    await intake.finish()
+    bench.shards.lost[0] = 0.0
+    assert not intake.needs_claim()
 
 
 async def test_finishing_waits_for_steps_and_stores_what_was_learnt(intake, kafka, trainer):

@@ -81,7 +81,7 @@ async def test_a_trigger_left_in_the_outbox_waits_for_all_refusals_that_were_pro
     assert bench.value("outbox_entries") == 0
 
 
-async def cancelled(entries):
+async def cancelled(entries, looked):
     raise asyncio.CancelledError
 
 

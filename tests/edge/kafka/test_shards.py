@@ -14,7 +14,8 @@ from stream.edge.kafka.fetch import Fetched
 from stream.edge.kafka.owned import Limits
 from stream.edge.kafka.shards import HANDED_AGAIN_S
 from stream.edge.memory import MemoryStore
-from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, Bench, Gate, write
+from stream.shard import shard as shard_module
+from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, SESSION_S, Bench, Gate, write
 from tests.scenarios.world import MINUTE, T0, added, bought, consented, viewed
 
 CARTS = TopicPartition("cart-events", 0)
@@ -86,7 +87,7 @@ async def test_what_was_committed_and_not_published_is_published_with_the_claim(
     await bench.work()
     bench.now_ms = DUE_MS
 
-    async def lost(entries):
+    async def lost(entries, looked):
         raise asyncio.CancelledError  # the worker ends between commit and publish
 
     with monkeypatch.context() as patch:
@@ -127,7 +128,7 @@ async def test_a_log_that_does_not_fit_its_state_stops_the_shard_and_says_what_t
         " lost, delete the keys of this shard in Redis, or use another worker.group."
     )
     assert (bench.value("shards_stopped"), bench.value("shards_owned")) == (1, 0)
-    assert bench.shards.lost == set()
+    assert bench.shards.lost == {}
 
 
 async def test_a_stopped_shard_leaves_its_neighbours_working(bench):
@@ -295,20 +296,71 @@ async def test_what_a_step_did_is_counted(bench):
 # Losing a shard
 
 
+async def test_a_fenced_shard_is_claimed_again_after_a_session_in_which_nobody_took_it_away(
+    bench, clock
+):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    late = bench.worker()  # its claim was made for an older assignment, and it gives it back
+    await late.claim(0, bench.limits(0))
+    late.forget()
+    bench.fetch()
+    await bench.turn()
+    clock.now_s += SESSION_S - 0.001
+    assert bench.shards.reclaimable() == []
+    clock.now_s += 0.001
+    assert bench.shards.reclaimable() == [0]
+    await bench.claim(0)
+    assert bench.shards.reclaimable() == []
+    bench.fetch()
+    assert await bench.turn() == [0]
+
+
+async def test_a_fenced_shard_that_another_assignment_takes_away_is_left_to_its_owner(bench, clock):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.worker().claim(0, bench.limits(0))
+    bench.fetch()
+    await bench.turn()
+    bench.shards.forget()
+    clock.now_s += 10 * SESSION_S
+    assert bench.shards.reclaimable() == []
+
+
+async def test_a_step_of_an_earlier_assignment_that_is_fenced_claims_nothing_later(log):
+    bench = Bench(store=Gate(MemoryStore()))
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    bench.fetch()
+    bench.shards.begin(bench.shards.ready()[0])
+    await asyncio.sleep(0)
+    bench.shards.forget()
+    await bench.worker().claim(0, bench.limits(0))
+    bench.store.open()
+    await bench.settled()
+    assert bench.shards.lost == {}
+
+
+async def test_a_lost_shard_that_has_to_be_stopped_is_not_claimed_over_and_over(bench, log):
+    bench.shards.lost[0] = 0.0
+    await bench.shards.claim(0, bench.limits(0) | {"page-views": _gone()})
+    assert (bench.shards.lost, list(bench.shards.stopped)) == ({}, [0])
+
+
 async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.worker().claim(0, bench.limits(0))
     bench.fetch()
     await bench.turn()
-    assert (len(bench.shards), bench.shards.lost) == (0, set())
+    assert len(bench.shards) == 0
     assert bench.value("shard_fenced_total") == 1
     assert bench.value("shards_owned") == 0
     (said,) = log()
     assert said == "shard 0 has an owner newer than epoch 1; this worker lets go of it"
 
 
-async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, log):
+async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, log, clock):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.now_ms = DUE_MS
@@ -319,14 +371,14 @@ async def test_a_rewound_shard_is_lost_and_after_its_claim_decided_alike(bench, 
     write(bench, 0, viewed(DUE_MS + MINUTE))  # ann is back, but was reminded of what she had left
     bench.fetch()
     await bench.turn()
-    assert bench.shards.lost == {0}
+    assert bench.shards.reclaimable() == [0]
     assert len(bench.shards) == 0
     limits = {
         topic: Limits(0, limit.end, hints[topic][0], int(hints[topic][1]))
         for topic, limit in bench.limits(0).items()
     }
     assert await bench.shards.claim(0, limits) == dict.fromkeys(TOPICS, 0)
-    assert bench.shards.lost == set()
+    assert bench.shards.lost == {}
     bench.now_ms = DUE_MS + 2 * MINUTE
     await bench.work()
     assert bench.published("triggers") == before * 2
@@ -347,7 +399,7 @@ async def test_a_step_of_an_earlier_assignment_cannot_make_a_shard_lost(log):
     bench.store._shards.clear()
     bench.store.open()
     await bench.settled()
-    assert bench.shards.lost == set()
+    assert bench.shards.lost == {}
 
 
 async def test_a_claim_that_is_taken_over_at_once_leaves_the_shard_to_the_newer_owner(
@@ -359,7 +411,7 @@ async def test_a_claim_that_is_taken_over_at_once_leaves_the_shard_to_the_newer_
 
     monkeypatch.setattr(module.Shard, "resume", overtaken)
     assert await bench.claim(0) == {0: {}}
-    assert (len(bench.shards), bench.shards.lost) == (0, set())
+    assert (len(bench.shards), list(bench.shards.lost)) == (0, [0])
     assert bench.value("shard_fenced_total") == 1
 
 
@@ -471,6 +523,54 @@ async def test_kafka_is_told_what_is_in_the_store_and_nothing_else(bench):
         "cart-events": (1, str(T0 + 2 * MINUTE)),
         "page-views": (0, str(T0 + 2 * MINUTE)),
     }
+
+
+async def test_kafka_is_told_nothing_of_what_is_committed_and_not_yet_published(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    before = bench.shards.hints()
+    write(bench, 0, viewed(T0 + 2 * MINUTE, "bob"))
+    bench.now_ms = DUE_MS
+    during = []
+    publish = bench.sink.publish
+
+    async def publishing(entries, looked):
+        during.append(bench.shards.hints())
+        return await publish(entries, looked)
+
+    bench.sink.publish = publishing
+    assert not bench.shards.owes_hint
+    await bench.work()
+    assert during == [before]
+    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    assert bench.shards.owes_hint
+
+
+async def test_kafka_is_told_of_no_moment_at_which_something_is_left_to_decide(bench, monkeypatch):
+    monkeypatch.setattr(shard_module, "DUE_PER_STEP", 1)
+    for number, visitor in enumerate(("ann", "bob")):
+        write(bench, 0, consented(T0, visitor), added(T0 + MINUTE + number, visitor))
+    await bench.claim(0)
+    await bench.work()
+    bench.now_ms = DUE_MS + MINUTE
+    bench.fetch()
+    await bench.turn()
+    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {DUE_MS}
+    await bench.turn()
+    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {bench.now_ms}
+
+
+async def test_what_is_rebuilt_is_no_news_to_kafka_until_its_triggers_are_published(bench, clock):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0, committed={"consent-events": 1, "cart-events": 1}, clock_ms=DUE_MS)
+    bench.now_ms = DUE_MS + 2 * MINUTE
+    bench.fetch()
+    await bench.turn()
+    assert bench.published("triggers") == []
+    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    await bench.turn()
+    assert len(bench.published("triggers")) == 1
 
 
 async def test_what_kafka_knows_never_goes_back_whatever_redis_has_lost(bench):

@@ -14,7 +14,7 @@ from faust.types import TP
 from stream.domain.events import TOPICS
 from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.transport import Consumer, ConsumerThread
-from tests.edge.kafka.ashore import Bench
+from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, Bench, write
 from tests.edge.kafka.test_intake import Trainer, shard
 from tests.scenarios.world import T0, added, consented
 
@@ -26,6 +26,7 @@ class Thread:
         self._bench = bench
         self.answers = asyncio.Queue()
         self.polls, self.sought, self.hinted = [], [], []
+        self.takes_hints = True
 
     async def poll(self, full):
         self.polls.append(full)
@@ -42,6 +43,7 @@ class Thread:
 
     async def hint(self, offsets):
         self.hinted.append(offsets)
+        return self.takes_hints
 
 
 @pytest.fixture
@@ -56,6 +58,7 @@ async def consumer(bench):
     made._intake = Intake(bench.shards, Trainer())
     made._thread = Thread(bench)
     made._polling, made._hinted, made._numbers = None, {}, itertools.count(1)
+    made._hinting, made._hint_lock = None, asyncio.Lock()
     return made
 
 
@@ -102,7 +105,7 @@ async def test_a_poll_under_way_while_a_lost_shard_is_claimed_reaches_the_others
     bench.logs[1].write(added(T0))
     stored = bench.fetched()
     bench.shards._owned.pop(0)
-    bench.shards.lost.add(0)
+    bench.shards.lost[0] = 0.0
     consumer._intake.stepped.set()  # as the step does that found the shard's state gone
     await polling
     consumer._thread.answers.put_nowait(lambda: stored)
@@ -145,6 +148,38 @@ async def test_kafka_is_told_of_progress_and_only_of_progress(consumer, bench):
         bench.logs[0].write(consented(T0 + 1))
     hinted = [hint[TopicPartition("consent-events", 0)][0] for hint in consumer._thread.hinted]
     assert hinted == [1, 2]
+
+
+async def test_what_kafka_did_not_take_is_told_again(consumer, bench):
+    await claimed(consumer, bench, 0)
+    bench.logs[0].write(consented(T0))
+    await bench.work()
+    consumer._thread.takes_hints = False
+    await consumer.force_commit()
+    consumer._thread.takes_hints = True
+    await consumer.force_commit()
+    await consumer.force_commit()
+    assert len(consumer._thread.hinted) == 2
+
+
+async def test_kafka_is_told_at_once_of_published_triggers_and_once_for_all_shards(consumer, bench):
+    await claimed(consumer, bench, 0, 1)
+    for number in (0, 1):
+        write(bench, number, *LEFT_CART)
+    await bench.work()
+    await next_batches(consumer, bench)
+    assert consumer._hinting is None  # nobody was mailed: the timer will do
+    bench.now_ms = DUE_MS
+    await bench.work()
+    await next_batches(consumer, bench)
+    await next_batches(consumer, bench)
+    assert consumer._thread.hinted == []  # it waits for other shards, and nothing waits for it
+    await consumer._hinting
+    (hint,) = consumer._thread.hinted
+    assert {int(clock_ms) for _, clock_ms in hint.values()} == {DUE_MS}
+    hinting = consumer._hinting
+    await next_batches(consumer, bench)
+    assert consumer._hinting is hinting
 
 
 async def test_finishing_tells_kafka_how_far_it_came_and_owns_nothing_afterwards(consumer, bench):

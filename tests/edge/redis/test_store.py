@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 from redis.exceptions import ResponseError
@@ -32,6 +33,13 @@ async def dumped(connection):
     """Return every key with its bytes."""
     keys = sorted(await connection.client.keys("*"))
     return {key: await connection.client.dump(key) for key in keys}
+
+
+async def test_a_last_look_tells_when_it_was_asked_for(store):
+    owner = await store.claim(0)
+    before = time.monotonic()
+    asked = (await store.look(owner, [ANN])).asked
+    assert before <= asked <= time.monotonic()
 
 
 # The server is away
