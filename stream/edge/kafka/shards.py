@@ -7,7 +7,7 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from aiokafka import TopicPartition
@@ -44,12 +44,14 @@ class Shards:
         policy: Policy,
         score: Scorer,
         metrics: Metrics,
+        now_ms: Callable[[], int],
         *,
         live: bool,
     ) -> None:
         self._store = store
         self._ports = (store, sink, encode, policy, score)
         self._metrics = metrics
+        self._now_ms = now_ms
         self._live = live
         self._owned: dict[int, Owned] = {}
         self._is_open = True
@@ -148,17 +150,17 @@ class Shards:
     async def _resume(self, owned: Owned) -> None:
         """Publish what is left in the outbox, once the state knows all that was refused."""
         if not (self._live and owned.is_recovering()):
-            await owned.shard.resume(live=self._live, now_ms=_wall_ms())
+            await owned.shard.resume(live=self._live, now_ms=self._now_ms())
 
     async def _take(self, owned: Owned) -> None:
         try:
             with self._giving_up(owned):
-                batch = owned.batch(_wall_ms(), live=self._live)
+                batch = owned.batch(self._now_ms(), live=self._live)
                 report = await owned.shard.step(batch)
                 if batch.recovering:
                     await self._resume(owned)
                 owned.moved_at = time.monotonic()
-                observe_step(self._metrics, batch, report, _wall_ms())
+                observe_step(self._metrics, batch, report, self._now_ms())
         finally:
             owned.is_stepping = False
             self._observe()
@@ -254,7 +256,3 @@ def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
         if offset > limit.end:
             return f"{topic} ends at {limit.end}, but {offset} has been reached before"
     return ""
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
