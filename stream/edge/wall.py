@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 AGREE_MS = 5_000
 # An answer that takes longer does not say when it was given; far below what is called agreement.
 PROMPT_MS = 2_000
-SAID_ONCE_MS = 60_000
+SAID_ONCE_MS = 10_000
 # It goes on while the machine sleeps, so waking up is no jump.
 STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

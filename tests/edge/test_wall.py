@@ -209,7 +209,7 @@ async def test_an_answer_that_took_long_says_nothing_of_the_time(machine):
 
 
 async def test_a_clock_just_at_the_limit_is_not_mentioned_every_second(machine, said):
-    for second in range(50):
+    for second in range(8):
         machine.wall_off = FAR if second % 2 else 0
         machine.pass_ms(SECOND)
         await machine.compare()
