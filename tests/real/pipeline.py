@@ -30,7 +30,7 @@ class Pipeline:
     ) -> None:
         self.kafka, self.redis, self.group = kafka, redis, group
         self._folder = folder
-        self._settings = {
+        self.settings = {
             "CARTWAKE_KAFKA__BOOTSTRAP": kafka.bootstrap,
             "CARTWAKE_REDIS__URL": redis.url,
             "CARTWAKE_WORKER__GROUP": group,
@@ -51,7 +51,7 @@ class Pipeline:
         """Start workers side by side and return once all are ready; without ``wait`` at once."""
         first = len(self.workers)
         started = [
-            Worker(self._folder, self._settings, f"worker-{first + number}", self.environment)
+            Worker(self._folder, self.settings, f"worker-{first + number}", self.environment)
             for number in range(count)
         ]
         for worker in started:
