@@ -23,6 +23,7 @@ from stream.edge.redis.connection import Connection
 from stream.edge.redis.models import RedisModels
 from stream.edge.redis.store import RedisStore
 from stream.edge.vitals import Vitals
+from stream.edge.wall import WallClock
 from stream.learning.scorer import Scorer
 from stream.settings import Settings
 
@@ -34,6 +35,7 @@ class Pipeline(faust.App):  # type: ignore[misc, unused-ignore]
     """The Faust app: agents that receive whole batches, and nothing of Faust's that listens."""
 
     intake: Intake
+    clock: WallClock
 
     class BootStrategy(faust.app.BootStrategy):  # type: ignore[misc, unused-ignore]
         """Without Faust's web server, which binds every interface."""
@@ -59,6 +61,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     """Return the app of one worker; nothing connects before it is started."""
     group = settings.worker.group
     app = Pipeline(group, **faust_options(settings))
+    app.clock = WallClock()
     redis, scorer = Connection(settings.redis.url), Scorer()
     models, source = RedisModels(redis, group), source_of(group)
     shards = Shards(
@@ -73,6 +76,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         policy_of(settings),
         scorer,
         metrics,
+        app.clock.now_ms,
         live=settings.worker.clock == "live",
         session_timeout_s=settings.worker.session_timeout_s,
     )
@@ -98,9 +102,14 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
             await app.intake.training.save()
             await serving.refresh()
 
+    @app.timer(BEAT_S, name="clock")
+    async def compare_clocks() -> None:
+        with fatal("comparing clocks"):
+            await app.clock.compare(redis.time_ms)
+
     @app.timer(BEAT_S, name="vitals")
     async def beat() -> None:
-        vitals.beat(app.intake, redis)
+        vitals.beat(app.intake, redis, app.clock)
 
     return app
 

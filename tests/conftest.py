@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """Skip the test that needs what is missing here."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{reason} (CI=true: nothing may be skipped)", pytrace=False)
     pytest.skip(reason)
@@ -41,7 +42,7 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     try:
         kafka = Kafka(tmp_path_factory.mktemp("kafka"))
     except Unavailable as missing:
-        _missing(str(missing))
+        missing(str(missing))
     try:
         kafka.start()
         yield kafka
@@ -55,7 +56,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     try:
         server = Redis(tmp_path_factory.mktemp("redis"))
     except Unavailable as missing:
-        _missing(str(missing))
+        missing(str(missing))
     try:
         server.start()
         yield server

@@ -134,6 +134,14 @@ class Metrics:
             "redis_up", "1 while Redis answers, else 0; the worker waits and loses nothing."
         )
 
+        self.clock_skew_seconds = self._gauge(
+            "clock_skew_seconds",
+            "How far a clock (wall: this machine's) is ahead of the time that this worker goes by; "
+            "beyond 5 s either way set that clock right: it is not followed, or nothing becomes "
+            "due.",
+            ("clock",),
+        )
+
     def _define_models(self) -> None:
         self.model_log_loss = self._gauge(
             "model_log_loss",

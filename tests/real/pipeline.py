@@ -30,12 +30,13 @@ class Pipeline:
     ) -> None:
         self.kafka, self.redis, self.group = kafka, redis, group
         self._folder = folder
-        self._settings = {
+        self.settings = {
             "CARTWAKE_KAFKA__BOOTSTRAP": kafka.bootstrap,
             "CARTWAKE_REDIS__URL": redis.url,
             "CARTWAKE_WORKER__GROUP": group,
         } | {f"CARTWAKE_{name.upper()}": str(value) for name, value in settings.items()}
         self.workers: list[Worker] = []
+        self.environment: dict[str, str] = {}  # of the workers, beside their settings
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -46,16 +47,17 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start_workers(self, count: int) -> None:
-        """Start workers side by side and return once all are ready."""
+    def start_workers(self, count: int, *, wait: bool = True) -> None:
+        """Start workers side by side and return once all are ready; without ``wait`` at once."""
+        first = len(self.workers)
         started = [
-            Worker(self._folder, self._settings, name=f"worker-{len(self.workers) + number}")
+            Worker(self._folder, self.settings, f"worker-{first + number}", self.environment)
             for number in range(count)
         ]
         for worker in started:
             worker.start(ready_within_s=None)
             self._stack.callback(worker.kill)
-        for worker in started:
+        for worker in started if wait else ():
             worker.wait_until_ready(worker.is_ready, 90)
         self.workers += started
 

@@ -193,6 +193,7 @@ class Worker(Program):
     ``settings`` are environment variables (``CARTWAKE_KAFKA__BOOTSTRAP`` ...); a free metrics
     port is added, so any number of workers run side by side. Output goes to ``folder/name.log``.
     ``program`` is another command line that starts one.
+    ``environment`` is what else it is to find in its environment.
     """
 
     def __init__(
@@ -201,12 +202,12 @@ class Worker(Program):
         settings: Mapping[str, str],
         name: str = "worker",
         program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.metrics_port = free_port()
         own = {"CARTWAKE_WORKER__METRICS_PORT": str(self.metrics_port)}
-        environment = cartwake_environment({**settings, **own})
-        command = program or cartwake_command("worker")
-        super().__init__(command, folder / f"{name}.log", environment)
+        found = cartwake_environment({**settings, **own}) | dict(environment or {})
+        super().__init__(program or cartwake_command("worker"), folder / f"{name}.log", found)
 
     def start(self, *, ready_within_s: float | None = 60.0) -> None:
         """Start it and return once it is ready; with None, at once."""

@@ -35,10 +35,14 @@ class Fetched(Struct):
 
 
 class Fetches:
-    """Watches one consumer's fetches; lives in the consumer's thread."""
+    """Watches one consumer's fetches; lives in the consumer's thread.
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    ``moment_ms`` tells by which moment an answer is to count, once it is there.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, moment_ms: Callable[[], int]) -> None:
         self._consumer = consumer
+        self._moment_ms = moment_ms
         self._answered = asyncio.Event()
         self._marks: list[tuple[TopicPartition, Mark]] = []
         fetcher = consumer._fetcher  # noqa: SLF001 - no public way to learn when a fetch was asked
@@ -82,7 +86,7 @@ class Fetches:
 
     def _timed(self, fetch: Fetch) -> Fetch:
         async def timed(assignment: Any, node_id: int, request: Any) -> bool:  # noqa: ANN401
-            asked, asked_ms = time.monotonic(), time.time_ns() // 1_000_000
+            asked, asked_ms = time.monotonic(), self._moment_ms()
             states = {
                 tp: assignment.state_value(tp)
                 for tp in (TopicPartition(t, p) for t, parts in request.topics for p, *_ in parts)

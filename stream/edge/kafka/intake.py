@@ -49,6 +49,7 @@ class Intake:
         self.training = training
         self.stepped = shards.stepped
         self.answered = float("-inf")  # when Kafka last answered a fetch, on the monotonic clock
+        self._heard_at: dict[TopicPartition, float] = {}  # what is read, and its latest answer
         self._unclaimed: set[TopicPartition] | None = None
 
     @property
@@ -98,12 +99,14 @@ class Intake:
             return
         self._unclaimed = set()
         await source.seek_to(offsets)
+        self._heard_at |= dict.fromkeys(offsets, time.monotonic())
         log.info("Owns %d shards", len(self.shards))
 
     def accept(self, fetched: Fetched) -> None:
         """Hand out what a poll brought."""
         if fetched.marks:
             self.answered = time.monotonic()
+            self._heard_at |= {tp: self.answered for tp, _ in fetched.marks if tp in self._heard_at}
         self.shards.accept(fetched)
         if EXAMPLES in fetched.outside and self._unclaimed is not None:
             self._unclaimed |= {EXAMPLES}  # examples are gone: learn from the first that is left
@@ -121,6 +124,13 @@ class Intake:
         """Return the partitions that are to be fetched no further for now."""
         return self.shards.full() | ({EXAMPLES} if self.training.is_full else set())
 
+    def silent(self, longer_than_s: float) -> list[str]:
+        """Return partitions, as ``topic-number``, that are fetched and not answered for so long."""
+        now = time.monotonic()
+        self._heard_at |= dict.fromkeys(self.full() & self._heard_at.keys(), now)
+        silent = [tp for tp, at in self._heard_at.items() if now - at > longer_than_s]
+        return [f"{tp.topic}-{tp.partition}" for tp in sorted(silent)]
+
     async def finish(self) -> None:
         """Let the steps under way end; nothing new is handed out until the next assignment."""
         self._unclaimed = None
@@ -132,6 +142,7 @@ class Intake:
 
     def forget(self) -> None:
         """Own nothing any more."""
+        self._heard_at.clear()
         self.shards.forget()
         self.training.forget()
 

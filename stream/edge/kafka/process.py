@@ -12,10 +12,12 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from stream.edge.health import HealthPage
 from stream.edge.kafka.options import quiet_clients
 from stream.edge.kafka.topics import require
+from stream.edge.kafka.witness import serves
 from stream.edge.metrics import Metrics
 from stream.edge.redis.connection import Connection
 from stream.edge.redis.store import RedisStore
 from stream.edge.vitals import Vitals
+from stream.edge.watchdog import Watchdog
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,13 @@ def run(settings: Settings, build: Build) -> int:
         alive=vitals.alive,
         ready=vitals.ready,
     )
-    with page:
+    with page, Watchdog(vitals, lambda: serves(settings)):
         log.info("Health and metrics on %s:%d", settings.worker.metrics_host, page.port)
         try:
             asyncio.run(_servers_are_there(settings, vitals))
         except asyncio.CancelledError:  # told to stop before there was anything to stop
             return 0
+        vitals.begins()
         return _work(build(settings, metrics, vitals))
 
 

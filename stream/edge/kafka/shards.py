@@ -7,7 +7,7 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from aiokafka import TopicPartition
@@ -45,6 +45,7 @@ class Shards:
         policy: Policy,
         score: Scorer,
         metrics: Metrics,
+        now_ms: Callable[[], int],
         *,
         live: bool,
         session_timeout_s: float,
@@ -52,6 +53,7 @@ class Shards:
         self._store = store
         self._ports = (store, sink, encode, policy, score)
         self._metrics = metrics
+        self._now_ms = now_ms
         self._live = live
         self._session_timeout_s = session_timeout_s
         self._owned: dict[int, Owned] = {}
@@ -154,13 +156,13 @@ class Shards:
     async def _resume(self, owned: Owned) -> None:
         """Publish what is left in the outbox, once the state knows all that was refused."""
         if not (self._live and owned.is_recovering()):
-            await owned.shard.resume(live=self._live, now_ms=_wall_ms())
+            await owned.shard.resume(live=self._live, now_ms=self._now_ms())
             owned.note_published()
 
     async def _take(self, owned: Owned) -> None:
         try:
             with self._giving_up(owned):
-                batch = owned.batch(_wall_ms(), live=self._live)
+                batch = owned.batch(self._now_ms(), live=self._live)
                 report = await owned.shard.step(batch)
                 if batch.recovering:
                     await self._resume(owned)
@@ -168,7 +170,7 @@ class Shards:
                     owned.note_published()
                 self.owes_hint |= any(isinstance(one, Trigger) for one in report.effects)
                 owned.moved_at = time.monotonic()
-                observe_step(self._metrics, batch, report, _wall_ms())
+                observe_step(self._metrics, batch, report, self._now_ms())
         finally:
             owned.is_stepping = False
             self._observe()
@@ -273,7 +275,3 @@ def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
         if offset > limit.end:
             return f"{topic} ends at {limit.end}, but {offset} has been reached before"
     return ""
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

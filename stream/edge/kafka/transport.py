@@ -26,6 +26,7 @@ from stream.shard.ports import BEGINNING_MS
 
 if TYPE_CHECKING:
     from stream.edge.kafka.intake import Intake
+    from stream.edge.wall import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer and watch its fetches."""
         await super().on_start()
-        self.fetches = Fetches(self._ensure_consumer())
+        clock: WallClock = self.app.clock  # type: ignore[attr-defined]  # of our own app
+        self.fetches = Fetches(self._ensure_consumer(), clock.moment_ms)
 
     async def poll(self, full: set[aiokafka.TopicPartition]) -> Fetched:
         """Return what came; fetch no further for partitions that are ``full``."""

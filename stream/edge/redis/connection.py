@@ -111,6 +111,14 @@ class Connection:
                 " away when memory runs short; set maxmemory-policy noeviction"
             )
 
+    async def time_ms(self) -> int | None:
+        """Return what time it is for the server; None where it does not tell: one try, no wait."""
+        try:
+            seconds, micros = await self.client.time()
+        except (*AWAY, ResponseError):
+            return None
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def close(self) -> None:
         """Close the client."""
         await self.client.aclose()

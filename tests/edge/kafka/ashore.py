@@ -72,6 +72,7 @@ class Bench:
             POLICY,
             lambda *_: None,
             Metrics(self.registry if not hasattr(self, "shards") else CollectorRegistry()),
+            lambda: self.now_ms,
             live=live,
             session_timeout_s=SESSION_S,
         )

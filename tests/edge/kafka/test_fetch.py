@@ -38,7 +38,7 @@ async def consumer(kafka_server, topic):
 
 @pytest.fixture
 def fetches(consumer):
-    return Fetches(consumer)
+    return Fetches(consumer, wall_ms)
 
 
 @pytest.fixture
@@ -49,6 +49,10 @@ def one(topic):
 @pytest.fixture
 def other(topic):
     return TopicPartition(topic, 1)
+
+
+def wall_ms():
+    return time.time_ns() // 1_000_000
 
 
 def produce(kafka, tp, *values):
@@ -94,7 +98,7 @@ async def test_an_offset_that_the_log_no_longer_holds_is_told_and_not_skipped(
         reader.seek(one, 0)
         reader.seek(other, 0)
         polls = await polled(
-            Fetches(reader),
+            Fetches(reader, wall_ms),
             lambda polls: any(poll.outside for poll in polls) and values(polls, other),
         )
         assert {tp: at for poll in polls for tp, at in poll.outside.items()} == {one: 0}

@@ -301,3 +301,59 @@ async def test_a_trainer_with_enough_at_hand_is_brought_no_more(intake, trainer)
     assert intake.full() == set()
     trainer.is_full = True
     assert intake.full() == {EXAMPLES}
+
+
+# Partitions that are not answered
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+class Clock:
+    """A monotonic clock moved by hand."""
+
+    def __init__(self):
+        self.now_s = 1_000.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+def answers(*tps):
+    return Fetched({}, {}, [(tp, Mark(0.0, T0, 0)) for tp in tps], 0.0)
+
+
+async def test_a_partition_whose_fetches_are_not_answered_is_named(intake, kafka, clock):
+    intake.assign(shard(3))
+    await intake.claim(kafka)
+    clock.now_s += 31
+    mute, *others = sorted(shard(3))
+    intake.accept(answers(*others))
+    assert intake.silent(30) == [f"{mute.topic}-{mute.partition}"]
+    assert intake.silent(31) == []
+    intake.accept(answers(mute))
+    assert intake.silent(30) == []
+
+
+async def test_a_partition_that_is_not_fetched_is_not_silent(intake, kafka, clock, trainer):
+    trainer.is_full = True
+    intake.assign({EXAMPLES})
+    await intake.claim(kafka)
+    clock.now_s += 100
+    assert intake.silent(30) == []
+    trainer.is_full = False
+    clock.now_s += 31
+    assert intake.silent(30) == ["training-examples-0"]
+
+
+async def test_what_was_given_back_is_not_missed(intake, kafka, clock):
+    intake.assign(shard(0))
+    await intake.claim(kafka)
+    intake.assign(set())
+    intake.accept(answers(*shard(0)))  # asked for before
+    clock.now_s += 100
+    assert intake.silent(30) == []

@@ -42,9 +42,6 @@ class Clock:
     def monotonic(self):
         return self.now_s
 
-    def time_ns(self):
-        return T0 * 1_000_000
-
 
 @pytest.fixture
 def clock(monkeypatch):

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 from redis.exceptions import ResponseError
@@ -158,3 +159,26 @@ async def test_the_address_is_fit_to_be_shown(url, address):
     connection = Connection(url)
     assert connection.address == address
     await connection.close()
+
+
+# The time
+
+
+async def test_a_server_tells_its_time(connection):
+    before_ms = time.time_ns() // 1_000_000
+    told_ms = await connection.time_ms()
+    assert before_ms <= told_ms <= time.time_ns() // 1_000_000
+
+
+async def test_a_server_that_is_away_or_forbids_it_tells_no_time_and_is_not_waited_for(
+    own_redis, connection, log
+):
+    with own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-time")
+        try:
+            assert await connection.time_ms() is None
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+time")
+    own_redis.kill()
+    assert await connection.time_ms() is None
+    assert log.lines == []
