@@ -18,7 +18,7 @@ from stream.edge.kafka.training import Serving, Training
 from stream.edge.kafka.transport import AsIs, Consumer, Transport
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import TRAINING_EXAMPLES, outgoing, source_of
-from stream.edge.policy import policy_of
+from stream.edge.policy import policy_of, tolerance_of
 from stream.edge.redis.connection import Connection
 from stream.edge.redis.models import RedisModels
 from stream.edge.redis.store import RedisStore
@@ -77,6 +77,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         scorer,
         metrics,
         app.clock.now_ms,
+        tolerance=tolerance_of(settings),
         live=settings.worker.clock == "live",
         session_timeout_s=settings.worker.session_timeout_s,
     )

@@ -110,6 +110,14 @@ class Worker(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeadLetters(Section):
+    """How many records that can never be processed a shard takes before it stops."""
+
+    max_in_a_row: Annotated[int, whole(1, 1_000_000_000, "records")] = 100
+    max_share: Annotated[float, SHARE] = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class CartAbandonment(Section):
     """When a left cart is worth a reminder."""
 
@@ -156,6 +164,7 @@ class Settings:
     kafka: Kafka = field(default_factory=Kafka)
     redis: Redis = field(default_factory=Redis)
     worker: Worker = field(default_factory=Worker)
+    dead_letters: DeadLetters = field(default_factory=DeadLetters)
     cart_abandonment: CartAbandonment = field(default_factory=CartAbandonment)
     exit_intent: ExitIntent = field(default_factory=ExitIntent)
     session: Session = field(default_factory=Session)

@@ -18,6 +18,7 @@ CONTRACT = {
         "clock": "live",
         "metrics_host": "127.0.0.1",
     },
+    "dead_letters": {"max_in_a_row": 100, "max_share": 0.05},
     "cart_abandonment": {
         "idle_s": 1800,
         "steps_s": (0, 86400, 259200),
@@ -132,6 +133,10 @@ def test_variables_that_are_not_settings_are_left_alone():
         ("worker.clock", '"wall"'),
         ("worker.clock", "1979-05-27"),
         ("worker.log_level", '"loud"'),
+        ("dead_letters.max_in_a_row", "0"),
+        ("dead_letters.max_in_a_row", "1000000001"),
+        ("dead_letters.max_share", "5"),
+        ("dead_letters.max_share", "-0.1"),
         ("cart_abandonment.idle_s", "0"),
         ("cart_abandonment.idle_s", "604801"),
         ("cart_abandonment.steps_s", "[]"),

@@ -119,8 +119,8 @@ class Metrics:
         )
         self.shards_stopped = self._gauge(
             "shards_stopped",
-            "Shards that stopped because their log and their state do not fit; the worker's log "
-            "says which and what to do.",
+            "Shards that stopped because their log and their state do not fit, or because too much "
+            "of their input is dead letters; the worker's log says which and what to do.",
         )
         self.shard_fenced = self._counter(
             "shard_fenced",

@@ -1,7 +1,8 @@
-"""The policy that the settings ask for: seconds become milliseconds, nothing else."""
+"""The policy and the tolerance that settings ask for: seconds become milliseconds, no more."""
 
 from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
 from stream.settings import Settings
+from stream.shard.limit import Tolerance
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -21,3 +22,8 @@ def policy_of(settings: Settings) -> Policy:
         horizon_ms=settings.learning.horizon_s * 1000,
         holdout=Holdout(fraction=settings.holdout.fraction, salt=settings.holdout.salt),
     )
+
+
+def tolerance_of(settings: Settings) -> Tolerance:
+    """Return how many dead letters these settings let a shard take."""
+    return Tolerance(settings.dead_letters.max_in_a_row, settings.dead_letters.max_share)

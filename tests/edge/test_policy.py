@@ -3,8 +3,9 @@ from dataclasses import fields
 import pytest
 
 from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
-from stream.edge.policy import policy_of
+from stream.edge.policy import policy_of, tolerance_of
 from stream.settings import SECTIONS, Settings
+from stream.shard.limit import Tolerance
 
 
 def test_every_setting_of_a_policy_arrives_in_milliseconds():
@@ -35,8 +36,14 @@ def test_the_settings_defaults_are_the_policys_defaults():
     assert policy_of(Settings()) == Policy()
 
 
+def test_what_a_shard_tolerates_comes_from_the_settings_with_the_same_defaults():
+    dead_letters = SECTIONS["dead_letters"](max_in_a_row=7, max_share=0.25)
+    assert tolerance_of(Settings(dead_letters=dead_letters)) == Tolerance(7, 0.25)
+    assert tolerance_of(Settings()) == Tolerance()
+
+
 # What is no policy: where things are, and how a worker runs.
-ELSEWHERE = {"kafka", "redis", "worker"}
+ELSEWHERE = {"kafka", "redis", "worker", "dead_letters"}
 
 
 @pytest.mark.parametrize(

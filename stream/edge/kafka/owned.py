@@ -8,6 +8,7 @@ from msgspec import Struct
 from stream.edge.facts import read
 from stream.shard.batch import Merge
 from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
+from stream.shard.limit import USUAL, Spoilage, Tolerance
 from stream.shard.ports import BEGINNING_MS, DeadLetter
 from stream.shard.shard import Batch, Shard
 
@@ -34,9 +35,16 @@ class Owned:
     everything up to there is folded and decided again by its own clock.
     """
 
-    def __init__(self, shard: Shard, merge: Merge, known: Mapping[str, Limits]) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        merge: Merge,
+        known: Mapping[str, Limits],
+        tolerance: Tolerance = USUAL,
+    ) -> None:
         self.shard = shard
         self.merge = merge
+        self.spoilage = Spoilage(tolerance)
         self.is_stepping = False
         self.handed_at = NEVER
         self.moved_at = time.monotonic()  # when it last had nothing to do, or had done something

@@ -22,8 +22,9 @@ from stream.edge.kafka.owned import NEVER, Limits, Owned
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
 from stream.shard.batch import Lane, Merge
+from stream.shard.limit import Tolerance
 from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
-from stream.shard.shard import Shard
+from stream.shard.shard import Batch, Shard
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ FULL = 20_000
 FINISH_WITHIN_S = 5.0
 # Faust drops what it carries in more than one case, without a word; a shard must not wait forever.
 HANDED_AGAIN_S = 10.0
+MISFIT = (
+    "Its state and its log do not fit together. To accept what is lost, delete the keys of this"
+    " shard in Redis, or use another worker.group."
+)
 
 
 class Shards:
@@ -47,6 +52,7 @@ class Shards:
         metrics: Metrics,
         now_ms: Callable[[], int],
         *,
+        tolerance: Tolerance,
         live: bool,
         session_timeout_s: float,
     ) -> None:
@@ -54,6 +60,7 @@ class Shards:
         self._ports = (store, sink, encode, policy, score)
         self._metrics = metrics
         self._now_ms = now_ms
+        self._tolerance = tolerance
         self._live = live
         self._session_timeout_s = session_timeout_s
         self._owned: dict[int, Owned] = {}
@@ -79,7 +86,7 @@ class Shards:
         if why:
             self._stop(number, why)
             return {}
-        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
+        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
         with self._giving_up(owned):
             await self._resume(owned)
@@ -163,6 +170,8 @@ class Shards:
         try:
             with self._giving_up(owned):
                 batch = owned.batch(self._now_ms(), live=self._live)
+                if self._is_spoilt(owned, batch):
+                    return
                 report = await owned.shard.step(batch)
                 if batch.recovering:
                     await self._resume(owned)
@@ -175,6 +184,20 @@ class Shards:
             owned.is_stepping = False
             self._observe()
             self.stepped.set()
+
+    def _is_spoilt(self, owned: Owned, batch: Batch) -> bool:
+        """Say whether a batch has too many dead letters, and stop its shard if so.
+
+        What had been processed and is only folded again was judged then.
+        """
+        excess = None if batch.recovering else owned.spoilage.exceeded(batch.inputs)
+        if excess and self._forget(owned):
+            todo = (
+                "Nothing of them is committed. Mend what writes them; then, to have those in the"
+                f" log become dead letters, raise {excess.limit} and restart."
+            )
+            self._stop(owned.number, str(excess), todo)
+        return excess is not None
 
     @contextmanager
     def _giving_up(self, owned: Owned) -> Iterator[None]:
@@ -243,15 +266,10 @@ class Shards:
                 hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
         return hints
 
-    def _stop(self, number: int, why: str) -> None:
+    def _stop(self, number: int, why: str, todo: str = MISFIT) -> None:
         self._owned.pop(number, None)
         self.stopped[number] = why
-        log.error(
-            "Shard %d is stopped: %s. Its state and its log do not fit together. To accept what is"
-            " lost, delete the keys of this shard in Redis, or use another worker.group.",
-            number,
-            why,
-        )
+        log.error("Shard %d is stopped: %s. %s", number, why, todo)
         self._observe()
 
     def _forget(self, owned: Owned) -> bool:

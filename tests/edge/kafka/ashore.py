@@ -17,6 +17,7 @@ from stream.edge.memory import MemorySink, MemoryStore
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import outgoing
 from stream.shard.batch import Mark
+from stream.shard.limit import USUAL
 from stream.shard.ports import BEGINNING_MS
 from tests.scenarios.world import IDLE, MINUTE, POLICY, T0, Log, added, consented
 
@@ -55,7 +56,8 @@ class Gate:
 class Bench:
     """All shards of one worker, their logs, and what the worker publishes."""
 
-    def __init__(self, *, live=True, store=None, sink=None):
+    def __init__(self, *, live=True, store=None, sink=None, tolerance=USUAL):
+        self.tolerance = tolerance
         self.registry = CollectorRegistry()
         self.store, self.sink = store or MemoryStore(), sink or MemorySink()
         self.logs = defaultdict(Log)
@@ -73,6 +75,7 @@ class Bench:
             lambda *_: None,
             Metrics(self.registry if not hasattr(self, "shards") else CollectorRegistry()),
             lambda: self.now_ms,
+            tolerance=self.tolerance,
             live=live,
             session_timeout_s=SESSION_S,
         )

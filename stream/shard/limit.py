@@ -1,0 +1,93 @@
+"""How many dead letters a shard takes before it stops, instead of draining its input into them.
+
+The one rule: records count in merged order and are judged before anything is done with them, so
+that nothing of the batch that goes too far has been committed or published.
+"""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from stream.shard.clock import Fact
+from stream.shard.ports import DeadLetter
+
+WINDOW = 2_000
+"""The share is that of so many records; before there were as many it says nothing."""
+
+
+class Tolerance(Struct, frozen=True):
+    """The most dead letters that are taken: one after the other, and as a share of all records."""
+
+    max_in_a_row: int = 100
+    max_share: float = 0.05
+
+
+USUAL = Tolerance()
+
+
+class Excess(Struct, frozen=True):
+    """Too many dead letters: the first of them, the commonest reason, and the limit's name."""
+
+    told: str
+    first: str
+    reason: str
+    limit: str
+
+    def __str__(self) -> str:
+        return f"{self.told}, most of them {self.reason}, the first at {self.first}"
+
+
+class _Died(Struct, frozen=True, gc=False):
+    """A dead letter without its bytes; ``at`` counts the shard's records from its claim on."""
+
+    at: int
+    place: str
+    reason: str
+
+
+class Spoilage:
+    """The dead letters among a shard's records since its claim, held against what is tolerated."""
+
+    def __init__(self, tolerance: Tolerance) -> None:
+        self._tolerance = tolerance
+        self._seen = 0
+        self._last: _Died | None = None
+        self._row: Counter[str] = Counter()
+        self._row_first = ""
+        self._window: deque[_Died] = deque()
+
+    def exceeded(self, inputs: Sequence[Fact | DeadLetter]) -> Excess | None:
+        """Count the records of a batch; return what went too far, where something did."""
+        died = [
+            _Died(at, f"{one.topic}-{one.partition}-{one.offset}", one.reason)
+            for at, one in enumerate(inputs, self._seen)
+            if isinstance(one, DeadLetter)
+        ]
+        self._seen += len(inputs)
+        return next(filter(None, map(self._count, died)), None)
+
+    def _count(self, died: _Died) -> Excess | None:
+        self._remember(died)
+        if self._row.total() > self._tolerance.max_in_a_row:
+            return _excess(self._row, "in a row", self._row_first, "max_in_a_row")
+        if died.at + 1 >= WINDOW and len(self._window) / WINDOW > self._tolerance.max_share:
+            reasons = Counter(one.reason for one in self._window)
+            among = f"among the last {WINDOW:,} records"
+            return _excess(reasons, among, self._window[0].place, "max_share")
+        return None
+
+    def _remember(self, died: _Died) -> None:
+        if self._last is None or self._last.at != died.at - 1:
+            self._row.clear()
+            self._row_first = died.place
+        self._row[died.reason] += 1
+        self._last = died
+        self._window.append(died)
+        while self._window[0].at <= died.at - WINDOW:
+            self._window.popleft()
+
+
+def _excess(reasons: Counter[str], where: str, first: str, limit: str) -> Excess:
+    told = f"{reasons.total():,} dead letters {where}"
+    return Excess(told, first, reasons.most_common(1)[0][0], f"dead_letters.{limit}")
