@@ -16,6 +16,7 @@ from tests.rig.kafka import Kafka
 from tests.rig.merch_store import shop_file
 from tests.rig.processes import Unavailable
 from tests.rig.redis import Redis
+from tests.rig.redis_cluster import RedisCluster
 
 MARKERS = {"kafka_server": "kafka", "redis_server": "redis", "shop_data": "data"}
 
@@ -61,6 +62,20 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(
+    redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
+    """One cluster of three primaries and a spare node for the whole run."""
+    # ``redis_server`` says whether there can be one at all.
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"), primaries=3, spare=1)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture
