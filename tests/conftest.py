@@ -12,11 +12,13 @@ from typing import NoReturn
 
 import pytest
 
+from tests.rig.certificates import Certificates
 from tests.rig.kafka import Kafka
 from tests.rig.merch_store import shop_file
 from tests.rig.processes import Unavailable
 from tests.rig.redis import Redis
 from tests.rig.redis_cluster import RedisCluster
+from tests.rig.secure_redis import SecureRedis
 
 MARKERS = {"kafka_server": "kafka", "redis_server": "redis", "shop_data": "data"}
 
@@ -76,6 +78,28 @@ def redis_cluster(
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of this run, and a certificate for servers on loopback."""
+    try:
+        return Certificates(tmp_path_factory.mktemp("certificates"))
+    except Unavailable as missing:
+        _missing(str(missing))
+
+
+@pytest.fixture(scope="session")
+def secure_redis(
+    redis_server: Redis, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecureRedis]:
+    """One Redis for the whole run that demands TLS and the users of ``deploy/``."""
+    server = SecureRedis(tmp_path_factory.mktemp("secure-redis"), certificates)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

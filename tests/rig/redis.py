@@ -55,6 +55,7 @@ class Redis:
         appendfsync: str = "everysec",
         port: int | None = None,
         options: Mapping[str, str] | None = None,
+        program: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -72,7 +73,7 @@ class Redis:
         }
         given = {**own, **(options or {})}
         arguments = [part for name, value in given.items() for part in (f"--{name}", value)]
-        self._program = Program([redis_program(), *arguments], folder / "redis.log")
+        self._program = Program([program or redis_program(), *arguments], folder / "redis.log")
 
     @property
     def pid(self) -> int:

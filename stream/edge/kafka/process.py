@@ -66,7 +66,7 @@ async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    redis = connected(settings.redis)
+    redis = connected(settings.redis, trial=True)
     try:
         vitals.waits_for(f"waiting for Redis at {redis.address}")
         await redis.check()

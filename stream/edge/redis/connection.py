@@ -32,8 +32,10 @@ AnswerT = TypeVar("AnswerT")
 class Connection:
     """One client of a server or a cluster; ``address`` is fit to be shown to people."""
 
-    def __init__(self, url: str, *, password: str = "", ssl_cafile: str = "") -> None:
-        """Connect at the first question.
+    def __init__(
+        self, url: str, *, password: str = "", ssl_cafile: str = "", trial: bool = False
+    ) -> None:
+        """Connect at the first question; a ``trial`` waits for no refusal to be taken back.
 
         Raises
         ------
@@ -44,9 +46,10 @@ class Connection:
         self.client: Any
         self.client, self.address = made(url, password, ssl_cafile)
         self.is_up = False
-        self._was_let_in = False
+        self._trial = trial
         self._failing: set[object] = set()  # one for each call that is tried again
         self._said_at = float("-inf")
+        self._refused: str | None = None  # and how that was told
         self._owes_word = False  # that the server is back, to whom was told that it is away
 
     async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
@@ -55,8 +58,9 @@ class Connection:
         Raises
         ------
         CartwakeError
-            The first thing to be heard is a refusal: the settings are wrong. A later one is waited
-            for, since somebody is changing passwords or rights, and will be done with it.
+            This is a trial, and the server refuses it: the settings are wrong. At work a refusal is
+            waited for as well: somebody is changing passwords or rights and will be done with it,
+            and a script that was refused halfway must be run again to its end.
         """
         wait_s, mark = FIRST_WAIT_S, object()
         try:
@@ -115,30 +119,34 @@ class Connection:
 
     def _is_away(self, error: Exception) -> None:
         refused = refusal(error)
-        if refused and not self._was_let_in:
+        if refused and self._trial:
             raise CartwakeError(f"Redis at {self.address} {refused}") from error
-        if not refused and not is_passing(error):
+        if not is_passing(error):
             raise error
         was_up, self.is_up = self.is_up, False
         now = time.monotonic()
+        # What only somebody can mend is worth a word in the middle of an outage, too.
+        is_news = refused is not None and refused != self._refused
         # The connections that an outage leaves behind fail one by one after it.
-        if (was_up and now - self._said_at > SAID_ONCE_S) or self._said_at < 0:
-            self._said_at, self._owes_word = now, True
-            log.warning("Redis at %s does not serve (%s); waiting for it", self.address, error)
+        is_new = was_up and now - self._said_at > SAID_ONCE_S
+        if is_news or is_new or self._said_at < 0:
+            self._said_at, self._owes_word, self._refused = now, True, refused
+            why = refused or f"does not serve ({error})"
+            log.warning("Redis at %s %s; waiting for it", self.address, why)
 
     def _is_back(self, mark: object) -> None:
-        self._was_let_in = True
         self._failing.discard(mark)
         if self._failing:  # a cluster may serve some shards and others not
             return
         if self._owes_word:
             log.warning("Redis at %s serves again", self.address)
-        self._owes_word, self.is_up = False, True
+        self._owes_word, self._refused, self.is_up = False, None, True
 
 
-def connected(redis: Redis) -> Connection:
+def connected(redis: Redis, *, trial: bool = False) -> Connection:
     """Return the connection that these settings name."""
-    return Connection(redis.url, password=redis.password, ssl_cafile=redis.ssl_cafile)
+    login = {"password": redis.password, "ssl_cafile": redis.ssl_cafile}
+    return Connection(redis.url, **login, trial=trial)
 
 
 class Script:

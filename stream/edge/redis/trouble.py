@@ -22,7 +22,6 @@ AWAY = (
     BusyLoadingError,
     ClusterError,
     ConnectionError,
-    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     TimeoutError,
@@ -30,16 +29,22 @@ AWAY = (
 # Answers of a server that will recover: a full disk, a running script, a failover. Before Redis 7
 # the error of a script has the word further back, with a dash before it.
 PASSING = re.compile(
-    r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED|NOPERM) "
+    r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED) "
     # redis-py's own words, by an exception that mistakes of ours share.
     r"|^Redis Cluster cannot be connected|^All slots are not covered|could not agree on a valid"
 )
 NO_CLUSTER = "Cluster mode is not enabled on this node"
+# An error without a class of its own.
+NO_RIGHT = "The user executing the script can't"
 
 
 def is_passing(error: Exception) -> bool:
     """Say whether trying again will help sooner or later."""
-    return isinstance(error, AWAY) or PASSING.search(str(error)) is not None
+    return (
+        isinstance(error, AWAY)
+        or PASSING.search(str(error)) is not None
+        or refusal(error) is not None
+    )
 
 
 def refusal(error: Exception) -> str | None:
@@ -47,7 +52,7 @@ def refusal(error: Exception) -> str | None:
     for cause in causes(error):
         if isinstance(cause, AuthenticationError):
             return f"refuses this login: {cause}"
-        if isinstance(cause, NoPermissionError):
+        if isinstance(cause, NoPermissionError) or NO_RIGHT in str(cause):
             return f"lets this user in, but not to what a worker needs: {cause}"
         if str(cause) == NO_CLUSTER:
             return "is no cluster: use redis:// or rediss://"
