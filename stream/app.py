@@ -19,7 +19,7 @@ from stream.edge.kafka.transport import AsIs, Consumer, Transport
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import TRAINING_EXAMPLES, outgoing, source_of
 from stream.edge.policy import policy_of, tolerance_of
-from stream.edge.redis.connection import Connection
+from stream.edge.redis.connection import connected
 from stream.edge.redis.models import RedisModels
 from stream.edge.redis.store import RedisStore
 from stream.edge.vitals import Vitals
@@ -62,7 +62,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     group = settings.worker.group
     app = Pipeline(group, **faust_options(settings))
     app.clock = WallClock()
-    redis, scorer = Connection(settings.redis.url), Scorer()
+    redis, scorer = connected(settings.redis), Scorer()
     models, source = RedisModels(redis, group), source_of(group)
     shards = Shards(
         RedisStore(redis, group, metrics.commit_seconds.observe),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
@@ -37,12 +37,29 @@ def _are_addresses(text: str) -> bool:
 def _is_redis(text: str) -> bool:
     """Return whether redis-py would take all of it: it drops an unreadable database number."""
     try:
-        url = urlsplit(text)
-        reachable = bool(url.path) if url.scheme == "unix" else bool(url.hostname) and url.port != 0
+        first, *others = redis_nodes(text)
+        urls = [urlsplit(one) for one in (first, *others)]
+        reachable = all(_is_reachable(url) for url in urls)
     except ValueError:
         return False
-    numbered = url.scheme == "unix" or re.fullmatch(r"(/\d*)?", url.path) is not None
-    return url.scheme in REDIS_SCHEMES and reachable and numbered
+    scheme, path = urls[0].scheme, urls[0].path
+    # A cluster has one database.
+    number = r"/?" if "+cluster" in scheme else r"(/\d*)?"
+    numbered = scheme == "unix" or re.fullmatch(number, path) is not None
+    return scheme in REDIS_SCHEMES and reachable and numbered
+
+
+def _is_reachable(url: SplitResult) -> bool:
+    return bool(url.path) if url.scheme == "unix" else bool(url.hostname) and url.port != 0
+
+
+def redis_nodes(text: str) -> list[str]:
+    """Return one URL for each node that a cluster's URL names; any other URL as it is."""
+    url = urlsplit(text)
+    if "+cluster" not in url.scheme:
+        return [text]
+    login, at, nodes = url.netloc.rpartition("@")
+    return [url._replace(netloc=f"{login}{at}{node}").geturl() for node in nodes.split(",")]
 
 
 def _rise_from_zero(steps: tuple[int, ...]) -> bool:

@@ -84,9 +84,19 @@ class Kafka(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Redis(Section):
-    """Where the state is."""
+    """Where the state is, and how to be let in; the user's name stands in the URL."""
 
     url: Annotated[str, REDIS] = "redis://localhost:6379/0"
+    password: Annotated[str, TEXT] = field(default="", repr=False)
+    password_file: Annotated[str, TEXT] = ""
+    ssl_cafile: Annotated[str, TEXT] = ""
+
+    def _check_together(self) -> None:
+        """Refuse two passwords, and an authority that would silently not be used."""
+        if self.password and re.search(r"//[^/@]*:[^/]*@|[?&]password=", self.url):
+            raise UsageError("redis.url has a password, and redis.password is another")
+        if self.ssl_cafile and not self.url.startswith("rediss"):
+            raise UsageError(f"redis.url {self.address} does not use redis.ssl_cafile")
 
     @property
     def address(self) -> str:
@@ -94,7 +104,7 @@ class Redis(Section):
         return _without_login(self.url)
 
     def __repr__(self) -> str:
-        return f"Redis(url={self.address!r})"
+        return f"Redis(url={self.address!r}, ssl_cafile={self.ssl_cafile!r})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +205,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     for setting, value, where in (*(_in_file(file) if file else ()), *_in_environment(environ)):
         section, name = setting.split(".")
         values[section][name] = _accepted(setting, value, where)
-    _follow_files(values["kafka"])
+    _follow_files("kafka", "sasl_password", values["kafka"])
+    _follow_files("redis", "password", values["redis"])
     sections: dict[str, Any] = {name: cls(**values[name]) for name, cls in SECTIONS.items()}
     return Settings(**sections)
 
@@ -265,7 +276,7 @@ def _accepted(setting: str, value: object, where: str) -> object:
 
 
 def _shown(setting: str, value: object) -> str:
-    if setting == "kafka.sasl_password":
+    if setting in {"kafka.sasl_password", "redis.password"}:
         return "what is given"
     text = _without_login(json.dumps(value, default=str))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
@@ -275,14 +286,15 @@ def _without_login(url: str) -> str:
     return re.sub(r"((?:username|password)=)[^&\"]*", r"\1***", re.sub(r"//.*@", "//***@", url))
 
 
-def _follow_files(kafka: dict[str, Any]) -> None:
+def _follow_files(section: str, password: str, values: dict[str, Any]) -> None:
     """Take the password from its file, and look for the authority's, before anything connects."""
-    if file := kafka.get("sasl_password_file"):
-        if kafka.get("sasl_password"):
-            raise UsageError("kafka.sasl_password and kafka.sasl_password_file exclude each other")
-        kafka["sasl_password"] = _first_line(Path(file), "kafka.sasl_password_file")
-    if file := kafka.get("ssl_cafile"):
-        _first_line(Path(file), "kafka.ssl_cafile")
+    setting = f"{section}.{password}"
+    if file := values.get(f"{password}_file"):
+        if values.get(password):
+            raise UsageError(f"{setting} and {setting}_file exclude each other")
+        values[password] = _first_line(Path(file), f"{setting}_file")
+    if file := values.get("ssl_cafile"):
+        _first_line(Path(file), f"{section}.ssl_cafile")
 
 
 def _first_line(file: Path, setting: str) -> str:

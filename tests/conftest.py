@@ -12,10 +12,13 @@ from typing import NoReturn
 
 import pytest
 
+from tests.rig.certificates import Certificates
 from tests.rig.kafka import Kafka
 from tests.rig.merch_store import shop_file
 from tests.rig.processes import Unavailable
 from tests.rig.redis import Redis
+from tests.rig.redis_cluster import RedisCluster
+from tests.rig.secure_redis import SecureRedis
 
 MARKERS = {"kafka_server": "kafka", "redis_server": "redis", "shop_data": "data"}
 
@@ -41,8 +44,8 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One broker for the whole run; tests keep apart by ``topic_prefix`` or ``empty_kafka``."""
     try:
         kafka = Kafka(tmp_path_factory.mktemp("kafka"))
-    except Unavailable as missing:
-        missing(str(missing))
+    except Unavailable as why:
+        missing(str(why))
     try:
         kafka.start()
         yield kafka
@@ -55,8 +58,44 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """One append-only Redis for the whole run; keys begin with the consumer group (``group``)."""
     try:
         server = Redis(tmp_path_factory.mktemp("redis"))
-    except Unavailable as missing:
-        missing(str(missing))
+    except Unavailable as why:
+        missing(str(why))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(
+    redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
+    """One cluster of three primaries and a spare node for the whole run."""
+    # ``redis_server`` says whether there can be one at all.
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"), primaries=3, spare=1)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of this run, and a certificate for servers on loopback."""
+    try:
+        return Certificates(tmp_path_factory.mktemp("certificates"))
+    except Unavailable as why:
+        missing(str(why))
+
+
+@pytest.fixture(scope="session")
+def secure_redis(
+    redis_server: Redis, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecureRedis]:
+    """One Redis for the whole run that demands TLS and the users of ``deploy/``."""
+    server = SecureRedis(tmp_path_factory.mktemp("secure-redis"), certificates)
     try:
         server.start()
         yield server

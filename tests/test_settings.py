@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
 
@@ -78,6 +79,9 @@ def test_a_variable_wins_over_the_file(written):
     assert (worker.clock, worker.group) == ("records", "file")
 
 
+NODES = "rediss+cluster://u@a:7000,[::1]:1,c/"
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "expected"),
     [
@@ -90,6 +94,7 @@ def test_a_variable_wins_over_the_file(written):
         ("CARTWAKE_KAFKA__BOOTSTRAP", "a:1, [::1]:65535", "a:1, [::1]:65535"),
         ("CARTWAKE_REDIS__URL", "rediss://u:p@cache/3", "rediss://u:p@cache/3"),
         ("CARTWAKE_REDIS__URL", "redis+cluster://cache:7000", "redis+cluster://cache:7000"),
+        ("CARTWAKE_REDIS__URL", "rediss+cluster://u@a:7000,[::1]:1,c/", NODES),
         ("CARTWAKE_REDIS__URL", "unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
     ],
 )
@@ -124,6 +129,11 @@ def test_variables_that_are_not_settings_are_left_alone():
         ("redis.url", '"unix://"'),
         ("redis.url", '"redis://localhost:99999"'),
         ("redis.url", '"redis://localhost/first"'),
+        ("redis.url", '"redis://a:1,b:2"'),
+        ("redis.url", '"redis+cluster://a:1,,b:2"'),
+        ("redis.url", '"redis+cluster://a:1,b:0"'),
+        ("redis.url", '"redis+cluster://a:1,b:99999"'),
+        ("redis.url", '"redis+cluster://a:1/1"'),
         ("worker.group", '""'),
         ("worker.group", '"shop{1}"'),
         ("worker.session_timeout_s", "0"),
@@ -264,6 +274,7 @@ def test_no_secret_is_ever_shown():
     ("setting", "value"),
     [
         ("kafka.sasl_password", 424242),
+        ("redis.password", 424242),
         ("redis.url", "http://:424242@cache"),
         ("redis.url", "redis://:42/4242@cache"),
         ("redis.url", "cache?password=424242"),
@@ -277,11 +288,21 @@ def test_a_secret_is_not_shown_when_it_is_refused(written, setting, value):
     assert "4242" not in message
 
 
-def test_the_password_may_stand_in_a_file(tmp_path):
+def test_the_passwords_may_stand_in_files(tmp_path):
     file = tmp_path / "password"
     file.write_text("hunter2\n")
-    kafka = load(None, SIGNED_IN | {"CARTWAKE_KAFKA__SASL_PASSWORD_FILE": str(file)}).kafka
-    assert kafka.sasl_password == "hunter2"
+    settings = load(
+        None,
+        SIGNED_IN
+        | {
+            "CARTWAKE_KAFKA__SASL_PASSWORD_FILE": str(file),
+            "CARTWAKE_REDIS__URL": "rediss://worker@cache:6379/0",
+            "CARTWAKE_REDIS__PASSWORD_FILE": str(file),
+        },
+    )
+    assert settings.kafka.sasl_password == settings.redis.password == "hunter2"
+    for shown in (repr(settings), pretty_repr(settings), settings.redis.address):
+        assert "hunter2" not in shown
 
 
 def test_a_password_file_that_holds_none_is_named(tmp_path):
@@ -296,6 +317,36 @@ def test_a_password_file_that_holds_none_is_named(tmp_path):
         assert refusal(**SIGNED_IN, **variable).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://ann:secret@cache", "redis://:@cache", "redis://cache?db=1&password=secret"]
+)
+def test_a_password_in_the_url_and_another_are_one_too_many(url):
+    with pytest.raises(
+        UsageError, match=r"redis\.url has a password, and redis\.password is"
+    ) as no:
+        Redis(url=url, password="secret")
+    assert "secret" not in str(no.value)
+
+
+@pytest.mark.parametrize("url", ["redis://ann@cache", "rediss+cluster://ann@a:1,b:2?protocol=3"])
+def test_a_name_in_the_url_and_a_password_beside_it_are_a_login(url):
+    assert Redis(url=url, password="secret").password == "secret"
+
+
+@pytest.mark.parametrize("url", ["redis://cache", "redis+cluster://cache", "unix:///redis.sock"])
+def test_an_authority_for_a_redis_without_tls_is_refused(url):
+    with pytest.raises(UsageError, match=rf"redis\.url {re.escape(url)} does not use redis\.ssl"):
+        Redis(url=url, ssl_cafile="ca.pem")
+
+
+def test_two_passwords_for_redis_are_one_too_many(tmp_path):
+    both = {
+        "CARTWAKE_REDIS__PASSWORD": "a",
+        "CARTWAKE_REDIS__PASSWORD_FILE": str(tmp_path / "b"),
+    }
+    assert "redis.password and redis.password_file exclude each other" in refusal(**both)
+
+
 def test_two_passwords_are_one_too_many(tmp_path):
     both = {
         "CARTWAKE_KAFKA__SASL_PASSWORD": "a",
@@ -304,15 +355,19 @@ def test_two_passwords_are_one_too_many(tmp_path):
     assert "exclude each other" in refusal(**SIGNED_IN, **both)
 
 
-def test_a_certificate_authority_is_looked_for_at_once(tmp_path):
+@pytest.mark.parametrize(
+    ("section", "needed"),
+    [
+        ("kafka", {"CARTWAKE_KAFKA__SECURITY_PROTOCOL": "SSL"}),
+        ("redis", {"CARTWAKE_REDIS__URL": "rediss://cache"}),
+    ],
+)
+def test_a_certificate_authority_is_looked_for_at_once(tmp_path, section, needed):
     file = tmp_path / "ca.pem"
-    environ = {
-        "CARTWAKE_KAFKA__SECURITY_PROTOCOL": "SSL",
-        "CARTWAKE_KAFKA__SSL_CAFILE": str(file),
-    }
-    assert refusal(**environ).startswith(f"kafka.ssl_cafile: {file} cannot be read")
+    environ = needed | {f"CARTWAKE_{section.upper()}__SSL_CAFILE": str(file)}
+    assert refusal(**environ).startswith(f"{section}.ssl_cafile: {file} cannot be read")
     file.write_text("-----BEGIN CERTIFICATE-----\n")
-    assert load(None, environ).kafka.ssl_cafile == str(file)
+    assert getattr(load(None, environ), section).ssl_cafile == str(file)
 
 
 @pytest.mark.parametrize(

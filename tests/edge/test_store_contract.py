@@ -40,7 +40,7 @@ class InMemory:
 
 
 class InRedis:
-    """The store in a real Redis, with what an operator may do to its data."""
+    """The store in a real Redis or cluster, with what an operator may do to its data."""
 
     def __init__(self, url, group):
         self.connection = Connection(url)
@@ -56,21 +56,24 @@ class InRedis:
             await self.client.restore(key, 0, value)
 
     async def wipe(self):
-        if keys := await self._keys():
-            await self.client.delete(*keys)
+        for key in await self._keys():  # one by one, as a cluster has them in different places
+            await self.client.delete(key)
 
     async def close(self):
         await self.connection.close()
 
     async def _keys(self):
-        return await self.client.keys(f"{self.group}:*")
+        return [key async for key in self.client.scan_iter(f"{self.group}:*")]  # on every node
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+REAL = [pytest.param(name, marks=pytest.mark.redis) for name in ("redis_server", "redis_cluster")]
+
+
+@pytest.fixture(params=["memory", *REAL])
 def make(request, group):
     if request.param == "memory":
         return InMemory
-    server = request.getfixturevalue("redis_server")
+    server = request.getfixturevalue(request.param)
     return lambda: InRedis(server.url, group)
 
 

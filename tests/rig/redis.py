@@ -6,6 +6,7 @@ The one rule: it is set up as the product demands it of a real one (``noeviction
 import importlib.metadata
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
@@ -47,13 +48,20 @@ class Redis:
     """
 
     def __init__(
-        self, folder: Path, *, appendonly: bool = True, appendfsync: str = "everysec"
+        self,
+        folder: Path,
+        *,
+        appendonly: bool = True,
+        appendfsync: str = "everysec",
+        port: int | None = None,
+        options: Mapping[str, str] | None = None,
+        program: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"redis://{LOOPBACK}:{self.port}/0"
-        options = {
+        own = {
             "bind": LOOPBACK,
             "port": str(self.port),
             "dir": str(folder),
@@ -63,8 +71,9 @@ class Redis:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._program = Program([redis_program(), *arguments], folder / "redis.log")
+        given = {**own, **(options or {})}
+        arguments = [part for name, value in given.items() for part in (f"--{name}", value)]
+        self._program = Program([program or redis_program(), *arguments], folder / "redis.log")
 
     @property
     def pid(self) -> int:

@@ -1,14 +1,13 @@
 """What the settings mean to Kafka's clients: addresses, logins and TLS."""
 
 import logging
-import ssl
 from typing import Any
 
 import faust
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
-from stream.errors import UsageError
+from stream.edge import tls
 from stream.settings import Kafka, Settings
 
 HEARTBEATS_PER_SESSION = 4
@@ -26,7 +25,7 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(kafka)
+        options["ssl_context"] = tls.context(kafka.ssl_cafile, "kafka.ssl_cafile")
     if kafka.security_protocol.startswith("SASL_"):
         options["sasl_mechanism"] = kafka.sasl_mechanism
         options["sasl_plain_username"] = kafka.sasl_username
@@ -70,13 +69,6 @@ def quiet_clients() -> None:
 
 def _addresses(kafka: Kafka) -> list[str]:
     return [address.strip() for address in kafka.bootstrap.split(",")]
-
-
-def _ssl_context(kafka: Kafka) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=kafka.ssl_cafile or None)
-    except ssl.SSLError as error:
-        raise UsageError(f"kafka.ssl_cafile: {kafka.ssl_cafile} is not PEM: {error}") from error
 
 
 def _credentials(kafka: Kafka) -> Any:  # noqa: ANN401 - Faust has a class for each kind

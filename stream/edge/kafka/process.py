@@ -14,7 +14,7 @@ from stream.edge.kafka.options import quiet_clients
 from stream.edge.kafka.topics import require
 from stream.edge.kafka.witness import serves
 from stream.edge.metrics import Metrics
-from stream.edge.redis.connection import Connection
+from stream.edge.redis.connection import connected
 from stream.edge.redis.store import RedisStore
 from stream.edge.vitals import Vitals
 from stream.edge.watchdog import Watchdog
@@ -69,7 +69,7 @@ async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    redis = Connection(settings.redis.url)
+    redis = connected(settings.redis, trial=True)
     try:
         vitals.waits_for(f"waiting for Redis at {redis.address}")
         await redis.check()

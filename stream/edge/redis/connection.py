@@ -6,89 +6,78 @@ connection broke is for the scripts to find out, so every one of them may be run
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    ConnectionError,  # noqa: A004 - Redis's own
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,  # noqa: A004 - Redis's own
-)
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from stream.edge.redis.client import made
+from stream.edge.redis.trouble import is_passing, refusal
 from stream.errors import CartwakeError
+from stream.settings import Redis
 
 log = logging.getLogger(__name__)
 
-AWAY = (
-    BusyLoadingError,
-    ClusterDownError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TimeoutError,
-)
-# Answers of a server that will recover: a full disk, a running script, a failover. Before Redis 7
-# the error of a script has the word further back, with a dash before it.
-PASSING = re.compile(r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED) ")
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 1.0
-ANSWER_WITHIN_S = 5.0
 SAID_ONCE_S = 10.0
 
 AnswerT = TypeVar("AnswerT")
 
 
 class Connection:
-    """One client, and whether the server answers; ``address`` is fit to be shown to people."""
+    """One client of a server or a cluster; ``address`` is fit to be shown to people."""
 
-    def __init__(self, url: str) -> None:
-        """Connect at the first question.
+    def __init__(
+        self, url: str, *, password: str = "", ssl_cafile: str = "", trial: bool = False
+    ) -> None:
+        """Connect at the first question; a ``trial`` waits for no refusal to be taken back.
+
+        Raises
+        ------
+        UsageError
+            The certificate authority's file is not PEM.
+        """
+        # Any: redis-py types every answer for clients that decode it and for those that do not.
+        self.client: Any
+        self.client, self.address = made(url, password, ssl_cafile)
+        self._is_cluster = isinstance(self.client, RedisCluster)
+        self.is_up = False
+        self._trial = trial
+        self._failing: set[object] = set()  # one for each call that is tried again
+        self._said_at = float("-inf")
+        self._refused: str | None = None  # and how that was told
+        self._owes_word = False  # that the server is back, to whom was told that it is away
+
+    async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Return the call's answer, however long the server is away.
 
         Raises
         ------
         CartwakeError
-            The URL is a cluster's.
+            This is a trial, and the server refuses it: the settings are wrong. At work a refusal is
+            waited for as well: somebody is changing passwords or rights and will be done with it,
+            and a script that was refused halfway must be run again to its end.
         """
-        if "+cluster://" in url:
-            raise CartwakeError("redis.url: a Redis Cluster is not supported yet; name one server")
-        # Any: redis-py types every answer for clients that decode it and for those that do not.
-        self.client: Any = Redis.from_url(
-            url,
-            socket_timeout=ANSWER_WITHIN_S,
-            socket_connect_timeout=ANSWER_WITHIN_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        options = self.client.connection_pool.connection_kwargs
-        self.address = options.get("path") or f"{options['host']}:{options.get('port', 6379)}"
-        self.is_up = False
-        self._said_at = float("-inf")
-        self._owes_word = False  # that the server is back, to whom was told that it is away
-
-    async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Return the call's answer, however long the server is away."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            try:
-                answer = await call()
-            except (*AWAY, ResponseError) as error:
-                if not isinstance(error, AWAY) and not PASSING.search(str(error)):
-                    raise
-                self._is_away(error)
-            else:
-                self._is_back()
-                return answer
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        wait_s, mark = FIRST_WAIT_S, object()
+        try:
+            while True:
+                try:
+                    answer = await call()
+                except (RedisError, RedisClusterException) as error:
+                    self._is_away(error)
+                    self._failing.add(mark)
+                else:
+                    self._is_back(mark)
+                    return answer
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        finally:
+            self._failing.discard(mark)
 
     def script(self, name: str) -> "Script":
         """Return the atomic step of that name."""
@@ -96,26 +85,42 @@ class Connection:
         return Script(self, source)
 
     async def check(self) -> None:
-        """Refuse a server that would evict states to make room.
+        """Refuse servers that would evict states to make room, every primary of a cluster.
 
         Raises
         ------
         CartwakeError
-            ``maxmemory-policy`` is not ``noeviction``.
+            ``maxmemory-policy`` is not ``noeviction``, or one server is a cluster's node.
         """
-        known = await self.ask(lambda: self.client.info("memory"))
-        policy = known.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise CartwakeError(
-                f"Redis at {self.address} has maxmemory-policy {policy}: it would throw states"
-                " away when memory runs short; set maxmemory-policy noeviction"
-            )
+        for address, known in (await self._told()).items():
+            policy = known.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                raise CartwakeError(
+                    f"Redis at {address} has maxmemory-policy {policy}: it would throw states"
+                    " away when memory runs short; set maxmemory-policy noeviction"
+                )
+            if known.get("cluster_enabled") and not self._is_cluster:
+                raise CartwakeError(
+                    f"Redis at {address} is a node of a cluster: redis.url needs redis+cluster://"
+                    " or rediss+cluster://"
+                )
+
+    async def _told(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what each server says of itself."""
+        if not self._is_cluster:
+            return {self.address: await self.ask(self.client.info)}
+        primaries = RedisCluster.PRIMARIES
+        told = await self.ask(lambda: self.client.info(target_nodes=primaries))
+        # Where there is one node alone, redis-py gives its answer without its name.
+        return {self.address: told} if "redis_version" in told else told
 
     async def time_ms(self) -> int | None:
         """Return what time it is for the server; None where it does not tell: one try, no wait."""
+        # Of a cluster any node will do.
+        one = {"target_nodes": RedisCluster.RANDOM} if self._is_cluster else {}
         try:
-            seconds, micros = await self.client.time()
-        except (*AWAY, ResponseError):
+            seconds, micros = await self.client.time(**one)
+        except (RedisError, RedisClusterException):
             return None
         return int(seconds) * 1000 + int(micros) // 1000
 
@@ -124,17 +129,35 @@ class Connection:
         await self.client.aclose()
 
     def _is_away(self, error: Exception) -> None:
+        refused = refusal(error)
+        if refused and self._trial:
+            raise CartwakeError(f"Redis at {self.address} {refused}") from error
+        if not is_passing(error):
+            raise error
         was_up, self.is_up = self.is_up, False
         now = time.monotonic()
+        # What only somebody can mend is worth a word in the middle of an outage, too.
+        is_news = refused is not None and refused != self._refused
         # The connections that an outage leaves behind fail one by one after it.
-        if (was_up and now - self._said_at > SAID_ONCE_S) or self._said_at < 0:
-            self._said_at, self._owes_word = now, True
-            log.warning("Redis at %s does not serve (%s); waiting for it", self.address, error)
+        is_new = was_up and now - self._said_at > SAID_ONCE_S
+        if is_news or is_new or self._said_at < 0:
+            self._said_at, self._owes_word, self._refused = now, True, refused
+            why = refused or f"does not serve ({error})"
+            log.warning("Redis at %s %s; waiting for it", self.address, why)
 
-    def _is_back(self) -> None:
+    def _is_back(self, mark: object) -> None:
+        self._failing.discard(mark)
+        if self._failing:  # a cluster may serve some shards and others not
+            return
         if self._owes_word:
             log.warning("Redis at %s serves again", self.address)
-        self._owes_word, self.is_up = False, True
+        self._owes_word, self._refused, self.is_up = False, None, True
+
+
+def connected(redis: Redis, *, trial: bool = False) -> Connection:
+    """Return the connection that these settings name."""
+    login = {"password": redis.password, "ssl_cafile": redis.ssl_cafile}
+    return Connection(redis.url, **login, trial=trial)
 
 
 class Script:
@@ -142,8 +165,17 @@ class Script:
 
     def __init__(self, connection: Connection, source: str) -> None:
         self._connection = connection
-        self._script = connection.client.register_script(source)
+        self._source = source
+        self._hash = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, keys: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - Redis's
         """Run the script and return its answer as Redis gives it."""
-        return await self._connection.ask(lambda: self._script(keys=keys, args=args))
+        return await self._connection.ask(lambda: self._run(len(keys), *keys, *args))
+
+    async def _run(self, *args: Any) -> Any:  # noqa: ANN401 - Redis's
+        client = self._connection.client
+        try:
+            return await client.evalsha(self._hash, *args)
+        except NoScriptError:
+            # Where the keys are. SCRIPT LOAD would want all nodes of a cluster, and one more right.
+            return await client.eval(self._source, *args)
