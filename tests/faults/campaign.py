@@ -14,6 +14,7 @@ from tests.faults.evidence import Evidence, collected
 from tests.faults.invariants import compared, judged
 from tests.faults.oracle import replayed
 from tests.faults.row import CannotCarry, Row
+from tests.faults.second_opinion import disagreements
 from tests.rig.processes import REPOSITORY, cartwake_command
 
 KEPT = REPOSITORY / ".cache" / "faults"
@@ -82,6 +83,8 @@ def _judged(row: Row, arena: Arena, began: float) -> Verdict:
     until_ms = arena.settled_ms if arena.clock == "live" else None
     expected = asyncio.run(replayed(evidence.inputs, arena.settings, until_ms))
     problems = {name: found for name, found in judged(evidence, expected).items() if found}
+    if otherwise := disagreements(evidence, arena.settings):
+        problems["reference"] = otherwise
     if also := row.also(arena, evidence):
         problems["row"] = also
     found = compared(evidence, expected)
