@@ -14,7 +14,7 @@ from tests.real.test_trouble import SECRET, leave_carts, shoppers
 from tests.rig.processes import Worker, wait_until
 
 WITHIN_S = 60.0
-STUCK_AFTER_S = 5.0
+STUCK_AFTER_S = 4.0
 # `cartwake worker` with less patience, whose fetches are never answered once a file is there.
 WORKER = f"""
 import asyncio, pathlib, sys
@@ -23,7 +23,8 @@ from stream.cli import main
 from stream.edge import vitals, watchdog
 from stream.edge.kafka import reach
 
-vitals.STUCK_AFTER_S, watchdog.PATIENCE_LOOKS, reach.ANSWER_S = {STUCK_AFTER_S}, 3, 2.0
+vitals.SILENT_AFTER_S, vitals.STUCK_AFTER_S = 2.0, {STUCK_AFTER_S}
+watchdog.PATIENCE_LOOKS, reach.ANSWER_S = 3, 2.0
 fetch = Fetcher._proc_fetch_request
 
 async def deaf(self, *args):
@@ -62,6 +63,6 @@ def test_a_deaf_consumer_ends_the_worker_and_a_kafka_that_is_away_does_not(pipel
         deaf.touch()
         assert worker.wait(WITHIN_S) == EXIT_CODE
     said = worker.output
-    assert "have not been answered for 5 s, though Kafka serves others; the worker ends" in said
+    assert "have not been answered for 4 s, though Kafka serves others; the worker ends" in said
     assert 'stream/edge/kafka/transport.py", line' in said
     assert SECRET.partition("@")[0] not in said
