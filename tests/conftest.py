@@ -18,9 +18,15 @@ from tests.rig.merch_store import shop_file
 from tests.rig.processes import Unavailable
 from tests.rig.redis import Redis
 from tests.rig.redis_cluster import RedisCluster
+from tests.rig.secure_kafka import SecureKafka
 from tests.rig.secure_redis import SecureRedis
 
-MARKERS = {"kafka_server": "kafka", "redis_server": "redis", "shop_data": "data"}
+MARKERS = {
+    "kafka_server": "kafka",
+    "secure_kafka": "kafka",
+    "redis_server": "redis",
+    "shop_data": "data",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
@@ -101,6 +107,22 @@ def secure_redis(
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecureKafka]:
+    """One broker for the whole run that demands TLS, logins and the rights of ``deploy/``."""
+    try:
+        kafka = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), certificates)
+    except Unavailable as missing:
+        _missing(str(missing))
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ class Kafka:
         self.bootstrap = f"{LOOPBACK}:{self.port}"
         self._config = folder / "server.properties"
         self._data = folder / "data"
+        self._format_options: list[str] = []
         self._config.write_text(
             BROKER.format(
                 host=LOOPBACK, port=self.port, controller_port=free_port(), data=self._data
@@ -249,7 +250,8 @@ class Kafka:
             return False
 
     def _format(self) -> None:
-        arguments = ("format", "--standalone", "-t", CLUSTER_ID, "-c", str(self._config))
+        arguments = ["format", "--standalone", "-t", CLUSTER_ID, "-c", str(self._config)]
+        arguments += self._format_options
         command = java_command("kafka.tools.StorageTool", *arguments, heap="128m")
         formatting = Program(command, self.folder / "format.log")
         formatting.start()

@@ -37,7 +37,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
     """Return Faust's settings: a life cycle, a consumer group and a producer, nothing else."""
     session_s = settings.worker.session_timeout_s
     return {
-        "broker": [URL(f"aiokafka://{address}") for address in _addresses(settings.kafka)],
+        "broker": [URL(f"aiokafka://{address}") for address in addresses(settings.kafka)],
         "broker_credentials": _credentials(settings.kafka),
         "broker_session_timeout": session_s,
         "broker_heartbeat_interval": session_s / HEARTBEATS_PER_SESSION,
@@ -67,7 +67,8 @@ def quiet_clients() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _addresses(kafka: Kafka) -> list[str]:
+def addresses(kafka: Kafka) -> list[str]:
+    """Return the brokers that are named, each as ``host:port``."""
     return [address.strip() for address in kafka.bootstrap.split(",")]
 
 

@@ -12,9 +12,17 @@ from typing import Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
-from stream.edge.kafka.options import client_options, quiet_clients
+from stream.edge.kafka.options import addresses, client_options, quiet_clients
+from stream.edge.tls import mistrust
 from stream.errors import CartwakeError
 from stream.settings import Kafka, Settings
 
@@ -25,12 +33,19 @@ Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 
 class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
-    """No address of ``kafka.bootstrap`` answers."""
+    """No address of ``kafka.bootstrap`` answers; waiting may help."""
 
     def __init__(self, kafka: Kafka) -> None:
         is_plain = kafka.security_protocol == "PLAINTEXT"
-        login = "" if is_plain else f", or refuses this {kafka.security_protocol} login"
-        super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{login}")
+        hint = "" if is_plain else f", or does not speak {kafka.security_protocol} there"
+        super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{hint}")
+
+
+class Refused(CartwakeError):  # noqa: N818 - likewise
+    """A broker answers, and does not let these settings in; waiting does not help."""
+
+    def __init__(self, kafka: Kafka, why: str) -> None:
+        super().__init__(f"Kafka at {kafka.bootstrap} {why}")
 
 
 def asked(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
@@ -50,21 +65,49 @@ async def metadata(settings: Settings) -> ClusterMetadata:
 
     Raises
     ------
+    Refused
+        The login or the broker's certificate is not good.
     Unreachable
-        After ``ANSWER_S`` at the latest.
+        After ``ANSWER_S`` at the latest, and as long again where there is a login or TLS.
     """
     quiet_clients()
     # Every address gets its share of the time, or a silent one would hide those behind it.
-    share_ms = int(ANSWER_S * 1000 / len(settings.kafka.bootstrap.split(",")))
+    share_ms = int(ANSWER_S * 1000 / len(addresses(settings.kafka)))
     client = AIOKafkaClient(**client_options(settings.kafka), request_timeout_ms=share_ms)
     try:
         async with asyncio.timeout(ANSWER_S):
             await client.bootstrap()
             return await client.fetch_all_metadata()
     except (KafkaError, OSError) as error:
+        if settings.kafka.security_protocol != "PLAINTEXT":
+            await _ask_why(settings.kafka, share_ms)
         raise Unreachable(settings.kafka) from error
     finally:
         await client.close()
+
+
+async def _ask_why(kafka: Kafka, share_ms: int) -> None:
+    """Raise ``Refused`` where a broker refuses: the client itself keeps that from us."""
+    options = client_options(kafka)
+    del options["bootstrap_servers"]
+    for address in addresses(kafka):
+        host, _, port = address.rpartition(":")
+        try:
+            connection = await create_conn(
+                host.strip("[]"), int(port), request_timeout_ms=share_ms, **options
+            )
+            connection.close()
+        except (KafkaError, OSError) as error:
+            if why := _refusal(kafka, error):
+                raise Refused(kafka, why) from error
+
+
+def _refusal(kafka: Kafka, error: Exception) -> str | None:
+    if isinstance(error, SaslAuthenticationFailed | AuthenticationFailedError):
+        return f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return f"knows no logins by {kafka.sasl_mechanism}"
+    return mistrust(error)
 
 
 @asynccontextmanager

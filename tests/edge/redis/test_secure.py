@@ -74,7 +74,7 @@ OWN = "cartwake:{0}:state"
 FOREIGN = ("get shop:x", "set shop:x y", "hget cartwake2:{0}:own token", "xrange out - +")
 FORBIDDEN = f"""
 flushall, flushdb, swapdb 0 1, keys *, scan 0, randomkey, dbsize, config get *, shutdown, monitor,
-config set maxmemory 1, script flush, script load x, debug object {OWN}, save, bgsave, acl list,
+config set maxmemory 1, script flush, script load x, type shop:x, save, bgsave, acl list,
 bgrewriteaof, acl setuser x, client list, client kill x, replicaof no one, subscribe x, publish x y,
 slowlog get, cluster nodes, cluster failover, migrate h 1 k 0 1, rename {OWN} x, dump {OWN},
 expire {OWN} 1, hgetall {OWN}, copy {OWN} x, unlink {OWN}, {", ".join(FOREIGN)}
