@@ -66,12 +66,12 @@ class LiveClock:
         return self._wall_ms
 
     def due_after(self) -> int:
-        """Implements ``Clock``."""
-        return self.after_ms
+        """Implements ``Clock``: a clock that once ran ahead makes nothing due before its time."""
+        return min(self.after_ms, self._wall_ms)
 
     def judged_by(self) -> int:
         """Implements ``Clock``: what has become of the visitors meanwhile counts."""
-        return self.after_ms
+        return self.due_after()
 
 
 class RecordsClock:

@@ -4,37 +4,39 @@
 takes away what its name says, and nothing else.
 """
 
+import sys
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stream.domain import decisions
-from stream.edge import codec, facts, outgoing
-from stream.edge.kafka import owned, sink
+from stream import cli
+from stream.domain import decisions, fold
+from stream.edge import codec, outgoing, wall
+from stream.edge.kafka import owned, shards, sink
 from stream.edge.redis.connection import Connection
-from stream.shard.shard import Shard
-
-Remove = Callable[[], None]
+from stream.shard import shard
+from stream.shard.ports import DeadLetter
+from tests.faults.traffic import SECRET
 
 
 class Mutant(NamedTuple):
-    """What is removed, the row that must notice, its clock, and the invariants that must break."""
+    """What is removed, the row that must notice and its clock, and what must be red then."""
 
-    remove: Remove
+    remove: Callable[[], None]
     row: int
     clock: str
-    breaks: tuple[str, ...]
+    red: str
 
 
-def _fence() -> None:
-    """Let whoever wants write a shard: neither the owner's token nor its watermark is looked at."""
-    _in_script("commit", "if held[1] ~= ARGV[1] then", "if false then")
-    _in_script("commit", "if (held[2] or '') ~= ARGV[3] then", "if false then")
+def _outbox() -> None:
+    """Forget, on taking a shard, what was committed and not published."""
 
+    async def resume(self: shard.Shard, **_: Any) -> int:
+        waiting = await self._store.outbox(self.owner)
+        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
+        return 0
 
-def _repeated_commit() -> None:
-    """Take a commit that was written, and whose answer was lost, for one that has failed."""
-    _in_script("commit", "if held[2] == ARGV[4] then", "if false then")
-    _in_script("commit", "if (held[2] or '') ~= ARGV[3] then", "if false then")
+    shard.Shard.resume = resume
 
 
 def _watermark() -> None:
@@ -42,55 +44,50 @@ def _watermark() -> None:
     _in_script("commit", "if (held[2] or '') ~= ARGV[3] then", "if false then")
 
 
-def _outbox() -> None:
-    """Forget, on taking a shard, what was committed and not published."""
-
-    async def resume(self: Shard, **_: Any) -> int:
-        waiting = await self._store.outbox(self.owner)
-        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
-        return 0
-
-    Shard.resume = resume
+def _duplicates() -> None:
+    """Apply every event that is read, however often its producer has sent it."""
+    fold._is_repeated = lambda *_: False
 
 
 def _same_body() -> None:
     """Let the body of a trigger depend on when it is made."""
     encode = outgoing.encode_record
-    made = iter(range(10**9))
 
     def differing(effect: Any) -> bytes:
-        value = encode(effect)
-        if hasattr(effect, "evidence"):
-            value = value[:-1] + b',"made":%d}' % next(made)
-        return value
+        value: bytes = encode(effect)
+        is_trigger = hasattr(effect, "evidence")
+        return value[:-1] + b',"made":%d}' % time.time_ns() if is_trigger else value
 
     outgoing.encode_record = differing
 
 
 def _consent() -> None:
-    """Decide as if everything were granted."""
-    decisions.stands = decisions.permits = lambda *_: True
-    _last_look()
-
-
-def _last_look() -> None:
-    """Send whatever the outbox holds."""
-    from stream.shard import shard  # noqa: PLC0415 - the module beside the class of the same name
-
+    """Let a refusal drop nothing, decide as if all were granted, and look no last time."""
+    fold.refuse = lambda *_: None
+    decisions.permits = decisions.stands = lambda *_: True
     shard.lets_pass = lambda *_: True
 
 
-def _old_look() -> None:
+def _age_of_the_look() -> None:
     """Trust a look at consent for ever, as one who was frozen since would."""
     sink.KafkaSink._is_fresh = lambda *_: True
 
 
+def _fence() -> None:
+    """Let whoever likes write a shard: neither token nor watermark is looked at."""
+    _in_script("commit", "if held[1] ~= ARGV[1] then", "if false then")
+    _watermark()
+
+
 def _dead_letters() -> None:
     """Drop what can never be processed, without a word."""
-    read = facts.read
-    owned.read = lambda records: [
-        one for one in read(records) if not isinstance(one, facts.DeadLetter)
-    ]
+    read = owned.read
+    owned.read = lambda records: [it for it in read(records) if not isinstance(it, DeadLetter)]
+
+
+def _limit() -> None:
+    """Make dead letters of a whole input, where that is what it holds."""
+    shards.Shards._is_spoilt = lambda *_: False
 
 
 def _silence() -> None:
@@ -98,40 +95,58 @@ def _silence() -> None:
     init = codec.Rejected.__init__
 
     def told(self: Any, reason: Any, detail: str) -> None:
-        init(self, reason, f"{detail} (zoe.4711@shop.example)")
+        init(self, reason, f"{detail}: {SECRET}")
 
     codec.Rejected.__init__ = told
 
 
 def _backlog() -> None:
     """Take the wall clock for the shard's: timers are due while a backlog drains."""
-    clock = owned.LiveClock
-    owned.LiveClock = lambda before_ms, _, wall_ms: clock(before_ms, wall_ms, wall_ms)
-    owned.Owned._is_due = lambda self, *, live: (
-        self.shard.owner.next_due_ms is not None and self.shard.owner.next_due_ms <= owned_now()
-    )
+    owned.Merge.clock_ms = lambda _: time.time_ns() // 1_000_000
 
 
-def owned_now() -> int:
-    """Return the wall clock."""
-    import time  # noqa: PLC0415 - of one mutant alone
+def _clocks() -> None:
+    """Follow the wall clock of the machine, wherever it jumps."""
+    now: Callable[[Any], int] = lambda _: time.time_ns() // 1_000_000  # noqa: E731
+    wall.WallClock.now_ms = wall.WallClock.moment_ms = now
 
-    return time.time_ns() // 1_000_000
 
-
-MUTANTS: dict[str, Mutant] = {}
+MUTANTS = {
+    "outbox": Mutant(_outbox, 2, "records", "I1"),
+    "watermark": Mutant(_watermark, 10, "records", "I2"),
+    "duplicates": Mutant(_duplicates, 18, "records", "I2"),
+    "same-body": Mutant(_same_body, 11, "records", "I3"),
+    "consent": Mutant(_consent, 20, "live", "I4"),
+    "age-of-the-look": Mutant(_age_of_the_look, 3, "live", "I4"),
+    "fence": Mutant(_fence, 3, "live", "I5"),
+    "dead-letters": Mutant(_dead_letters, 21, "records", "I6"),
+    "limit": Mutant(_limit, 21, "records", "row"),
+    "silence": Mutant(_silence, 21, "records", "I7"),
+    "backlog": Mutant(_backlog, 19, "live", "I1"),
+    "clocks": Mutant(_clocks, 16, "live", "row"),
+}
 
 
 def _in_script(name: str, guard: str, instead: str) -> None:
-    """Replace a line of one of the atomic steps."""
+    """Replace a piece of one of the atomic steps."""
     script = Connection.script
 
     def changed(self: Connection, asked: str) -> Any:
-        made = script(self, asked)
+        made: Any = script(self, asked)
         if asked == name:
-            assert guard in made._source
+            assert guard in made._source, f"{name}.lua has no longer: {guard}"
             made._source = made._source.replace(guard, instead)
-            made._hash = "0" * 40  # so that it is always sent in full
+            made._hash = "0" * 40  # never known, so that it is sent in full
         return made
 
     Connection.script = changed
+
+
+def main() -> int:
+    """Run a worker without the guard that is named."""
+    MUTANTS[sys.argv[1]].remove()
+    return cli.main(["worker"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,6 +30,11 @@ def test_live_never_runs_backwards():
     assert LiveClock(100, 40, wall_ms=10).after_ms == 100
 
 
+def test_live_makes_nothing_due_before_its_time_where_the_clock_once_ran_ahead():
+    clock = LiveClock(4_000, 250, wall_ms=300)
+    assert (clock.after_ms, clock.due_after(), clock.judged_by()) == (4_000, 300, 300)
+
+
 def test_live_lets_no_deadline_come_before_a_fact():
     assert LiveClock(100, 250, wall_ms=999).due_before(fact(180)) == BEGINNING_MS
 

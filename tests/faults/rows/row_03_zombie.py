@@ -8,32 +8,37 @@ from tests.faults.arena import Arena
 from tests.faults.evidence import FENCED, Evidence
 from tests.faults.row import Row
 from tests.faults.traffic import BOTH, IDLE_S, NO_MAIL, NOTHING, Step, adds, consents, shops
-from tests.rig.processes import wait_until
+from tests.rig.processes import Worker, wait_until
 
 SESSION_S = 4
 LONGER_S = 10.0
 
 
 def run(arena: Arena) -> None:
-    """Freeze one at the exact point and one at random, past the session, and let both go on."""
+    """Freeze workers at exact points and one at random, past the session, and let them go on."""
     arena.start_workers(1)
+    zombies = []
     with arena.shoppers(script=_withdraws_often):
-        exact = arena.start_worker(
-            CARTWAKE_FAILPOINT=f"before_send:{arena.draw.randint(20, 60)}:stop"
-        )
-        wait_until(lambda: _is_frozen(exact.pid), "the freeze", 60)
-        arena.fault()
-        time.sleep(SESSION_S + LONGER_S)
-        exact.resume()
-        (other,) = arena.start_workers(1)
+        for point in ("before_send", "before_commit"):
+            armed = f"{point}:{arena.draw.randint(20, 60)}:stop"
+            zombie = arena.start_worker(CARTWAKE_FAILPOINT=armed)
+            wait_until(lambda zombie=zombie: _is_frozen(zombie.pid), f"the freeze {armed}", 60)
+            _bury(arena, zombie)
+            zombies.append(zombie)
+        zombies += arena.start_workers(1)
         time.sleep(arena.draw.uniform(2, 3))
-        other.pause()
-        arena.fault()
-        time.sleep(SESSION_S + LONGER_S)
-        other.resume()
+        zombies[-1].pause()
+        _bury(arena, zombies[-1])
         time.sleep(2)
-        arena.figures["fenced writes"] = int(sum(arena.metric(it, FENCED) for it in (exact, other)))
+        arena.figures["fenced writes"] = int(sum(arena.metric(it, FENCED) for it in zombies))
     arena.settle()
+
+
+def _bury(arena: Arena, frozen: Worker) -> None:
+    """Wait until the frozen one has been replaced for long, and let it go on."""
+    arena.fault()
+    time.sleep(SESSION_S + LONGER_S)
+    frozen.resume()
 
 
 def also(arena: Arena, _: Evidence) -> list[str]:
