@@ -116,8 +116,8 @@ def secure_kafka(
     """One broker for the whole run that demands TLS, logins and the rights of ``deploy/``."""
     try:
         kafka = SecureKafka(tmp_path_factory.mktemp("secure-kafka"), certificates)
-    except Unavailable as missing:
-        _missing(str(missing))
+    except Unavailable as why:
+        missing(str(why))
     try:
         kafka.start()
         yield kafka

@@ -83,13 +83,13 @@ def repeats_differ(evidence: Evidence, _: Expected) -> list[str]:
     return problems
 
 
-def after_refusal(evidence: Evidence, _: Expected) -> list[str]:
+def after_refusal(evidence: Evidence, expected: Expected) -> list[str]:
     """I4: no trigger is in its topic later than the refusal of what it needs was applied.
 
     By the ``records`` clock one that the log owes from before the refusal may be, if it is
     cancelled or has expired: what a backfill owes is not looked at again.
     """
-    choices = _choices(evidence)
+    choices = _choices(evidence, expected)
     cancelled = {body(it)["trigger_id"] for it in evidence.published["trigger-cancels"]}
     problems = []
     for message in evidence.published["triggers"]:
@@ -253,28 +253,19 @@ class Choice(NamedTuple):
     granted: bool
 
 
-def _choices(evidence: Evidence) -> dict[str, list[Choice]]:
+def _choices(evidence: Evidence, expected: Expected) -> dict[str, list[Choice]]:
     found: defaultdict[str, list[Choice]] = defaultdict(list)
     for it in evidence.inputs:
-        if it.topic != "consent-events" or not it.key:
+        is_dead = f"{it.topic}-{it.partition}-{it.offset}" in expected.dead
+        if it.topic != "consent-events" or is_dead:
             continue
         applied_ms = evidence.observer.applied_at_ms(it.partition, it.topic, it.offset)
-        event = _event(it.value)
-        if applied_ms is None or event is None:
-            continue
-        purposes = event.get("purposes") or {}
-        told = [(name, status == "granted") for name, status in purposes.items()]
+        event = json.loads(it.value or b"")
+        told = [(name, status == "granted") for name, status in event.get("purposes", {}).items()]
         for purpose, granted in told if event["type"] == "consent_updated" else [(None, False)]:
-            found[event["visitor"]].append(Choice(applied_ms, event["at_ms"], purpose, granted))
+            if applied_ms is not None:
+                found[event["visitor"]].append(Choice(applied_ms, event["at_ms"], purpose, granted))
     return found
-
-
-def _event(value: bytes | None) -> dict[str, Any] | None:
-    try:
-        event = json.loads(value or b"")
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "visitor" in event else None
 
 
 def _refused(choices: Iterable[Choice], needs: Iterable[str]) -> Choice | None:
