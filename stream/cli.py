@@ -6,23 +6,19 @@ The one rule: nothing but parsing and calls. A command imports its module when i
 # ruff: noqa: PLC0415 - a command imports its module when it runs, see above
 
 import argparse
-import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import NoReturn
 
 from stream import __version__
+from stream.arguments import events, folder, moment, number, place, seed
 from stream.errors import CartwakeError, UsageError
 from stream.settings import Settings, load
 
 INTERRUPTED = 130
 DRAIN_S = 2700
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 CENTURY_S = 36_525 * 86_400
 MAX_RATE = 1_000_000
 
@@ -116,11 +112,11 @@ def _add_config(command: Parser, default: str | None) -> None:
 def _add_demo(add: Add) -> None:
     does = "show everything at work: broker, Redis, shoppers and a worker, with nothing to install"
     demo = _add_command(add, "demo", does, "cartwake demo --seconds 25 --seed 7", _demo)
-    demo.add_argument("--seconds", type=_number(CENTURY_S), metavar="N", help="end after this")
+    demo.add_argument("--seconds", type=number(CENTURY_S), metavar="N", help="end after this")
     demo.add_argument(
-        "--rate", type=_number(MAX_RATE), metavar="EVENTS_PER_S", help="how busy the shop is"
+        "--rate", type=number(MAX_RATE), metavar="EVENTS_PER_S", help="how busy the shop is"
     )
-    demo.add_argument("--seed", type=_seed, metavar="N", help="the same number, the same shoppers")
+    demo.add_argument("--seed", type=seed, metavar="N", help="the same number, the same shoppers")
 
 
 def _add_topics(add: Add) -> None:
@@ -147,14 +143,14 @@ def _add_replay(add: Add) -> None:
     example = "cartwake replay march.jsonl.gz --out march/"
     replay = _add_command(add, "replay", does, example, _replay)
     replay.add_argument(
-        "events", type=_events, metavar="EVENTS", help="a .jsonl or .jsonl.gz file, or - for stdin"
+        "events", type=events, metavar="EVENTS", help="a .jsonl or .jsonl.gz file, or - for stdin"
     )
     replay.add_argument(
-        "--out", type=_folder, metavar="DIR", required=True, help="folder for the results"
+        "--out", type=folder, metavar="DIR", required=True, help="folder for the results"
     )
     replay.add_argument(
         "--drain",
-        type=_number(CENTURY_S, zero=True),
+        type=number(CENTURY_S, zero=True),
         default=DRAIN_S,
         metavar="SECONDS",
         help="fire what is due this long after the last event (default: %(default)s)",
@@ -165,9 +161,17 @@ def _add_dead_letters(add: Add) -> None:
     does = "look into dead letters, or re-submit them"
     example = "cartwake dead-letters list --since 2h"
     letters = _add_command(add, "dead-letters", does, example, None)
-    verbs = letters.add_subparsers(dest="verb", metavar="list|replay", required=True)
+    verbs = letters.add_subparsers(dest="verb", metavar="list|show|replay", required=True)
     listing = _add_command(
         verbs.add_parser, "list", "show dead letters", example, _list_dead_letters
+    )
+    example = "cartwake dead-letters show cart-events-3-4711"
+    one = _add_command(verbs.add_parser, "show", "show one", example, _show_dead_letter)
+    one.add_argument(
+        "place", type=place, metavar="TOPIC-PARTITION-OFFSET", help="where it was read"
+    )
+    one.add_argument(
+        "--value", action="store_true", help="its key and value too, which are personal data"
     )
     example = "cartwake dead-letters replay --reason unknown_type --dry-run"
     replay = _add_command(
@@ -181,7 +185,7 @@ def _add_dead_letters(add: Add) -> None:
         verb.add_argument("--reason", metavar="R", help="only those with this reason")
         verb.add_argument(
             "--since",
-            type=_moment,
+            type=moment,
             metavar="T",
             help="only those since an ISO 8601 time (without an offset: UTC), or 30m, 2h, 7d ago",
         )
@@ -228,70 +232,15 @@ def _list_dead_letters(options: argparse.Namespace, settings: Settings) -> Answe
     return dead_letters.list_(settings, reason=options.reason, since=options.since)
 
 
+def _show_dead_letter(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.edge.kafka import dead_letters
+
+    return dead_letters.show(settings, options.place, value=options.value)
+
+
 def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream.edge.kafka import dead_letters
 
     return dead_letters.replay(
         settings, reason=options.reason, since=options.since, dry_run=options.dry_run
     )
-
-
-def _number(most: int, *, zero: bool = False) -> Callable[[str], float]:
-    """Return what reads a number above 0, or from 0 on, up to the most."""
-
-    def number(text: str) -> float:
-        try:
-            value = int(text) if text.isdecimal() else float(text)
-        except ValueError:
-            value = math.nan  # which lies within no bounds
-        if 0 < value <= most or (zero and value == 0):
-            return value
-        start = "from 0" if zero else "above 0"
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number {start} up to {most}")
-
-    return number
-
-
-def _seed(text: str) -> int:
-    if re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-
-
-def _moment(text: str) -> datetime:
-    """Return the moment, in UTC, that an ISO 8601 time or a duration until now means."""
-    try:
-        if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text, re.ASCII):
-            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        allowed = "an ISO 8601 time such as 2026-03-01T12:00Z, or a duration such as 30m, 2h or 7d"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {allowed}") from error
-
-
-def _events(text: str) -> str:
-    """Return the path of a readable file, or ``-``; a pipe may have any name."""
-    if text == "-":
-        return text
-    try:
-        mode = Path(text).stat().st_mode
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
-    if S_ISDIR(mode) or not os.access(text, os.R_OK):
-        raise argparse.ArgumentTypeError(f"{text}: not a file that can be read")
-    if S_ISREG(mode) and not text.endswith((".jsonl", ".jsonl.gz")):
-        raise argparse.ArgumentTypeError(f"{text}: the name of events ends in .jsonl or .jsonl.gz")
-    return text
-
-
-def _folder(text: str) -> Path:
-    """Return the path of a folder that is there and writable, or can be made."""
-    folder = Path(text)
-    above = (folder, *folder.absolute().parents)
-    nearest = next(path for path in above if os.access(path, os.F_OK))
-    if not nearest.is_dir():
-        raise argparse.ArgumentTypeError(f"{nearest}: not a folder")
-    if not os.access(nearest, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{nearest}: not a folder that can be written to")
-    return folder

@@ -20,6 +20,7 @@ COMMANDS = {
     "worker",
     "replay",
     "dead-letters list",
+    "dead-letters show",
     "dead-letters replay",
 }
 
@@ -48,7 +49,7 @@ def calls(monkeypatch):
         "stream.demo": ["run"],
         "stream.replay": ["run"],
         "stream.edge.kafka.topics": ["create", "check"],
-        "stream.edge.kafka.dead_letters": ["list_", "replay"],
+        "stream.edge.kafka.dead_letters": ["list_", "show", "replay"],
     }
     kafka = ModuleType("stream.edge.kafka")
     monkeypatch.setitem(sys.modules, "stream.edge.kafka", kafka)
@@ -197,6 +198,13 @@ def test_dead_letters_are_listed_by_reason_and_time(calls):
     assert calls == [("stream.edge.kafka.dead_letters.list_", (load(None, {}),), named)]
 
 
+def test_a_dead_letter_is_shown_with_its_value_only_when_asked(calls):
+    assert cli.main(["dead-letters", "show", "cart-events-3-4711"]) == 0
+    assert cli.main(["dead-letters", "show", "--value", "cart-events-3-4711"]) == 0
+    given = (load(None, {}), "cart-events-3-4711")
+    assert [call[1:] for call in calls] == [(given, {"value": False}), (given, {"value": True})]
+
+
 def test_dead_letters_are_replayed_dry_or_not(calls):
     assert cli.main(["dead-letters", "replay"]) == 0
     assert cli.main(["dead-letters", "replay", "--dry-run"]) == 0
@@ -257,6 +265,8 @@ def test_a_duration_counts_back_from_now(text, ago, calls):
         (["demo", "--seed", "1.5"], "--seed"),
         (["worker", "extra"], "extra"),
         (["dead-letters", "list", "--since", "yesterday"], "'yesterday'"),
+        (["dead-letters", "show", "triggers-3-1"], "'triggers-3-1' is not TOPIC-PARTITION-OFFSET"),
+        (["dead-letters", "show", "cart-events-3"], "TOPIC-PARTITION-OFFSET"),
         (["dead-letters", "list", "--since", "999999999w"], "'999999999w'"),
         (["dead-letters", "list", "--since", "0001-01-01T00:00+10:00"], "ISO 8601"),
     ],
@@ -273,7 +283,11 @@ def test_every_command_takes_the_configuration_before_and_after_its_name(
     command, calls, config, tmp_path
 ):
     words = command.split()
-    rest = ["-", "--out", str(tmp_path)] if command == "replay" else []
+    operands = {
+        "replay": ["-", "--out", str(tmp_path)],
+        "dead-letters show": ["page-views-0-1"],
+    }
+    rest = operands.get(command, [])
     given = ["--config", str(config)]
     places = [[*words[:n], *given, *words[n:], *rest] for n in range(len(words) + 1)]
     for argv in [*places, [*words, *rest, *given]]:

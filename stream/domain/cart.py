@@ -5,11 +5,13 @@ prices, names and pictures may change beneath it.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
 from stream.domain.events import (
+    MAX_EVENT_BYTES,
     MAX_LINES,
     MAX_QUANTITY,
     MAX_SAFE_INTEGER,
@@ -23,8 +25,15 @@ from stream.domain.events import (
 from stream.domain.ids import make_id
 
 MAX_EVIDENCE = 20
+# Of a cart's lines as they are stored. Escaped as JSON they take at most six times as much, so
+# that a trigger with them is published by Kafka's default limits for what is published here.
+MAX_CART_BYTES = 256 * 1024
+# A longer name is known by its id.
+MAX_NAME = 64
 
 LineId = tuple[str, str | None]
+
+_STORED: Final = msgpack.Encoder()
 
 
 class CartLine(Struct, array_like=True, gc=False):
@@ -78,7 +87,7 @@ def value_of(lines: Sequence[CartLine]) -> tuple[int, str | None]:
 
 def add(cart: Cart, event: ProductAdded, at_ms: int) -> bool:
     """Put a product into the cart; return whether the cart changed."""
-    _put(cart.lines, event.product, event.quantity, at_ms)
+    _put(cart.lines, event.product, event.quantity, at_ms, _room(cart.lines))
     return _settle(cart, event.id, event.cart, at_ms)
 
 
@@ -100,13 +109,15 @@ def update(cart: Cart, event: CartUpdated, at_ms: int) -> bool:
         return False
     cart.lines = []
     for line in event.lines:
-        _put(cart.lines, line.product, line.quantity, at_ms)
+        # One event cannot fill a cart.
+        _put(cart.lines, line.product, line.quantity, at_ms, MAX_EVENT_BYTES)
     return _settle(cart, event.id, event.cart, at_ms)
 
 
 def complete(cart: Cart, event: OrderCompleted, at_ms: int) -> bool:
     """Take out what was bought: everything, or of another cart's order the lines it names."""
-    if event.cart and cart.name and event.cart != cart.name:  # an empty text names no cart
+    # An empty text names no cart.
+    if event.cart and cart.name and _kept(event.cart) != cart.name:
         bought = {_line_id(line) for line in event.lines or ()}
         cart.lines = [line for line in cart.lines if line.id not in bought]
     else:
@@ -116,7 +127,11 @@ def complete(cart: Cart, event: OrderCompleted, at_ms: int) -> bool:
 
 def rename(cart: Cart, name: str | None) -> None:
     """Give the cart the name that an event gave it; an empty cart has none."""
-    cart.name = (name or cart.name) if cart.lines else None
+    cart.name = (_kept(name) if name else cart.name) if cart.lines else None
+
+
+def _kept(name: str) -> str:
+    return name if len(name) <= MAX_NAME else make_id("cart name", name)
 
 
 def _line_id(line: Line) -> LineId:
@@ -127,23 +142,44 @@ def _find(lines: list[CartLine], line_id: LineId) -> CartLine | None:
     return next((line for line in lines if line.id == line_id), None)
 
 
-def _put(lines: list[CartLine], product: Product, quantity: int, at_ms: int) -> None:
+def _put(lines: list[CartLine], product: Product, quantity: int, at_ms: int, room: int) -> None:
     line = _find(lines, (product.id, product.variant))
     if line is not None:
         line.quantity = min(line.quantity + quantity, MAX_QUANTITY)
-        _reprice(line, product, at_ms)
-    elif len(lines) < MAX_LINES:
+        _reprice(line, product, at_ms, room)
+    elif len(lines) < MAX_LINES and _fits(product, None, room):
         lines.append(CartLine(product, quantity, at_ms))
 
 
-def _reprice(line: CartLine, product: Product, at_ms: int) -> None:
+def _reprice(line: CartLine, product: Product, at_ms: int, room: int) -> None:
     known = line.product
-    if product.price_minor is None:
+    # Where there is no room for what else is new about it, the known product takes the price.
+    shown = product if _fits(product, known, room) else known
+    price, currency = product.price_minor, product.currency or known.currency
+    if price is None:
         if at_ms >= line.priced_ms:
-            line.product = replace(product, price_minor=known.price_minor, currency=known.currency)
+            line.product = replace(shown, price_minor=known.price_minor, currency=known.currency)
     elif known.price_minor is None or at_ms >= line.priced_ms:
-        line.product = replace(product, currency=product.currency or known.currency)
+        line.product = replace(shown, price_minor=price, currency=currency)
         line.priced_ms = at_ms
+
+
+def _room(lines: list[CartLine]) -> int:
+    # As many lines as whole records fit are not measured: most carts are that small.
+    if (len(lines) + 1) * MAX_EVENT_BYTES <= MAX_CART_BYTES:
+        return MAX_EVENT_BYTES
+    return MAX_CART_BYTES - _bytes(lines)
+
+
+def _fits(product: Product, known: Product | None, room: int) -> bool:
+    """Say whether there is room for a product in place of the known one."""
+    if room >= MAX_EVENT_BYTES:  # it came in one event, and takes less than that did
+        return True
+    return _bytes(product) - (0 if known is None else _bytes(known)) <= max(room, 0)
+
+
+def _bytes(stored: Product | list[CartLine]) -> int:
+    return len(_STORED.encode(stored))
 
 
 def _settle(cart: Cart, event_id: str, name: str | None, at_ms: int) -> bool:

@@ -15,6 +15,9 @@ from stream.domain.session import session_id
 from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Sent
 
+# What a refusal can still call back. Only a policy that counts in seconds sends more in a day.
+MAX_SENT = 1_024
+
 SituationT = TypeVar("SituationT")
 
 
@@ -85,7 +88,7 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
         behaviour.sent = [
             *(sent for sent in behaviour.sent if sent.expires_at_ms >= turn.now_ms),
             Sent(trigger_id, owed.kind, owed.expires_ms),
-        ]
+        ][-MAX_SENT:]
     return fired
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 MAX_SAFE_INTEGER = 2**53
+MAX_EVENT_BYTES = 65_536
 MAX_LINES = 500
 MAX_QUANTITY = 10_000
 

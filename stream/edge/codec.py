@@ -10,12 +10,10 @@ from typing import Final
 import msgspec
 import orjson
 
-from stream.domain.events import TOPIC_OF, TYPE_OF, AnyEvent, Event
+from stream.domain.events import MAX_EVENT_BYTES, TOPIC_OF, TYPE_OF, AnyEvent, Event
 from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
 from stream.domain.visitor import Visitor
-
-MAX_EVENT_BYTES: Final = 65_536
 
 
 class Defect(StrEnum):

@@ -144,9 +144,18 @@ class Shopper:
         return self.does(PageViewed, at, url="https://shop.example/", **more)
 
     def adds(
-        self, product_id="p1", *, at, quantity=1, price=1000, currency="EUR", variant=None, **more
+        self,
+        product_id="p1",
+        *,
+        at,
+        quantity=1,
+        price=1000,
+        currency="EUR",
+        variant=None,
+        name=None,
+        **more,
     ):
-        item = product(product_id, price, currency, variant=variant)
+        item = product(product_id, price, currency, variant=variant, name=name)
         return self.does(ProductAdded, at, product=item, quantity=quantity, **more)
 
     def removes(self, product_id="p1", *, at, **more):

@@ -1,6 +1,7 @@
+import msgspec
 import pytest
 
-from stream.domain.cart import MAX_EVIDENCE, CartLine, fingerprint_of
+from stream.domain.cart import MAX_CART_BYTES, MAX_EVIDENCE, MAX_NAME, CartLine, fingerprint_of
 from stream.domain.events import MAX_LINES, MAX_QUANTITY, Product
 from tests.domain.build import Shopper, a_shopper, line, product
 
@@ -205,6 +206,63 @@ def test_a_line_never_grows_past_10000():
     assert ann.cart == {"p1": 10_000}
     ann.updates(line(quantity=9_000), line(quantity=9_000), at=40)
     assert ann.cart == {"p1": 10_000}
+
+
+def full_cart(left=0):
+    """Return a shopper whose cart has room for so many more bytes."""
+    ann = a_shopper()
+    for number in range(4):
+        ann.adds(f"p{number}", at=number, name="x" * 60_000)
+    taken = stored(ann.behaviour.cart.lines) + stored(product("last", name="x" * 999)) - 999
+    ann.adds("last", at=5, name="x" * (MAX_CART_BYTES - taken - left))
+    assert "last" in ann.cart
+    return ann
+
+
+def stored(part):
+    return len(msgspec.msgpack.encode(part))
+
+
+def test_a_cart_ignores_a_line_beyond_its_bytes_and_takes_one_that_fits():
+    ann = full_cart(left=200)
+    before = ann.cart
+    ann.adds("long", at=30, name="x" * 300)
+    assert ann.cart == before
+    assert ann.behaviour.cart.changed_ms == 5
+    ann.adds("short", at=40)
+    assert ann.cart == {**before, "short": 1}
+
+
+def test_in_a_full_cart_quantities_and_prices_still_change_and_longer_texts_do_not():
+    ann = full_cart()
+    ann.adds("p0", at=30, price=777, currency="USD", name="z" * 60_001, quantity=2)
+    first = ann.behaviour.cart.lines[0]
+    assert (first.quantity, first.product) == (3, product("p0", 777, "USD", name="x" * 60_000))
+
+
+def test_in_a_full_cart_a_text_no_longer_than_the_known_one_takes_its_place():
+    ann = full_cart()
+    ann.adds("p0", at=30, name="z" * 60_000)
+    assert ann.behaviour.cart.lines[0].product.name == "z" * 60_000
+    ann.adds("p0", at=31, name="short")
+    ann.adds("p1", at=32, name="y" * 60_500)
+    assert [one.product.name[:1] for one in ann.behaviour.cart.lines[:2]] == ["s", "y"]
+
+
+def test_one_update_always_fits_into_a_cart():
+    ann = full_cart()
+    ann.updates(*(line(f"q{n}", name="x" * 60) for n in range(MAX_LINES)), at=30)
+    assert len(ann.cart) == MAX_LINES
+
+
+def test_a_cart_is_told_from_another_by_any_name_however_long():
+    long, other = "x" * 60_000, "x" * 60_000 + "y"
+    for order, left in [(long, {}), (other, {"p1": 1}), ("B", {"p1": 1})]:
+        ann = a_shopper()
+        ann.adds("p1", at=10, cart=long)
+        assert len(ann.behaviour.cart.name) <= MAX_NAME
+        ann.orders(at=20, cart=order)
+        assert ann.cart == left
 
 
 def test_evidence_names_what_changed_the_cart_newest_last():

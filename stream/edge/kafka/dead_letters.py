@@ -1,7 +1,7 @@
 """Dead letters for people: what could not be processed and why, and sending it back.
 
-The one rule: keys and values are personal data. They travel from topic to topic and are never
-shown.
+The one rule: keys and values are personal data. They travel from topic to topic and are shown
+only of one letter, and only to who asks for them.
 """
 
 import time
@@ -19,7 +19,7 @@ from stream.edge.kafka.letters import Letter, letter, records
 from stream.edge.kafka.options import client_options
 from stream.edge.kafka.reach import asked, metadata, partition_counts, started
 from stream.edge.kafka.topics import LARGEST_BYTES, RETENTION_DAYS
-from stream.edge.outgoing import ATTEMPT, DEAD_LETTERS
+from stream.edge.outgoing import ATTEMPT, DEAD_LETTERS, rfc3339
 from stream.errors import CartwakeError
 from stream.settings import Settings
 
@@ -63,6 +63,18 @@ def list_(
         Kafka cannot be reached or stops answering, or there is no such topic.
     """
     asked(settings, _list(settings, reason, since, say))
+    return 0
+
+
+def show(settings: Settings, place: str, say: Say = print, *, value: bool = False) -> int:
+    """Tell all that is known of the letters of one record, and return the exit code.
+
+    Raises
+    ------
+    CartwakeError
+        Kafka cannot be reached or stops answering, or there is no such topic or letter.
+    """
+    asked(settings, _show(settings, place, say, value=value))
     return 0
 
 
@@ -121,6 +133,38 @@ async def _list(settings: Settings, reason: str | None, since: datetime | None, 
     say(_summary(wanted))
     if letters and not wanted:
         say(f"the others: {_summary(letters)}")
+
+
+async def _show(settings: Settings, place: str, say: Say, *, value: bool) -> None:
+    situation = partition_counts(await metadata(settings)), time.time_ns() // 1_000_000
+    found = 0
+    async with aclosing(records(settings, "looking for it")) as log:
+        async for record in log:
+            if (it := letter(record)) and it.place == place:
+                found += 1
+                for name, told in _facts(it, record, obstacle(it, situation), value=value):
+                    say(f"{name:10}  {told}")
+    if not found:
+        raise CartwakeError(f"{DEAD_LETTERS} has no letter of {place}")
+
+
+def _facts(
+    it: Letter, record: ConsumerRecord, why_left: str | None, *, value: bool
+) -> Iterable[tuple[str, str]]:
+    yield "record", it.place
+    yield "reason", f"{it.reason}: {it.detail}"
+    yield "died", f"{rfc3339(it.died_ms)}, attempt {it.attempt}"
+    yield "written", "unknown" if it.appended_ms is None else rfc3339(it.appended_ms)
+    yield "lies at", f"{DEAD_LETTERS}-{it.at[0]}-{it.at[1]}"
+    for name, stored in (("key", record.key), ("value", record.value)):
+        yield name, "none" if stored is None else f"{len(stored):,} bytes"
+        if value and stored is not None:
+            # As Python writes bytes: nothing in it that a terminal would obey.
+            yield "", repr(stored)
+    yield (
+        "replay",
+        f"left ({why_left})" if why_left else f"would go back as attempt {it.attempt + 1}",
+    )
 
 
 async def _replay(

@@ -47,9 +47,19 @@ class Letter(Struct, frozen=True):
     is_cut: bool
     digest: bytes
 
+    @property
+    def place(self) -> str:
+        """Where the record was read: topic, partition and offset."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
     def __str__(self) -> str:
-        place = f"{self.topic}-{self.partition}-{self.offset}"
-        told = (rfc3339(self.died_ms), place, self.reason, f"attempt {self.attempt}", self.detail)
+        told = (
+            rfc3339(self.died_ms),
+            self.place,
+            self.reason,
+            f"attempt {self.attempt}",
+            self.detail,
+        )
         return "  ".join(told)
 
 

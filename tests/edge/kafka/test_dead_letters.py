@@ -8,11 +8,11 @@ import pytest
 
 from stream.edge.facts import read
 from stream.edge.kafka import dead_letters, letters
-from stream.edge.kafka.dead_letters import list_, replay
+from stream.edge.kafka.dead_letters import list_, replay, show
 from stream.edge.kafka.options import client_options
 from stream.edge.kafka.reach import partition_counts
 from stream.edge.kafka.topics import create
-from stream.edge.outgoing import outgoing
+from stream.edge.outgoing import outgoing, rfc3339
 from stream.errors import CartwakeError
 from stream.settings import Kafka, Settings
 from stream.shard.clock import Fact
@@ -175,6 +175,53 @@ def test_a_terminal_is_not_given_orders(shop):
     shop.bury(dead(reason="\x1b[2J", detail="\x07bell\nnext line"))
     line, *_ = shop.listed()
     assert line.isprintable()
+
+
+# show
+
+
+def shown(shop, place="cart-events-1-42", **options):
+    lines = []
+    assert show(shop.settings, place, lines.append, **options) == 0
+    return lines
+
+
+def test_all_that_is_known_of_one_is_shown_but_key_and_value(shop):
+    shop.bury(dead(), dead(offset=43), died_ms=NOW_MS)
+    lines = shown(shop)
+    lies_at = lines.pop(4)
+    assert lies_at.startswith("lies at     dead-letters-")
+    assert lines == [
+        "record      cart-events-1-42",
+        "reason      malformed: value: not one JSON value",
+        f"died        {rfc3339(NOW_MS)}, attempt 1",
+        "written     unknown",
+        "key         8 bytes",
+        "value       1 bytes",
+        "replay      would go back as attempt 2",
+    ]
+
+
+def test_key_and_value_are_shown_to_who_asks_for_them_and_give_a_terminal_no_orders(shop):
+    shop.bury(dead("\x1b[2J\u202eé\n".encode() + b"\xff", appended_ms=NOW_MS, attempt=3))
+    lines = shown(shop, value=True)
+    assert f"            b'{SECRET}'" in lines
+    assert r"            b'\x1b[2J\xe2\x80\xae\xc3\xa9\n\xff'" in lines
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    assert lines[-1] == "replay      left (died 3 times)"
+
+
+def test_a_missing_key_is_none_and_a_letter_that_was_published_twice_is_shown_twice(shop):
+    shop.bury(dead(key=None))
+    shop.bury(dead(key=None))
+    lines = shown(shop, value=True)
+    assert lines.count("key         none") == 2
+
+
+def test_a_letter_that_is_not_there_is_told(shop):
+    shop.bury(dead())
+    with pytest.raises(CartwakeError, match="dead-letters has no letter of cart-events-1-7"):
+        show(shop.settings, "cart-events-1-7")
 
 
 # replay
