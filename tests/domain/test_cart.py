@@ -93,7 +93,9 @@ def test_a_late_order_empties_the_cart_too():
     assert ann.cart == {}
 
 
-@pytest.mark.parametrize(("cart", "order"), [("A", "A"), ("A", None), (None, "A"), (None, None)])
+@pytest.mark.parametrize(
+    ("cart", "order"), [("A", "A"), ("A", None), ("A", ""), (None, "A"), (None, None)]
+)
 def test_an_order_empties_the_cart_unless_both_name_one_and_the_two_differ(cart, order):
     ann = a_shopper()
     ann.adds("p1", at=10, cart=cart)

@@ -1,4 +1,4 @@
-"""Section 3, Order, and the clock of a shard in its form ``records``."""
+"""Section 3, Order, and the clock of a shard."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -72,6 +72,21 @@ def _run_shard(shop: Shop, records: list[Record]) -> None:
     if clock_ms is not None:
         for visitor in shop.visitors.values():
             wake(shop, visitor, clock_ms)
+
+
+def step_live(shop: Shop, records: Iterable[Record], now_ms: int, clock_ms: int) -> None:
+    """Apply what a shard has read by the wall clock ``now_ms``; its ``live`` clock is then here.
+
+    Wake-ups come after the records, because what has become of the visitors meanwhile counts.
+    """
+    for record in merged(records):
+        event = read(shop, record)
+        if event is not None:
+            visitor = shop.visitor(event.get("tenant", "default"), event["visitor"])
+            at_ms = events.clamped(event["at_ms"], record_time(record, event))
+            shop.told.outcomes[events.apply(shop, visitor, event, at_ms, now_ms)] += 1
+    for visitor in shop.visitors.values():
+        wake(shop, visitor, clock_ms, judged_ms=clock_ms)
 
 
 def merged(records: Iterable[Record]) -> Iterator[Record]:

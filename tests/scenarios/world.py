@@ -154,8 +154,9 @@ class Log:
 class World:
     """Everything that outlives a worker."""
 
-    def __init__(self, *events, store=None, sink=None):
+    def __init__(self, *events, store=None, sink=None, policy=POLICY):
         self.now_ms = T0
+        self.policy = policy
         self.log = Log(*events)
         self.store = store or MemoryStore()
         self.sink = sink or MemorySink()
@@ -210,7 +211,7 @@ class Worker:
         owner = await world.store.claim(0)
         known = owner.watermark.offsets
         merge = Merge({topic: known.get(topic, 0) for topic in TOPICS})
-        shard = Shard(owner, world.store, world.sink, _encode, POLICY, lambda *_: None)
+        shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
         self.owned = Owned(shard, merge, world.processed)
         await self._resume()
 
