@@ -27,6 +27,16 @@ class DeadLetter(Exception):  # noqa: N818 - not an error: a record's fate
 def decode(value: bytes | None, key: bytes | None, topic: str) -> dict[str, Any]:
     """Return the event in a record, or raise `DeadLetter` with the reason."""
     event = _parsed(value)
+    try:
+        return _judged(event, key, topic)
+    except DeadLetter:
+        # Numbers are finite; one in a field that is ignored does no harm by itself.
+        if _is_infinite(event):
+            raise DeadLetter("malformed") from None
+        raise
+
+
+def _judged(event: Any, key: bytes | None, topic: str) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise DeadLetter("not_an_object")
     kind = event.get("type")
@@ -78,6 +88,14 @@ def _is_unicode(text: str) -> bool:
     units = re.sub(r"\\\\", "", text)
     units = re.sub(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", "", units)
     return re.search(r"\\u[dD][89a-fA-F]", units) is None
+
+
+def _is_infinite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_is_infinite, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_infinite, value))
+    return isinstance(value, float) and math.isinf(value)
 
 
 @contextmanager

@@ -56,6 +56,18 @@ class Follower:
             b"valid_until_ms" in (one.value or b"") for one in self.records if one.key == key
         )
 
+    def excuses(self, trigger):
+        """Say whether the visitor did something, or it expired, before all had been caught up."""
+        due_ms = trigger["due_at_ms"]
+        caught_up_ms = next(reached for reached in self.reached if reached >= due_ms)
+        key = trigger["visitor"].encode()
+        done_ms = [one.timestamp_ms for one in self.records if one.key == key]
+        return (
+            caught_up_ms > trigger["expires_at_ms"]
+            or self.may_lapse(trigger)
+            or any(due_ms <= moment_ms <= caught_up_ms for moment_ms in done_ms)
+        )
+
     def visitors(self):
         """Return what is known of everybody."""
         return known_visitors(self.shop)
