@@ -90,10 +90,10 @@ class WatchedSink(Crashing):
 
     follower = None
 
-    async def publish(self, entries):
+    async def publish(self, entries, looked):
         if self.follower:
             assert all(self.follower.allows(one.needs) for one in entries if one.needs)
-        await super().publish(entries)
+        return await super().publish(entries, looked)
 
 
 async def live(world, records, troubles, *, in_step=False):
