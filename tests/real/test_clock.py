@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing
 from tests.real.pipeline import Pipeline
 from tests.real.test_trouble import leave_carts, shoppers
 from tests.rig.processes import wait_until
@@ -24,7 +23,7 @@ LATE_MS = 10_000
 def offset(tmp_path):
     """Return a file: what is written to it is what the worker's wall clock is ahead, in s."""
     if not LIBRARY.exists():
-        missing(f"no libfaketime at {LIBRARY}: install the package faketime")
+        pytest.skip(f"no libfaketime at {LIBRARY}: install the package libfaketime")
     file = tmp_path / "offset"
     file.write_text("+0")
     return file

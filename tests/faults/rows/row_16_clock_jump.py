@@ -15,21 +15,20 @@ EARLY_MS = 50
 
 
 def run(arena: Arena) -> None:
-    """Move one clock forth and back, then the other, while shoppers leave carts."""
-    offset = arena.folder / "offset"
-    faked = _faked(offset)
-    offset.write_text("+0")
-    arena.redis.restart_with(faked)
-    arena.start_workers(2, **faked)
+    """Move the workers' clock an hour forth and back, then that of Redis, as carts are left."""
+    workers, redis = arena.folder / "workers-offset", arena.folder / "redis-offset"
+    workers.write_text("+0")
+    redis.write_text("+0")
+    arena.redis.restart_with(_faked(redis))
+    arena.start_workers(2, **_faked(workers))
     with arena.shoppers():
-        for jump_s in (HOUR_S, -HOUR_S):
-            arena.fault()
-            offset.write_text(
-                f"{jump_s:+d}"
-            )  # both at once: workers and Redis agree, and are wrong
-            time.sleep(arena.seconds / 4)
-            offset.write_text("+0")
-            time.sleep(arena.seconds / 4)
+        for clock in (workers, redis):
+            for jump_s in (HOUR_S, -HOUR_S):
+                arena.fault()
+                clock.write_text(f"{jump_s:+d}")
+                time.sleep(arena.seconds / 8)
+                clock.write_text("+0")
+                time.sleep(arena.seconds / 8)
     arena.settle()
 
 
