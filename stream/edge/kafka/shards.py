@@ -7,7 +7,7 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from aiokafka import TopicPartition
@@ -18,7 +18,7 @@ from stream.domain.records import Trigger
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
-from stream.edge.kafka.owned import NEVER, Limits, Owned
+from stream.edge.kafka.owned import NEVER, Limits, Owned, misfit
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
 from stream.shard.batch import Lane, Merge
@@ -71,12 +71,14 @@ class Shards:
         """Take a shard and return the offsets to read from; none where it had to be stopped."""
         self.lost.pop(number, None)
         owner = await self._store.claim(number)
-        known = owner.watermark.offsets
-        offsets = {topic: known.get(topic, limit.start) for topic, limit in limits.items()}
-        why = _misfit(offsets, limits)
+        known = owner.watermark
+        offsets = {topic: known.offsets.get(topic, limit.start) for topic, limit in limits.items()}
+        why = misfit(known, limits)
         if why:
-            self._stop(number, why)
+            self.stop(number, why)
             return {}
+        told = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
+        owner.topic_ids = known.ids | told
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
         self._owned[number] = owned
         with self._giving_up(owned):
@@ -89,16 +91,30 @@ class Shards:
         for tp, position in fetched.positions.items():
             for lane in self._lanes(tp):
                 if position < lane.position:
-                    self._stop(tp.partition, f"{tp.topic} went back to {position}")
+                    self.stop(tp.partition, f"{tp.topic} went back to {position}")
                 else:
                     lane.receive(fetched.records.get(tp, ()), position, fetched.received)
         for tp, offset in fetched.outside.items():
             # An error from before the shard was claimed tells of another offset.
             if any(lane.position == offset for lane in self._lanes(tp)):
-                self._stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
+                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
         for tp, mark in fetched.marks:
             for lane in self._lanes(tp):
                 lane.mark(mark)
+
+    def topic_ids(self) -> dict[str, str]:
+        """Return which topics are read; none where Kafka does not tell."""
+        return {
+            topic: topic_id
+            for owned in self._owned.values()
+            for topic, topic_id in owned.shard.owner.topic_ids.items()
+        }
+
+    def refuse(self, topics: Iterable[str]) -> None:
+        """Stop every shard: the topics are others now than those that had been read."""
+        for topic in topics:
+            for number in list(self._owned):
+                self.stop(number, f"{topic} was made anew while it was read")
 
     def _lanes(self, tp: TopicPartition) -> list[Lane]:
         """Return the lane of a partition; none where its shard is not owned."""
@@ -241,7 +257,8 @@ class Shards:
                 hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
         return hints
 
-    def _stop(self, number: int, why: str) -> None:
+    def stop(self, number: int, why: str) -> None:
+        """Read no further until somebody has decided, and say what there is to decide."""
         self._owned.pop(number, None)
         self.stopped[number] = why
         log.error(
@@ -262,17 +279,6 @@ class Shards:
     def _observe(self) -> None:
         observe_owners(self._metrics, [owned.shard.owner for owned in self._owned.values()])
         self._metrics.shards_stopped.set(len(self.stopped))
-
-
-def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
-    """Return why the log cannot be read on from where the state ends; empty where it can."""
-    for topic, offset in offsets.items():
-        limit = limits[topic]
-        if offset < limit.start:
-            return f"{topic} begins at {limit.start}, but only {offset} has been reached"
-        if offset > limit.end:
-            return f"{topic} ends at {limit.end}, but {offset} has been reached before"
-    return ""
 
 
 def _wall_ms() -> int:
