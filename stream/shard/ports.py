@@ -65,11 +65,13 @@ class Watermark(Struct, frozen=True):
     """Up to where a shard's state includes the log: next offset per topic, clock, and step.
 
     ``step`` rises with every commit, so that one that left the offsets alone is told apart.
+    ``ids`` tells which topics these are, where the log says so: a name may be given anew.
     """
 
     offsets: dict[str, int] = {}
     clock_ms: int = BEGINNING_MS
     step: int = 0
+    ids: dict[str, str] = {}
 
 
 class Ownership(Struct):
@@ -84,6 +86,8 @@ class Ownership(Struct):
     pending: int = 0
     stored: bytes = b""
     """The watermark as the store has it, which an older version may have written differently."""
+    topic_ids: dict[str, str] = {}
+    """Which topics it reads, to be kept with its watermark."""
 
 
 class Commit(Struct):

@@ -167,7 +167,9 @@ class Shard:
             },
             wakes={who: visit.due_ms() for who, visit in changed.items()},
             entries=entries,
-            watermark=Watermark(batch.offsets, batch.clock.after_ms, known.step + 1),
+            watermark=Watermark(
+                batch.offsets, batch.clock.after_ms, known.step + 1, self.owner.topic_ids
+            ),
         )
 
     async def _publish(

@@ -219,6 +219,13 @@ async def test_a_step_that_leaves_the_offsets_alone_is_told_apart_from_the_last(
     assert len(await store.commit(owner, again)) == 1
 
 
+async def test_which_topics_were_read_is_kept_with_the_offsets(store):
+    owner = await store.claim(0)
+    mark = Watermark({"cart-events": 4}, 50, 1, {"cart-events": "a1"})
+    await store.commit(owner, commit(watermark=mark))
+    assert (await store.claim(0)).watermark == mark
+
+
 # Refusing
 
 

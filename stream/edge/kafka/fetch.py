@@ -6,17 +6,21 @@ thread, and each reach is pinned by a test.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from msgspec import Struct
 
-from stream.shard.batch import Mark
+from stream.edge.kafka.topic_ids import remade
+from stream.shard.batch import NEVER, Mark
 
 # How long a broker may hold a fetch while nothing comes: the price of causal release when idle.
 FETCH_WAIT_MS = 20
+
+# No fetch for so long, and what has the topic's name may be another by now.
+STILL_S = 0.25
 
 Fetch = Callable[[Any, int, Any], Awaitable[bool]]
 
@@ -24,7 +28,8 @@ Fetch = Callable[[Any, int, Any], Awaitable[bool]]
 class Fetched(Struct):
     """What one poll brought, per partition: records, next positions, and answers.
 
-    ``outside`` are offsets that were asked for and that the log does not hold.
+    ``outside`` are offsets that were asked for and that the log does not hold; ``remade`` are
+    topics that are others now than those which had been read.
     """
 
     records: dict[TopicPartition, list[ConsumerRecord]]
@@ -32,6 +37,7 @@ class Fetched(Struct):
     marks: list[tuple[TopicPartition, Mark]]
     received: float
     outside: dict[TopicPartition, int] = {}
+    remade: set[str] = set()
 
 
 class Fetches:
@@ -45,11 +51,18 @@ class Fetches:
         self._moment_ms = moment_ms
         self._answered = asyncio.Event()
         self._marks: list[tuple[TopicPartition, Mark]] = []
+        # Since this was last looked at a fetch had no good answer, or none was asked for a while.
+        # Without either no topic is deleted and made again.
+        self._is_doubtful = False
+        self._asked: dict[TopicPartition, float] = {}
         fetcher = consumer._fetcher  # noqa: SLF001 - no public way to learn when a fetch was asked
         fetcher._proc_fetch_request = self._timed(fetcher._proc_fetch_request)  # noqa: SLF001
 
-    async def poll(self, wait_s: float) -> Fetched:
-        """Return what has come; where nothing has, wait for the next answer."""
+    async def poll(self, wait_s: float, known: Mapping[str, str]) -> Fetched:
+        """Return what has come of the known topics; where nothing has, wait for the next answer.
+
+        Nothing is handed out while it cannot be told whether they are still the same.
+        """
         fetcher = self._consumer._fetcher  # noqa: SLF001
         subscriptions = fetcher._subscriptions  # noqa: SLF001
         with subscriptions.fetch_context():
@@ -59,9 +72,24 @@ class Fetches:
             # In a rebalance fetched_records() waits for its end, which waits for us.
             if subscriptions.reassignment_in_progress or not self._consumer.assignment():
                 return Fetched({}, {}, [], time.monotonic())
+            others = await self._others(known)
+            if others is None or others:
+                self._answered.set()  # what has come waits until it is known of which topic it is
+                return Fetched({}, {}, [], time.monotonic(), remade=others or set())
             records, outside = await self._drained(fetcher)
         marks, self._marks = self._marks, []
         return Fetched(records, self._positions(), marks, time.monotonic(), outside)
+
+    async def _others(self, known: Mapping[str, str]) -> set[str] | None:
+        """Return which topics have been made anew; None where that cannot be told yet."""
+        if not self._is_doubtful or not known:
+            return set()
+        self._is_doubtful = False
+        others = await remade(self._consumer._client, known)  # noqa: SLF001
+        if others is None:
+            self._is_doubtful = True
+            await asyncio.sleep(STILL_S)
+        return None if self._is_doubtful else others
 
     async def _drained(self, fetcher: Any) -> tuple[Any, dict[TopicPartition, int]]:  # noqa: ANN401
         try:
@@ -94,6 +122,11 @@ class Fetches:
             for state in states.values():
                 state.timestamp = None  # aiokafka sets it when a partition's answer is good
             has_records = await fetch(assignment, node_id, request)
+            self._is_doubtful |= any(
+                state.timestamp is None or asked - self._asked.get(tp, NEVER) > STILL_S
+                for tp, state in states.items()
+            )
+            self._asked |= dict.fromkeys(states, asked)
             self._marks += [
                 (tp, Mark(asked, asked_ms, state.highwater))
                 for tp, state in states.items()

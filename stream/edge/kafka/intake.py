@@ -90,6 +90,9 @@ class Intake:
         for number, topics in _by_shard(wanted, limits):
             if self._unclaimed is not assigned:
                 break
+            if gone := [topic for topic in INPUTS if topic not in topics]:
+                self.shards.stop(number, f"{', '.join(gone)} does not exist")
+                continue
             claimed = await self.shards.claim(number, topics)
             offsets |= {TopicPartition(topic, number): at for topic, at in claimed.items()}
         if EXAMPLES in wanted and self._unclaimed is assigned:
@@ -106,7 +109,11 @@ class Intake:
         """Hand out what a poll brought."""
         if fetched.marks:
             self.answered = time.monotonic()
+<<<<<<< HEAD
             self._heard_at |= {tp: self.answered for tp, _ in fetched.marks if tp in self._heard_at}
+=======
+        self.shards.refuse(fetched.remade)
+>>>>>>> shards
         self.shards.accept(fetched)
         if EXAMPLES in fetched.outside and self._unclaimed is not None:
             self._unclaimed |= {EXAMPLES}  # examples are gone: learn from the first that is left
@@ -150,13 +157,15 @@ class Intake:
 def _by_shard(
     tps: set[TopicPartition], limits: Mapping[TopicPartition, Limits]
 ) -> list[tuple[int, dict[str, Limits]]]:
-    """Return, per shard, what Kafka says of its topics in merge order."""
+    """Return, per shard, what Kafka says of its topics in merge order; of those that it has."""
     found: defaultdict[int, dict[str, Limits]] = defaultdict(dict)
     inputs = (tp for tp in tps if tp.topic in TOPICS)
     for tp in sorted(inputs, key=lambda tp: INPUTS.index(tp.topic)):
         found[tp.partition][tp.topic] = limits[tp]
+    # A topic that was deleted is nowhere among them. Else the assignor has torn a shard apart.
+    there = {topic for topics in found.values() for topic in topics}
     for number, topics in found.items():
-        if len(topics) != len(INPUTS):
+        if topics.keys() != there:
             raise RuntimeError(f"shard {number} was assigned in part: {sorted(topics)}")
     return sorted(found.items())
 

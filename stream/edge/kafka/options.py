@@ -44,6 +44,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_rebalance_timeout": 2 * session_s,
         "broker_commit_interval": 1.0,
         "broker_request_timeout": 40.0,
+        # A topic that was gone is there again: the sooner it is seen, the sooner that is told.
+        "consumer_metadata_max_age_ms": 30_000,
         # Where the log no longer holds an offset, going on elsewhere would skip events in silence.
         "consumer_auto_offset_reset": "none",
         "producer_request_timeout": 30.0,

@@ -8,8 +8,12 @@ from msgspec import Struct
 from stream.edge.facts import read
 from stream.shard.batch import Merge
 from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
+<<<<<<< HEAD
 from stream.shard.limit import USUAL, Spoilage, Tolerance
 from stream.shard.ports import BEGINNING_MS, DeadLetter
+=======
+from stream.shard.ports import BEGINNING_MS, DeadLetter, Watermark
+>>>>>>> shards
 from stream.shard.shard import Batch, Shard
 
 MAX_BATCH = 5_000
@@ -19,13 +23,15 @@ NEVER = float("-inf")
 class Limits(Struct, frozen=True):
     """What Kafka says of one partition: its first offset, its end, and what was committed.
 
-    ``clock_ms`` is the shard's clock as it stood with the committed offset.
+    ``clock_ms`` is the shard's clock as it stood with the committed offset; ``topic_id`` is empty
+    where Kafka does not tell it.
     """
 
     start: int
     end: int
     committed: int
     clock_ms: int = BEGINNING_MS
+    topic_id: str = ""
 
 
 class Owned:
@@ -141,3 +147,17 @@ class Owned:
 
 def _facts(inputs: Iterable[Fact | DeadLetter]) -> Iterator[Fact]:
     return (one for one in inputs if isinstance(one, Fact))
+
+
+def misfit(mark: Watermark, limits: Mapping[str, Limits]) -> str:
+    """Return why the log cannot be read on from where the state ends; empty where it can."""
+    for topic, limit in limits.items():
+        offset = mark.offsets.get(topic, limit.start)
+        known = mark.ids.get(topic, "")
+        if known and limit.topic_id and known != limit.topic_id:
+            return f"{topic} was made anew since {offset} was reached"
+        if offset < limit.start:
+            return f"{topic} begins at {limit.start}, but only {offset} has been reached"
+        if offset > limit.end:
+            return f"{topic} ends at {limit.end}, but {offset} has been reached before"
+    return ""

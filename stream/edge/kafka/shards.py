@@ -7,7 +7,11 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
+<<<<<<< HEAD
 from collections.abc import Callable, Iterator, Mapping
+=======
+from collections.abc import Iterable, Iterator, Mapping
+>>>>>>> shards
 from contextlib import contextmanager
 
 from aiokafka import TopicPartition
@@ -18,7 +22,7 @@ from stream.domain.records import Trigger
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
-from stream.edge.kafka.owned import NEVER, Limits, Owned
+from stream.edge.kafka.owned import NEVER, Limits, Owned, misfit
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
 from stream.shard.batch import Lane, Merge
@@ -80,13 +84,19 @@ class Shards:
         """Take a shard and return the offsets to read from; none where it had to be stopped."""
         self.lost.pop(number, None)
         owner = await self._store.claim(number)
-        known = owner.watermark.offsets
-        offsets = {topic: known.get(topic, limit.start) for topic, limit in limits.items()}
-        why = _misfit(offsets, limits)
+        known = owner.watermark
+        offsets = {topic: known.offsets.get(topic, limit.start) for topic, limit in limits.items()}
+        why = misfit(known, limits)
         if why:
-            self._stop(number, why)
+            self.stop(number, why)
             return {}
+<<<<<<< HEAD
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
+=======
+        told = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
+        owner.topic_ids = known.ids | told
+        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
+>>>>>>> shards
         self._owned[number] = owned
         with self._giving_up(owned):
             await self._resume(owned)
@@ -98,16 +108,30 @@ class Shards:
         for tp, position in fetched.positions.items():
             for lane in self._lanes(tp):
                 if position < lane.position:
-                    self._stop(tp.partition, f"{tp.topic} went back to {position}")
+                    self.stop(tp.partition, f"{tp.topic} went back to {position}")
                 else:
                     lane.receive(fetched.records.get(tp, ()), position, fetched.received)
         for tp, offset in fetched.outside.items():
             # An error from before the shard was claimed tells of another offset.
             if any(lane.position == offset for lane in self._lanes(tp)):
-                self._stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
+                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
         for tp, mark in fetched.marks:
             for lane in self._lanes(tp):
                 lane.mark(mark)
+
+    def topic_ids(self) -> dict[str, str]:
+        """Return which topics are read; none where Kafka does not tell."""
+        return {
+            topic: topic_id
+            for owned in self._owned.values()
+            for topic, topic_id in owned.shard.owner.topic_ids.items()
+        }
+
+    def refuse(self, topics: Iterable[str]) -> None:
+        """Stop every shard: the topics are others now than those that had been read."""
+        for topic in topics:
+            for number in list(self._owned):
+                self.stop(number, f"{topic} was made anew while it was read")
 
     def _lanes(self, tp: TopicPartition) -> list[Lane]:
         """Return the lane of a partition; none where its shard is not owned."""
@@ -266,7 +290,12 @@ class Shards:
                 hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
         return hints
 
+<<<<<<< HEAD
     def _stop(self, number: int, why: str, todo: str = MISFIT) -> None:
+=======
+    def stop(self, number: int, why: str) -> None:
+        """Read no further until somebody has decided, and say what there is to decide."""
+>>>>>>> shards
         self._owned.pop(number, None)
         self.stopped[number] = why
         log.error("Shard %d is stopped: %s. %s", number, why, todo)
@@ -284,6 +313,7 @@ class Shards:
         self._metrics.shards_stopped.set(len(self.stopped))
 
 
+<<<<<<< HEAD
 def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
     """Return why the log cannot be read on from where the state ends; empty where it can."""
     for topic, offset in offsets.items():
@@ -293,3 +323,7 @@ def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
         if offset > limit.end:
             return f"{topic} ends at {limit.end}, but {offset} has been reached before"
     return ""
+=======
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+>>>>>>> shards

@@ -19,9 +19,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
+from stream.domain.events import TOPICS
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetched, Fetches
 from stream.edge.kafka.owned import Limits
+from stream.edge.kafka.topic_ids import topic_ids
 from stream.shard.ports import BEGINNING_MS
 
 if TYPE_CHECKING:
@@ -76,9 +78,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         clock: WallClock = self.app.clock  # type: ignore[attr-defined]  # of our own app
         self.fetches = Fetches(self._ensure_consumer(), clock.moment_ms)
 
-    async def poll(self, full: set[aiokafka.TopicPartition]) -> Fetched:
-        """Return what came; fetch no further for partitions that are ``full``."""
-        fetched: Fetched = await self.call_thread(self._poll, full)
+    async def poll(self, full: set[aiokafka.TopicPartition], known: Mapping[str, str]) -> Fetched:
+        """Return what came of the ``known`` topics; fetch no further for what is ``full``."""
+        fetched: Fetched = await self.call_thread(self._poll, full, known)
         return fetched
 
     async def limits(
@@ -108,21 +110,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Do nothing: Faust's own watch knows neither batches nor merged topics."""
 
-    async def _poll(self, full: set[aiokafka.TopicPartition]) -> Fetched:
+    async def _poll(self, full: set[aiokafka.TopicPartition], known: Mapping[str, str]) -> Fetched:
         self.fetches.pause(full)
-        return await self.fetches.poll(POLL_WAIT_S)
+        return await self.fetches.poll(POLL_WAIT_S, known)
 
     async def _limits(
         self, tps: list[aiokafka.TopicPartition]
     ) -> dict[aiokafka.TopicPartition, Limits]:
         consumer = self._ensure_consumer()
-        starts, ends, committed = await asyncio.gather(
+        inputs = {tp.topic for tp in tps if tp.topic in TOPICS}
+        starts, ends, committed, ids = await asyncio.gather(
             consumer.beginning_offsets(tps),
             consumer.end_offsets(tps),
             # Public calls tell the offset without what was committed beside it.
             consumer._coordinator.fetch_committed_offsets(tps),  # noqa: SLF001
+            topic_ids(consumer._client, inputs),  # noqa: SLF001 - it has no public way to ask
         )
-        return {tp: _limits(starts[tp], ends[tp], committed.get(tp)) for tp in tps}
+        known = ids or {}
+        return {
+            tp: _limits(starts[tp], ends[tp], committed.get(tp), known.get(tp.topic, ""))
+            for tp in tps
+        }
 
     async def _seek_to(self, offsets: Mapping[aiokafka.TopicPartition, int]) -> None:
         consumer = self._ensure_consumer()
@@ -222,7 +230,8 @@ class Consumer(driver.Consumer):
     async def _progress(self) -> None:
         """Wait until a poll has brought something, or a step has ended."""
         if self._polling is None:
-            self._polling = asyncio.ensure_future(self._thread.poll(self._intake.full()))
+            known = self._intake.shards.topic_ids()
+            self._polling = asyncio.ensure_future(self._thread.poll(self._intake.full(), known))
         stepped = asyncio.ensure_future(self._intake.stepped.wait())
         try:
             await asyncio.wait({self._polling, stepped}, return_when=asyncio.FIRST_COMPLETED)
@@ -283,9 +292,9 @@ class Transport(driver.Transport):
     Producer = Producer
 
 
-def _limits(start: int, end: int, committed: OffsetAndMetadata | None) -> Limits:
+def _limits(start: int, end: int, committed: OffsetAndMetadata | None, topic_id: str) -> Limits:
     if committed is None or committed.offset < 0:
-        return Limits(start, end, 0)
+        return Limits(start, end, 0, topic_id=topic_id)
     # Committed by somebody else's tool it comes without a clock of ours.
     clock_ms = int(committed.metadata) if CLOCK.fullmatch(committed.metadata) else BEGINNING_MS
-    return Limits(start, end, committed.offset, clock_ms)
+    return Limits(start, end, committed.offset, clock_ms, topic_id)

@@ -84,11 +84,13 @@ class Bench:
         self._tick += 1
         return self._tick
 
-    def limits(self, number, committed=None, clock_ms=BEGINNING_MS, start=0):
+    def limits(self, number, committed=None, clock_ms=BEGINNING_MS, start=0, topic_id=""):
         """Return what Kafka says of a shard's log as it is, and of what was committed."""
         topics = self.logs[number].topics
         return {
-            topic: Limits(start, len(topics[topic]), (committed or {}).get(topic, 0), clock_ms)
+            topic: Limits(
+                start, len(topics[topic]), (committed or {}).get(topic, 0), clock_ms, topic_id
+            )
             for topic in TOPICS
         }
 

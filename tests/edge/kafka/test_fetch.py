@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaConnectionError
 from confluent_kafka import TopicPartition as Deleted
 from confluent_kafka.admin import AdminClient
 
+from stream.edge.kafka import fetch as module
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetches
+from stream.edge.kafka.topic_ids import topic_ids
 
 ENOUGH_POLLS = 400  # each returns at once where something came, else after a fraction of a second
 WAIT_S = 0.25
@@ -61,11 +63,11 @@ def produce(kafka, tp, *values):
     )
 
 
-async def polled(fetches, until):
+async def polled(fetches, until, known=None):
     """Poll until what has come so far satisfies ``until``; return every poll."""
     all_of_it = []
     for _ in range(ENOUGH_POLLS):
-        all_of_it.append(await fetches.poll(WAIT_S))
+        all_of_it.append(await fetches.poll(WAIT_S, known or {}))
         if until(all_of_it):
             return all_of_it
     raise AssertionError(f"in vain after {ENOUGH_POLLS} polls: {all_of_it[-3:]}")
@@ -211,7 +213,7 @@ async def test_of_a_fetch_without_a_good_answer_no_end_is_told(fetches, consumer
 async def test_a_poll_in_which_nothing_comes_returns_after_its_wait(fetches, consumer):
     consumer.pause(*consumer.assignment())
     for _ in range(3):  # what was under way before may come yet
-        fetched = await fetches.poll(0.05)
+        fetched = await fetches.poll(0.05, {})
     assert fetched.records == {}
 
 
@@ -232,9 +234,45 @@ async def test_a_full_partition_is_fetched_no_further_until_there_is_room(
     assert values(await polled(fetches, lambda it: values(it, one)), one) == [b"1"]
 
 
+async def test_of_a_topic_that_was_made_anew_nothing_is_handed_out(
+    kafka_server, fetches, consumer, topic, one, other
+):
+    produce(kafka_server, one, b"1")
+    await polled(fetches, lambda it: values(it, one) and has_ends_of(one, other)(it))
+    known = await topic_ids(consumer._client, [topic])
+    kafka_server.delete_topics([topic])
+    kafka_server.create_topics([topic], 2)
+    produce(kafka_server, one, b"other 1", b"other 2", b"other 3")
+    polls = await polled(fetches, lambda it: it[-1].remade, known)
+    assert polls[-1].remade == {topic}
+    assert (values(polls, one), values(polls, other)) == ([], [])
+
+
+async def test_while_it_cannot_be_told_whether_the_topics_are_the_same_nothing_is_handed_out(
+    kafka_server, fetches, consumer, topic, one, monkeypatch
+):
+    await polled(fetches, has_ends_of(one))
+    known = await topic_ids(consumer._client, [topic])
+    fetches._is_doubtful = True  # as after a fetch without a good answer
+    answers = [None, None, set()]
+
+    async def asked(client, topics):
+        assert topics == known
+        return answers.pop(0)
+
+    monkeypatch.setattr(module, "remade", asked)
+    produce(kafka_server, one, b"1")
+    held = [await fetches.poll(0, known) for _ in range(2)]
+    assert [(it.records, it.positions, it.marks, it.remade) for it in held] == [
+        ({}, {}, [], set())
+    ] * 2
+    assert values(await polled(fetches, lambda it: values(it, one), known), one) == [b"1"]
+    assert answers == []
+
+
 async def test_in_a_rebalance_a_poll_returns_with_nothing(fetches, consumer, one, monkeypatch):
     await polled(fetches, has_ends_of(one))
     subscriptions = type(consumer._fetcher._subscriptions)
     monkeypatch.setattr(subscriptions, "reassignment_in_progress", property(lambda _: True))
-    fetched = await fetches.poll(0)
+    fetched = await fetches.poll(0, {})
     assert (fetched.records, fetched.positions, fetched.marks) == ({}, {}, [])

@@ -158,6 +158,25 @@ async def test_a_shard_that_is_assigned_in_part_is_refused_before_anything_is_cl
     assert epochs(bench) == {}
 
 
+async def test_without_one_of_its_topics_a_shard_is_stopped_and_not_claimed(intake, kafka, bench):
+    intake.assign({tp for tp in shard(0, 1) if tp.topic != "cart-events"})
+    await intake.claim(kafka)
+    assert bench.shards.stopped == dict.fromkeys((0, 1), "cart-events does not exist")
+    assert (epochs(bench), intake.needs_claim()) == ({}, False)
+    assert all(at == 0 for at in kafka.sought[0].values())
+
+
+async def test_what_came_of_a_topic_that_was_made_anew_reaches_no_shard(intake, kafka, bench):
+    intake.assign(shard(0))
+    await intake.claim(kafka)
+    bench.logs[0].write(consented(T0))
+    fetched = bench.fetched()
+    fetched.remade = {"cart-events"}
+    intake.accept(fetched)
+    assert list(bench.shards.stopped) == [0]
+    assert intake.ready() == []
+
+
 async def test_a_kafka_that_does_not_tell_offsets_is_asked_again_and_that_is_said_once(
     intake, kafka, monkeypatch, caplog
 ):

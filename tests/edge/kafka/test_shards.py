@@ -169,6 +169,44 @@ async def test_a_new_assignment_looks_at_stopped_shards_again(bench):
     assert bench.value("shards_stopped") == 0
 
 
+async def test_a_topic_with_another_id_stops_the_shard_though_its_log_has_grown_past_the_state(
+    bench, log
+):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0, topic_id="a1")
+    await bench.work()
+    write(bench, 0, bought(T0 + 2 * MINUTE))
+    bench.shards.forget()
+    limits = bench.limits(0, topic_id="a1")
+    limits["cart-events"] = Limits(0, 2, 0, topic_id="b2")
+    assert await bench.shards.claim(0, limits) == {}
+    assert bench.shards.stopped == {0: "cart-events was made anew since 1 was reached"}
+    bench.shards.forget()  # and it stays so, as nothing was written
+    assert await bench.shards.claim(0, limits) == {}
+
+
+async def test_where_ids_are_not_told_any_more_or_not_yet_the_ends_of_the_log_have_to_do(bench):
+    write(bench, 0, *LEFT_CART)
+    for topic_id in ("", "a1", ""):
+        await bench.claim(0, topic_id=topic_id)
+        write(bench, 0, viewed(bench.now_ms + MINUTE))
+        await bench.work()
+        bench.shards.forget()
+    assert bench.shards.stopped == {}
+    await bench.claim(0, topic_id="b2")
+    assert list(bench.shards.stopped) == [0]  # the id that was told once is remembered
+
+
+async def test_a_topic_that_is_made_anew_while_it_is_read_stops_every_shard_at_once(bench):
+    await bench.claim(0, 1, topic_id="a1")
+    assert bench.shards.topic_ids() == dict.fromkeys(TOPICS, "a1")
+    bench.shards.refuse({"cart-events"})
+    assert bench.shards.stopped == dict.fromkeys(
+        (0, 1), "cart-events was made anew while it was read"
+    )
+    assert (len(bench.shards), bench.shards.topic_ids()) == (0, {})
+
+
 # Turns
 
 

@@ -28,7 +28,7 @@ class Thread:
         self.polls, self.sought, self.hinted = [], [], []
         self.takes_hints = True
 
-    async def poll(self, full):
+    async def poll(self, full, known):
         self.polls.append(full)
         answer = await self.answers.get()
         if isinstance(answer, Exception):

@@ -42,6 +42,14 @@ async def test_a_last_look_tells_when_it_was_asked_for(store):
     assert before <= asked <= time.monotonic()
 
 
+async def test_a_watermark_of_before_topics_had_ids_is_read_and_built_upon(store, connection):
+    stored = b'{"offsets":{"cart-events":4},"clock_ms":50,"step":1}'
+    await connection.client.hset(f"{GROUP}:{{0}}:own", "watermark", stored)
+    owner = await store.claim(0)
+    assert owner.watermark == Watermark({"cart-events": 4}, 50, 1)
+    assert len(await store.commit(owner, commit(2))) == 1
+
+
 # The server is away
 
 
