@@ -6,13 +6,16 @@ import pytest
 
 from stream.domain.visitor import Visitor, Who
 from stream.edge.redis.connection import Connection
+from stream.edge.redis.models import RedisModels
 from stream.edge.redis.store import RedisStore
 from stream.errors import CartwakeError
 from stream.shard.ports import Commit, Entry, Watermark
 from tests.rig.processes import LOOPBACK, free_port
+from tests.rig.secure_redis import USERS, password
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
+WORKER = "cartwake-worker"
 ANN = Who("shop", "ann")
 SHARDS = range(12)
 
@@ -104,6 +107,24 @@ async def test_a_slot_that_moves_to_a_new_node_takes_its_shard_along(
     assert owner.watermark == commit(step).watermark
     assert len(await store.outbox(owner)) == step
     assert redis_cluster.holder(f"{group}:{{5}}:own") is redis_cluster.nodes[3]
+
+
+async def test_the_workers_user_of_deploy_can_do_all_of_its_work_in_a_cluster(redis_cluster):
+    user = next(line for line in USERS.read_text().splitlines() if WORKER in line)
+    for node in redis_cluster.nodes:
+        with node.client() as client:
+            client.execute_command("ACL", "SETUSER", *user.split()[1:], f">{password(WORKER)}")
+    url = redis_cluster.url.replace("//", f"//{WORKER}@")
+    connection = Connection(url, password=password(WORKER), trial=True)
+    await connection.check()
+    store = RedisStore(connection, "cartwake")
+    await store.fix_partitions(len(SHARDS))
+    for shard in SHARDS:
+        owner = await store.claim(shard)
+        ids = await store.commit(owner, Commit({}, {}, [], Watermark({"t": owner.epoch}, 1, 1)))
+        await store.remove(owner, ids)
+    assert await RedisModels(connection, "cartwake").load() is None
+    await connection.close()
 
 
 async def test_a_node_that_does_not_know_a_script_gets_it_in_full(redis_cluster, store, owners):
