@@ -131,6 +131,9 @@ async def _list(settings: Settings, reason: str | None, since: datetime | None, 
     for it in sorted(wanted, key=lambda it: it.died_ms):
         say(str(it))
     say(_summary(wanted))
+    counts = Counter(it.reason for it in wanted)
+    for why in sorted(counts, key=lambda why: (-counts[why], why)) if len(counts) > 1 else ():
+        say(f"{counts[why]:>9,}  {why}")
     if letters and not wanted:
         say(f"the others: {_summary(letters)}")
 

@@ -120,7 +120,14 @@ def test_each_dead_letter_is_one_line_the_oldest_first(shop):
         "2026-05-28T20:26:40.000Z  cart-events-1-42  bad_key  attempt 1  key: missing",
         "2026-09-21T14:13:20.000Z  cart-events-1-7  malformed  attempt 1  value: torn",
         "2 dead letters: 1 bad_key, 1 malformed",
+        "        1  bad_key",
+        "        1  malformed",
     ]
+
+
+def test_the_reasons_follow_with_their_counts_the_commonest_first(shop):
+    shop.bury(dead(reason="bad_key"), *[dead(offset=n) for n in range(3)])
+    assert shop.listed()[-2:] == ["        3  malformed", "        1  bad_key"]
 
 
 def test_keys_and_values_are_never_shown(shop, capfd):
