@@ -109,11 +109,8 @@ class Intake:
         """Hand out what a poll brought."""
         if fetched.marks:
             self.answered = time.monotonic()
-<<<<<<< HEAD
             self._heard_at |= {tp: self.answered for tp, _ in fetched.marks if tp in self._heard_at}
-=======
         self.shards.refuse(fetched.remade)
->>>>>>> shards
         self.shards.accept(fetched)
         if EXAMPLES in fetched.outside and self._unclaimed is not None:
             self._unclaimed |= {EXAMPLES}  # examples are gone: learn from the first that is left

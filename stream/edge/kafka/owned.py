@@ -8,12 +8,8 @@ from msgspec import Struct
 from stream.edge.facts import read
 from stream.shard.batch import Merge
 from stream.shard.clock import Clock, Fact, LiveClock, RecordsClock
-<<<<<<< HEAD
 from stream.shard.limit import USUAL, Spoilage, Tolerance
-from stream.shard.ports import BEGINNING_MS, DeadLetter
-=======
 from stream.shard.ports import BEGINNING_MS, DeadLetter, Watermark
->>>>>>> shards
 from stream.shard.shard import Batch, Shard
 
 MAX_BATCH = 5_000

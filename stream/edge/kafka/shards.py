@@ -7,11 +7,7 @@ assignment is forgotten with it.
 import asyncio
 import logging
 import time
-<<<<<<< HEAD
-from collections.abc import Callable, Iterator, Mapping
-=======
-from collections.abc import Iterable, Iterator, Mapping
->>>>>>> shards
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from aiokafka import TopicPartition
@@ -90,13 +86,9 @@ class Shards:
         if why:
             self.stop(number, why)
             return {}
-<<<<<<< HEAD
-        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
-=======
         told = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
         owner.topic_ids = known.ids | told
-        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits)
->>>>>>> shards
+        owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
         with self._giving_up(owned):
             await self._resume(owned)
@@ -220,7 +212,7 @@ class Shards:
                 "Nothing of them is committed. Mend what writes them; then, to have those in the"
                 f" log become dead letters, raise {excess.limit} and restart."
             )
-            self._stop(owned.number, str(excess), todo)
+            self.stop(owned.number, str(excess), todo)
         return excess is not None
 
     @contextmanager
@@ -290,12 +282,8 @@ class Shards:
                 hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
         return hints
 
-<<<<<<< HEAD
-    def _stop(self, number: int, why: str, todo: str = MISFIT) -> None:
-=======
-    def stop(self, number: int, why: str) -> None:
+    def stop(self, number: int, why: str, todo: str = MISFIT) -> None:
         """Read no further until somebody has decided, and say what there is to decide."""
->>>>>>> shards
         self._owned.pop(number, None)
         self.stopped[number] = why
         log.error("Shard %d is stopped: %s. %s", number, why, todo)
@@ -311,19 +299,3 @@ class Shards:
     def _observe(self) -> None:
         observe_owners(self._metrics, [owned.shard.owner for owned in self._owned.values()])
         self._metrics.shards_stopped.set(len(self.stopped))
-
-
-<<<<<<< HEAD
-def _misfit(offsets: Mapping[str, int], limits: Mapping[str, Limits]) -> str:
-    """Return why the log cannot be read on from where the state ends; empty where it can."""
-    for topic, offset in offsets.items():
-        limit = limits[topic]
-        if offset < limit.start:
-            return f"{topic} begins at {limit.start}, but only {offset} has been reached"
-        if offset > limit.end:
-            return f"{topic} ends at {limit.end}, but {offset} has been reached before"
-    return ""
-=======
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
->>>>>>> shards
