@@ -70,10 +70,12 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
     """Add the decision, and the trigger where it fired; return whether it did."""
     cart = behaviour.cart or Cart()
     fired = reason is Reason.FIRED
-    trigger_id = make_id(owed.kind, *turn.who, *owed.identity, cart.fingerprint)
+    # Behaviour that a refusal deleted may be told again: its decisions are other ones.
+    identity = (owed.kind, *turn.who, *owed.identity, _allowed_since_ms(turn))
+    trigger_id = make_id(*identity, cart.fingerprint)
     turn.effects.append(
         Decision(
-            decision_id=make_id("decision", owed.kind, *turn.who, *owed.identity),
+            decision_id=make_id("decision", *identity),
             kind=owed.kind,
             tenant=turn.who.tenant,
             visitor=turn.who.visitor,
@@ -90,6 +92,12 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
             Sent(trigger_id, owed.kind, owed.expires_ms),
         ][-MAX_SENT:]
     return fired
+
+
+def _allowed_since_ms(turn: Turn) -> int:
+    """Return since when behaviour has been kept; it never is through a refusal."""
+    choice = turn.state.consent.get("personalization")
+    return choice.since_ms if choice is not None else 0
 
 
 def _trigger(turn: Turn, behaviour: Behaviour, cart: Cart, owed: Owed, trigger_id: str) -> Trigger:

@@ -27,7 +27,7 @@ class Act(NamedTuple):
 WHOS = {"ann": {"visitor": "ann"}, "bob": {"visitor": "bob"}}
 WHOS["ann elsewhere"] = {"visitor": "ann", "tenant": "other"}
 # A producer's clock may be set back; and times are told that nobody can believe.
-ANY_GAPS_MS = (*GAPS_MS, -1, -20 * SECOND, -HOUR)
+ANY_GAPS_MS = (*[0] * 4, *GAPS_MS, -1, -20 * SECOND, -HOUR)
 ANY_LATENESSES_MS = (*LATENESSES_MS, 11 * SECOND, DAY + 1, 3 * DAY, -MINUTE - 1, -DAY)
 BOTH = {"personalization": "granted", "marketing_email": "granted"}
 
@@ -228,3 +228,26 @@ def _record(act: Act, event_id: str, at_ms: int) -> tuple[str, bytes | None, byt
     key = event["visitor"].encode()
     mangle = MISHAPS.get(act.mishap or "", _mangled(lambda event: event))
     return (TOPIC_OF_TYPE[event["type"]], *mangle(event, key))
+
+
+# Told, because chance seldom tells them.
+FILLED = [Act("ann", "allows both"), Act("ann", "adds p1", 10 * MINUTE)]
+STORIES = (
+    [*FILLED, Act("ann", "orders", 40 * MINUTE, 20 * MINUTE), Act("ann", "adds p1")],
+    [FILLED[0], Act("ann", "adds p2"), Act("ann", "orders a nameless cart")],
+    [*FILLED, Act("ann", "withdraws e-mail"), Act("ann", "allows both"), Act("ann", "looks")],
+    [*FILLED, Act("ann", "updates to both", 5 * MINUTE, 10 * MINUTE)],
+    [*FILLED, Act("ann", "adds a cheap p1", 5 * MINUTE, 10 * MINUTE)],
+    [*FILLED, Act("ann", "withdraws e-mail", MINUTE), Act("ann", "allows e-mail", MINUTE)],
+    [*FILLED, Act("ann", "looks", IDLE)],
+    [Act("ann", "allows both until the reminder"), Act("ann", "adds p1")],
+    [*FILLED, *[Act("ann", "is leaving"), Act("ann", "looks", 2 * HOUR), Act("ann", "is leaving")]],
+    [*FILLED, Act("ann", "is erased", MINUTE), Act("ann", "allows both", MINUTE, 2 * MINUTE)],
+    # A late refusal and a late new grant, and what a reminder was about is told again.
+    [
+        *[*FILLED, Act("bob", "looks", 31 * MINUTE)],
+        Act("ann", "withdraws personalization", 9 * MINUTE, 45 * MINUTE),
+        Act("ann", "allows both", late_ms=44 * MINUTE),
+        Act("ann", "adds a cheap p1", late_ms=40 * MINUTE),
+    ],
+)

@@ -1,8 +1,8 @@
 """Any log, and any trouble on the way, gives what the independent reference says of the log.
 
 ``python -m tests.scenarios.test_reference MINUTES`` looks for counterexamples for so long, with
-other examples each time, and prints how many a second. What it finds and shrinks belongs below as
-an ``@example``.
+other examples each time, and prints how many a second. What it finds and shrinks belongs into
+``STORIES`` of shoppers.py.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from tests.reference.shop import Shop
 from tests.reference_view import called_back, expected, told, view
 from tests.restraint import missing, too_many
 from tests.scenarios.living import AWAY, FollowedStore, Follower, WatchedSink, live
-from tests.scenarios.shoppers import Act, is_robot, logs, written
+from tests.scenarios.shoppers import STORIES, Act, is_robot, logs, written
 from tests.scenarios.trouble import LOSSES, TROUBLES, Crashing, Trouble, suffer
 from tests.scenarios.world import DAY, HOUR, World
 from tests.strategies import GAPS_MS
@@ -231,6 +232,11 @@ def looking(examples, **more):
     return settings(
         max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), **more
     )
+
+
+@pytest.mark.parametrize("acts", STORIES)
+def test_these_logs_give_what_the_contract_says(acts):
+    by_the_records_clock([*acts, Act("bob", "looks", HOUR)], [])
 
 
 @looking(EXAMPLES)
