@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format schemas clean
+.PHONY: help setup demo test faults lint format schemas clean
 MAKEFLAGS += --no-print-directory
 
 help: ## print these lines
@@ -40,6 +40,10 @@ test: lint ## all checks, as in CI; PYTEST_ARGS="-k consent" runs a part
 		printf 'branch coverage of %s: ' $$room; \
 		$(BIN)/coverage report --include="stream/$$room/*" --format=total --fail-under=95 || { \
 			$(BIN)/coverage report --include="stream/$$room/*"; exit 1; }; done)
+
+faults: setup ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
+	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check --quiet
