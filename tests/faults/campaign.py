@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.faults.arena import PARTITIONS, Arena
-from tests.faults.evidence import Evidence, collected
+from tests.faults.evidence import Evidence, collected, write_history
 from tests.faults.invariants import compared, judged
 from tests.faults.oracle import replayed
 from tests.faults.row import CannotCarry, Row
@@ -87,6 +87,8 @@ def _judged(row: Row, arena: Arena, began: float) -> Verdict:
         problems["reference"] = otherwise
     if also := row.also(arena, evidence):
         problems["row"] = also
+    if problems:
+        write_history(evidence, expected.triggers, arena.folder / "history.log")
     found = compared(evidence, expected)
     return Verdict(
         row=row.number,

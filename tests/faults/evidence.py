@@ -2,6 +2,8 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
@@ -62,6 +64,25 @@ def body(message: Message) -> dict[str, Any]:
     """Return a published record's value."""
     found: dict[str, Any] = json.loads(message.value or b"{}")
     return found
+
+
+def write_history(evidence: Evidence, triggers: Mapping[str, Any], to: Path) -> None:
+    """Write what everybody did, was owed, and was sent, in order: for who looks into a failure."""
+    lines = [
+        (it.timestamp_ms, "read", f"{it.topic}-{it.partition}-{it.offset}", str(it.value)[:400])
+        for it in evidence.inputs
+    ]
+    for topic in PUBLISHED:
+        lines += [
+            (it.timestamp_ms, "published", topic, str(it.value)[:1500])
+            for it in evidence.published[topic]
+        ]
+    lines += [(it["due_at_ms"], "owed", known, str(it)) for known, it in triggers.items()]
+    for shard, looks in evidence.observer.looks.items():
+        lines += [(it.at_ms, "seen", f"shard {shard}", str(it)) for it in looks]
+    with to.open("w") as file:
+        for line in sorted(lines):
+            file.write("  ".join(map(str, line)) + "\n")
 
 
 def _states(client: redis.Redis) -> dict[tuple[int, Who], Visitor]:

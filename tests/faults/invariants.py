@@ -7,12 +7,13 @@ and there is never one too many: what such a visitor gets later instead counts a
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from stream.domain.visitor import Visitor
+from tests import restraint
 from tests.faults.evidence import Evidence, body
 from tests.faults.oracle import BODIES, IDS, Expected, without_score
 from tests.faults.traffic import SECRET
@@ -37,16 +38,20 @@ class Finding(NamedTuple):
 
 def compared(evidence: Evidence, expected: Expected) -> Finding:
     """Compare the triggers."""
-    found = [body(it) for it in evidence.published["triggers"]]
-    ids = {it["trigger_id"] for it in found}
-    missing = [one for known, one in expected.triggers.items() if known not in ids]
-    by_id = {it["trigger_id"]: it for it in found}
-    extra = [one for known, one in by_id.items() if known not in expected.triggers]
+    found = {body(it)["trigger_id"]: body(it) for it in evidence.published["triggers"]}
+    repeats = len(evidence.published["triggers"]) - len(found)
     if evidence.clock == "live":
-        missing, extra = _excused(evidence, missing, extra)
-    return Finding(
-        [_told(one) for one in missing], [_told(one) for one in extra], len(found) - len(ids)
-    )
+        acts = _acts(evidence)
+        missing = restraint.missing(
+            expected.triggers.values(),
+            found.values(),
+            lambda one: _is_excused(evidence, acts[one["visitor"]], one),
+        )
+        extra = restraint.too_many(expected.triggers.values(), found.values())
+        return Finding(list(map(_told, missing)), list(map(str, extra)), repeats)
+    missing = [one for known, one in expected.triggers.items() if known not in found]
+    extra = [one for known, one in found.items() if known not in expected.triggers]
+    return Finding(list(map(_told, missing)), list(map(_told, extra)), repeats)
 
 
 def lost(evidence: Evidence, expected: Expected) -> list[str]:
@@ -205,31 +210,6 @@ def _comparable(state: Visitor | None, clock: str) -> Any:
     return state.consent, state.consent_ids, state.erased_ms, behaviour
 
 
-def _excused(
-    evidence: Evidence, missing: list[dict[str, Any]], extra: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Leave out what restraint held back while a backlog drained, and what came of it later.
-
-    Where a first reminder was held back its follow-ups count from a later one.
-    """
-    acts = _acts(evidence)
-    excused, found = Counter[tuple[str, str]](), []
-    for one in sorted(missing, key=lambda it: it["due_at_ms"]):
-        key = one["visitor"], one["kind"]
-        if excused[key] or _acted(evidence, acts[one["visitor"]], one["due_at_ms"]):
-            excused[key] += 1
-        else:
-            found.append(one)
-    left = []
-    for one in extra:
-        key = one["visitor"], one["kind"]
-        if excused[key] > 0:
-            excused[key] -= 1
-        else:
-            left.append(one)
-    return found, left
-
-
 def _acts(evidence: Evidence) -> dict[str, list[tuple[int, int]]]:
     """Return each visitor's shard and when they did something, by the broker's clock."""
     acts: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -238,10 +218,13 @@ def _acts(evidence: Evidence) -> dict[str, list[tuple[int, int]]]:
     return acts
 
 
-def _acted(evidence: Evidence, acts: list[tuple[int, int]], due_ms: int) -> bool:
-    """Say whether one of the acts lies between a due moment and when the shard had caught up."""
+def _is_excused(evidence: Evidence, acts: list[tuple[int, int]], one: dict[str, Any]) -> bool:
+    """Say whether its visitor did something, or it expired, before the shard had caught up."""
+    due_ms = one["due_at_ms"]
     caught_up_ms = evidence.observer.reached_at_ms(acts[0][0], due_ms) or due_ms
-    return any(due_ms - JITTER_MS <= at_ms <= caught_up_ms + JITTER_MS for _, at_ms in acts)
+    return caught_up_ms > one["expires_at_ms"] or any(
+        due_ms - JITTER_MS <= at_ms <= caught_up_ms + JITTER_MS for _, at_ms in acts
+    )
 
 
 class Choice(NamedTuple):
