@@ -53,10 +53,14 @@ def empty(secure_redis):
 
 async def test_the_workers_user_can_do_all_of_its_work(connection, secure_redis):
     await connection.check()
-    store, models = RedisStore(connection, GROUP), RedisModels(connection, GROUP)
-    await store.fix_partitions(12)
     with secure_redis.client() as admin:
         admin.script_flush()
+    async with asyncio.timeout(20):  # a right that is missing would be waited for
+        await work(RedisStore(connection, GROUP), RedisModels(connection, GROUP))
+
+
+async def work(store, models):
+    await store.fix_partitions(12)
     owner = await store.claim(0)
     ids = await store.commit(owner, commit(1))
     ids += await store.commit(owner, commit(2, gone=[BOB]))
