@@ -59,6 +59,14 @@ class Observer:
         ]
         return max(pauses, default=float("inf"))
 
+    def worst_pause_s(self, faults_ms: list[int], within_ms: int) -> float:
+        """Return the longest pause of any shard that begins so soon after a fault."""
+        return max(
+            self.longest_pause_s(shard, at_ms, at_ms + within_ms)
+            for at_ms in faults_ms
+            for shard in self.looks
+        )
+
     def applied_at_ms(self, shard: int, topic: str, offset: int) -> int | None:
         """Return when a record was first seen to have been applied."""
         found = (look.at_ms for look in self.looks[shard] if look.offsets.get(topic, 0) > offset)

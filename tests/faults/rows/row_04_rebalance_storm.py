@@ -30,12 +30,7 @@ def run(arena: Arena) -> None:
 
 def also(arena: Arena, evidence: Evidence) -> list[str]:
     """No shard stands still for as long as a dead worker's would."""
-    pauses = [
-        evidence.observer.longest_pause_s(shard, at_ms, at_ms + 1000)
-        for at_ms in arena.faults_ms
-        for shard in evidence.observer.looks
-    ]
-    worst_s = max(pauses)
+    worst_s = evidence.observer.worst_pause_s(arena.faults_ms, within_ms=1000)
     arena.figures["longest pause s"] = round(worst_s, 1)
     return [f"a shard stood still for {worst_s} s"] if worst_s > 20 else []
 

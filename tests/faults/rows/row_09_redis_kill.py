@@ -24,11 +24,7 @@ def run(arena: Arena) -> None:
 
 def also(arena: Arena, evidence: Evidence) -> list[str]:
     """Every shard steps again soon."""
-    worst_s = max(
-        evidence.observer.longest_pause_s(shard, at_ms, at_ms + 1000)
-        for at_ms in arena.faults_ms
-        for shard in evidence.observer.looks
-    )
+    worst_s = evidence.observer.worst_pause_s(arena.faults_ms, within_ms=1000)
     arena.figures["longest pause s"] = round(worst_s, 2)
     return [] if worst_s <= RESUMES_WITHIN_S else [f"resumed after {worst_s:.2f} s"]
 
