@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import faust
 from aiokafka import ConsumerRecord
 from faust.types import StreamT
 
@@ -12,10 +11,11 @@ from stream.edge.kafka import process
 from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.options import faust_options
 from stream.edge.kafka.owned import Owned
+from stream.edge.kafka.pipeline import Pipeline
 from stream.edge.kafka.shards import FINISH_WITHIN_S, Shards
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.kafka.training import Serving, Training
-from stream.edge.kafka.transport import AsIs, Consumer, Transport
+from stream.edge.kafka.transport import AsIs
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import TRAINING_EXAMPLES, outgoing, source_of
 from stream.edge.policy import policy_of, tolerance_of
@@ -26,35 +26,10 @@ from stream.edge.vitals import Vitals
 from stream.edge.wall import WallClock
 from stream.learning.scorer import Scorer
 from stream.settings import Settings
+from stream.shard.ports import Store
 
 BEAT_S = 1.0
 LEARN_S = 2.0
-
-
-class Pipeline(faust.App):  # type: ignore[misc, unused-ignore]
-    """The Faust app: agents that receive whole batches, and nothing of Faust's that listens."""
-
-    intake: Intake
-    clock: WallClock
-
-    class BootStrategy(faust.app.BootStrategy):  # type: ignore[misc, unused-ignore]
-        """Without Faust's web server, which binds every interface."""
-
-        enable_web = False
-
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
-
-    _new_producer_transport = _new_transport
-
-    def _create_directories(self) -> None:
-        """Make none: there are no tables."""
-
-    async def on_stop(self) -> None:
-        """Let the steps under way end before anything is torn down."""
-        if isinstance(self.consumer, Consumer):
-            await self.consumer.finish()
-        await super().on_stop()
 
 
 def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
@@ -63,24 +38,9 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     app = Pipeline(group, **faust_options(settings))
     app.clock = WallClock()
     redis, scorer = connected(settings.redis), Scorer()
-    models, source = RedisModels(redis, group), source_of(group)
-    shards = Shards(
-        RedisStore(redis, group, metrics.commit_seconds.observe),
-        KafkaSink(
-            lambda e, partition: app.producer.send(
-                e.topic, e.key, e.value, partition, None, e.headers
-            ),
-            fresh_s=min(settings.worker.session_timeout_s / 2, FINISH_WITHIN_S),
-        ),
-        lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
-        policy_of(settings),
-        scorer,
-        metrics,
-        app.clock.now_ms,
-        tolerance=tolerance_of(settings),
-        live=settings.worker.clock == "live",
-        session_timeout_s=settings.worker.session_timeout_s,
-    )
+    models = RedisModels(redis, group)
+    store = RedisStore(redis, group, metrics.commit_seconds.observe)
+    shards = _shards(app, settings, store, scorer, metrics)
     app.intake = Intake(shards, Training(models, metrics))
     serving = Serving(models, scorer, metrics)
     inputs = app.topic(*TOPICS, schema=AsIs(), acks=False)
@@ -113,6 +73,28 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         vitals.beat(app.intake, redis, app.clock)
 
     return app
+
+
+def _shards(
+    app: Pipeline, settings: Settings, store: Store, scorer: Scorer, metrics: Metrics
+) -> Shards:
+    source, session_s = source_of(settings.worker.group), settings.worker.session_timeout_s
+    sink = KafkaSink(
+        lambda e, partition: app.producer.send(e.topic, e.key, e.value, partition, None, e.headers),
+        fresh_s=min(session_s / 2, FINISH_WITHIN_S),
+    )
+    return Shards(
+        store,
+        sink,
+        lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
+        policy_of(settings),
+        scorer,
+        metrics,
+        app.clock.now_ms,
+        tolerance=tolerance_of(settings),
+        live=settings.worker.clock == "live",
+        session_timeout_s=session_s,
+    )
 
 
 def run_worker(settings: Settings) -> int:

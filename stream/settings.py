@@ -33,6 +33,7 @@ from stream.bounds import (
     whole,
 )
 from stream.errors import UsageError
+from stream.named_files import first_line
 
 PREFIX = "CARTWAKE_"
 CONFIG = "CARTWAKE_CONFIG"
@@ -292,18 +293,6 @@ def _follow_files(section: str, password: str, values: dict[str, Any]) -> None:
     if file := values.get(f"{password}_file"):
         if values.get(password):
             raise UsageError(f"{setting} and {setting}_file exclude each other")
-        values[password] = _first_line(Path(file), f"{setting}_file")
+        values[password] = first_line(Path(file), f"{setting}_file")
     if file := values.get("ssl_cafile"):
-        _first_line(Path(file), f"{section}.ssl_cafile")
-
-
-def _first_line(file: Path, setting: str) -> str:
-    try:
-        line = file.read_bytes().decode().partition("\n")[0].rstrip("\r")
-    except OSError as error:
-        raise UsageError(f"{setting}: {file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{setting}: {file} is not UTF-8 text") from error
-    if not line:
-        raise UsageError(f"{setting}: {file} has nothing on its first line")
-    return line
+        first_line(Path(file), f"{section}.ssl_cafile")

@@ -23,10 +23,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from prometheus_client import CollectorRegistry
 
-from stream.app import Pipeline, build_app
+from stream.app import build_app
 from stream.domain.events import TOPICS
 from stream.edge.kafka import transport
 from stream.edge.kafka.options import faust_options
+from stream.edge.kafka.pipeline import Pipeline
 from stream.edge.kafka.transport import AsIs
 from stream.edge.metrics import Metrics
 from stream.edge.outgoing import TRAINING_EXAMPLES
