@@ -17,6 +17,8 @@ from tests.faults.row import CannotCarry, Row
 from tests.faults.second_opinion import disagreements
 from tests.rig.processes import REPOSITORY, cartwake_command
 
+Problems = dict[str, list[str]]
+
 KEPT = REPOSITORY / ".cache" / "faults"
 PAUSE_WITHIN_MS = 30_000
 
@@ -54,23 +56,24 @@ def tried(
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        arena = Arena(
-            folder,
-            seed,
-            seconds or row.seconds,
-            clock=clock,
-            policy=row.policy,
-            broker=row.broker,
-            program=program,
-        )
         try:
-            with row.before(folder), arena:
-                verdict = _judged(row, arena, began)
+            with row.before(folder):
+                arena = Arena(
+                    folder,
+                    seed,
+                    seconds or row.seconds,
+                    clock=clock,
+                    policy=row.policy,
+                    broker=row.broker,
+                    program=program,
+                )
+                with arena:
+                    verdict = _judged(row, arena, began)
         except CannotCarry as why:
-            return _nothing(row, arena, cannot=str(why))
+            return _nothing(row, clock, seed, cannot=str(why))
         except Exception:  # noqa: BLE001 - a row that breaks has failed, and the campaign goes on
             problem = {"row": [traceback.format_exc()]}
-            verdict = _nothing(row, arena, problems=problem)
+            verdict = _nothing(row, clock, seed, problems=problem)
         if not verdict.passed:
             _keep(folder, f"row-{row.number:02d}-{clock}-seed-{seed}")
     return verdict
@@ -112,11 +115,11 @@ def _judged(row: Row, arena: Arena, began: float) -> Verdict:
 
 
 def _nothing(
-    row: Row, arena: Arena, cannot: str = "", problems: dict[str, list[str]] | None = None
+    row: Row, clock: str, seed: int, cannot: str = "", problems: Problems | None = None
 ) -> Verdict:
     return Verdict(
-        *(row.number, row.title, arena.clock, arena.seed, False, cannot),
-        *(0.0, *[0] * 7, [], arena.figures, problems or {}),
+        *(row.number, row.title, clock, seed, False, cannot),
+        *(0.0, *[0] * 7, [], {}, problems or {}),
     )
 
 
@@ -139,7 +142,7 @@ def _keep(folder: Path, name: str) -> None:
     kept = KEPT / name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
-    for log in folder.rglob("*.log"):
+    for log in (*folder.glob("*.log"), *folder.glob("*/*.log")):
         if log.is_file():
             shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
 

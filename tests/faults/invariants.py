@@ -119,7 +119,8 @@ def went_back(evidence: Evidence, _: Expected) -> list[str]:
     problems = []
     for shard, looks in evidence.observer.looks.items():
         for before, after in pairwise(looks):
-            if any(before.at_ms <= at_ms <= after.at_ms for at_ms in evidence.observer.losses_ms):
+            losses = evidence.observer.losses_ms
+            if any(before.at_ms <= until and from_ms <= after.at_ms for from_ms, until in losses):
                 continue
             back = [t for t, at in before.offsets.items() if after.offsets.get(t, 0) < at]
             if back or after.clock_ms < before.clock_ms:

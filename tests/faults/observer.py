@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple, Self
 
@@ -32,7 +34,7 @@ class Observer:
         self._keys = [f"{group}:{{{number}}}:own" for number in range(partitions)]
         self._client = redis.Redis(port=port, socket_timeout=1.0)
         self.looks: defaultdict[int, list[Look]] = defaultdict(list)
-        self.losses_ms: list[int] = []
+        self.losses_ms: list[tuple[int, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
@@ -45,9 +47,12 @@ class Observer:
         self._thread.join()
         self._client.close()
 
-    def note_loss(self) -> None:
-        """Say that from now on the state may be an older one: it was taken away on purpose."""
-        self.losses_ms.append(now_ms())
+    @contextmanager
+    def losing(self) -> Iterator[None]:
+        """Say that the body takes data away: after it the state may be an older one."""
+        from_ms = now_ms()
+        yield
+        self.losses_ms.append((from_ms, now_ms()))
 
     def longest_pause_s(self, shard: int, from_ms: int, until_ms: int) -> float:
         """Return the longest time without a step of a shard, of the pauses that overlap a span."""

@@ -187,7 +187,7 @@ async def test_a_shard_that_went_back_is_found_but_where_its_data_was_taken_away
     looks = evidence.observer.looks[0]
     looks[1:1] = [looks[-1]._replace(at_ms=looks[1].at_ms - 1)]
     assert "I5" in red(evidence, expected)
-    evidence.observer.losses_ms.append(looks[1].at_ms)
+    evidence.observer.losses_ms.append((looks[1].at_ms, looks[2].at_ms))
     assert "I5" not in red(evidence, expected)
 
 

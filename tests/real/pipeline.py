@@ -51,7 +51,12 @@ class Pipeline:
         """Start workers side by side and return once all are ready; without ``wait`` at once."""
         first = len(self.workers)
         started = [
-            Worker(self._folder, self.settings, f"worker-{first + number}", self.environment)
+            Worker(
+                self._folder,
+                self.settings,
+                f"worker-{first + number}",
+                environment=self.environment,
+            )
             for number in range(count)
         ]
         for worker in started:

@@ -53,7 +53,7 @@ def test_a_topic_that_was_made_anew_stops_every_shard_and_nothing_is_skipped_in_
     # It may have been seen while it was gone, or only when it was there again.
     assert "Shard 11 is stopped: cart-events " in worker.output
     stop(pipeline)
-    again = Worker(pipeline._folder, pipeline._settings, name="worker-again")
+    again = Worker(pipeline._folder, pipeline.settings, name="worker-again")
     again.start(ready_within_s=None)
     try:
         wait_until(lambda: all_stopped(again), "stopped shards", WITHIN_S)

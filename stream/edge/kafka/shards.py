@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 
 from stream.domain.events import TOPICS
 from stream.domain.policy import Policy
-from stream.domain.records import Trigger
+from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
@@ -27,6 +27,10 @@ from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
 from stream.shard.shard import Batch, Shard
 
 log = logging.getLogger(__name__)
+
+# Were Redis to lose a trigger that Kafka does not know of yet, it would be decided anew, and a
+# visitor who acts in between be mailed twice; were it a cancel, the trigger would be sent again.
+TOLD_AT_ONCE = (Trigger, TriggerCancel)
 
 # Records received and not folded, per partition: above it fetching stops for a while.
 FULL = 20_000
@@ -68,8 +72,7 @@ class Shards:
         self.stopped: dict[int, str] = {}
         self.lost: dict[int, float] = {}  # from when on it may be claimed again, monotonic
         self.stepped = asyncio.Event()
-        # Triggers were published of which Kafka does not know yet. Were Redis to lose them now,
-        # they would be decided anew, and a visitor who acts in between be mailed twice.
+        # Something was published of which Kafka does not know yet: see TOLD_AT_ONCE.
         self.owes_hint = False
         self._steps: set[asyncio.Future[None]] = set()
 
@@ -193,7 +196,7 @@ class Shards:
                     await self._resume(owned)
                 else:
                     owned.note_published()
-                self.owes_hint |= any(isinstance(one, Trigger) for one in report.effects)
+                self.owes_hint |= any(isinstance(one, TOLD_AT_ONCE) for one in report.effects)
                 owned.moved_at = time.monotonic()
                 observe_step(self._metrics, batch, report, self._now_ms())
         finally:

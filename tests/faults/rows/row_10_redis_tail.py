@@ -16,8 +16,8 @@ def run(arena: Arena) -> None:
             keep = arena.redis.written_bytes()
             time.sleep(SECONDS_LOST)
             arena.fault()
-            arena.observer.note_loss()
-            arena.redis.lose_tail(keep)
+            with arena.observer.losing():
+                arena.redis.lose_tail(keep)
             time.sleep(arena.seconds / 2)
     arena.figures["lost s"] = SECONDS_LOST
     arena.settle()

@@ -12,8 +12,7 @@ def run(arena: Arena) -> None:
     with arena.shoppers():
         time.sleep(arena.seconds / 2)
         arena.fault()
-        arena.observer.note_loss()
-        with arena.redis.client() as client:
+        with arena.observer.losing(), arena.redis.client() as client:
             client.flushall()
             client.script_flush()
         time.sleep(arena.seconds / 2)
