@@ -56,6 +56,11 @@ class State(Redis):
         self.proxy = Proxy(self.port)
 
     @property
+    def running(self) -> bool:
+        """Whether its process is alive."""
+        return self._program.running
+
+    @property
     def for_workers(self) -> str:
         """The URL that workers are given."""
         return f"redis://{LOOPBACK}:{self.proxy.port}/0"

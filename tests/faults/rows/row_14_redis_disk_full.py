@@ -11,12 +11,14 @@ FULL_S = 12.0
 
 
 def run(arena: Arena) -> None:
-    """Fill what is left of the disk, and free it."""
+    """Fill what is left of the disk, free it, and start Redis again: with ``always`` it may end."""
     arena.start_workers(2)
     with arena.shoppers():
         arena.fault()
         with filled(arena.folder / "redis"):
             time.sleep(FULL_S)
+        arena.figures["Redis ended itself"] = not arena.redis.running
+        arena.redis.restart()
         time.sleep(arena.seconds / 2)
     arena.settle()
 
