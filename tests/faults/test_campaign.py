@@ -8,7 +8,7 @@ from tests.rig.kafka import Kafka
 from tests.rig.redis import Redis
 
 SECONDS = 6.0
-AFFORDED = [(10, "live"), (19, "live")]
+AFFORDED = [(10, "records"), (19, "live")]
 
 
 @pytest.mark.parametrize(("row", "clock"), AFFORDED)
