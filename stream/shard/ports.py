@@ -42,14 +42,6 @@ class DeadLetter(Struct, frozen=True):
     appended_ms: int | None = None
 
 
-class Again(Struct, array_like=True, gc=False):
-    """By what a trigger that was decided again after a loss is judged once more."""
-
-    fingerprint: str
-    due_ms: int
-    expires_ms: int
-
-
 class Entry(Struct, array_like=True, gc=False):
     """One record to be published, as bytes; for a trigger also whose consent it needs."""
 
@@ -58,7 +50,6 @@ class Entry(Struct, array_like=True, gc=False):
     value: bytes | None
     headers: list[tuple[str, bytes]]
     needs: tuple[Kind, str, str] | None = None
-    again: Again | None = None
 
 
 class Watermark(Struct, frozen=True):

@@ -11,13 +11,12 @@ from msgspec import Struct, field
 
 from stream.domain.events import TYPE_OF
 from stream.domain.policy import Policy
-from stream.domain.records import Effect, Example, Trigger
+from stream.domain.records import Effect, Trigger
 from stream.domain.turn import Scorer, Turn
 from stream.domain.visitor import Visitor, Who
 from stream.shard.clock import Clock, Fact
 from stream.shard.last_look import lets_pass
 from stream.shard.ports import (
-    Again,
     Commit,
     DeadLetter,
     Encode,
@@ -36,8 +35,8 @@ class Batch(Struct):
     """What one step is made of: inputs in merged order, and the offsets after them.
 
     ``now_ms`` is the wall clock; ``live`` says that triggers are asked for consent once more
-    right before they are sent. ``recovering`` keeps triggers in the outbox: the log holds
-    refusals that had been processed before the store lost them, and that must come first.
+    right before they are sent. ``recovering`` says that the store has lost what all of this came
+    to, and that whatever it came to had been published: only the state is to be made again.
     """
 
     inputs: Sequence[Fact | DeadLetter]
@@ -86,6 +85,11 @@ class Shard:
         waiting = await self._store.outbox(self.owner)
         return await self._publish(waiting, live=live, now_ms=now_ms)
 
+    async def discard(self) -> None:
+        """Empty the outbox of a store that has lost what came after: all of it is published."""
+        waiting = await self._store.outbox(self.owner)
+        await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
+
     async def step(self, batch: Batch) -> Report:
         """Take one step.
 
@@ -103,13 +107,14 @@ class Shard:
         for who in due:
             visits[who].is_changed = True  # so that its wake-up is settled, whatever it says
         self._fold(batch, visits, report)
-        entries = self._entries(batch, report)
+        if batch.recovering:
+            report = Report(report.events)
+        told = (*report.effects, *report.dead_letters)
+        entries = [self._encode(one, batch.now_ms) for one in told]
         ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
         waiting = list(zip(ids, entries, strict=True)) if ids else []
         if entries and not ids:  # this very commit had been written, but its answer was lost
             waiting = await self._store.outbox(self.owner)
-        if batch.recovering:
-            waiting = [one for one in waiting if one[1].needs is None]
         report.withheld = await self._publish(waiting, live=batch.live, now_ms=batch.now_ms)
         return report
 
@@ -139,21 +144,6 @@ class Shard:
     def _visit(self, who: Who, states: Mapping[Who, Visitor], report: Report) -> Visit:
         state = states.get(who) or Visitor()
         return Visit(Turn(who, state, self._policy, self._score, 0, report.effects))
-
-    def _entries(self, batch: Batch, report: Report) -> list[Entry]:
-        """Return what the outbox is to hold of a step."""
-        entries = []
-        for effect in (*report.effects, *report.dead_letters):
-            # What is recovered had been published before the loss. Consumers keep the ids of
-            # triggers they have seen, but the trainer would learn an example twice.
-            if batch.recovering and isinstance(effect, Example):
-                continue
-            entry = self._encode(effect, batch.now_ms)
-            if batch.recovering and isinstance(effect, Trigger):
-                cart = effect.cart.fingerprint
-                entry.again = Again(cart, effect.due_at_ms, effect.expires_at_ms)
-            entries.append(entry)
-        return entries
 
     def _changes(
         self, batch: Batch, visits: Mapping[Who, Visit], entries: Sequence[Entry]

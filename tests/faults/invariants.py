@@ -17,6 +17,7 @@ from tests import restraint
 from tests.faults.evidence import Evidence, body
 from tests.faults.oracle import BODIES, IDS, Expected, without_score
 from tests.faults.traffic import SECRET
+from tests.rig.kafka import Message
 
 NEEDS = {
     "cart_abandonment": ("personalization", "marketing_email"),
@@ -211,21 +212,44 @@ def _comparable(state: Visitor | None, clock: str) -> Any:
     return state.consent, state.consent_ids, state.erased_ms, behaviour
 
 
-def _acts(evidence: Evidence) -> dict[str, list[tuple[int, int]]]:
-    """Return each visitor's shard and when they did something, by the broker's clock."""
-    acts: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+def _acts(evidence: Evidence) -> dict[str, list[Message]]:
+    """Return what each visitor did."""
+    acts: defaultdict[str, list[Message]] = defaultdict(list)
     for it in evidence.inputs:
-        acts[(it.key or b"").decode(errors="replace")].append((it.partition, it.timestamp_ms))
+        acts[(it.key or b"").decode(errors="replace")].append(it)
     return acts
 
 
-def _is_excused(evidence: Evidence, acts: list[tuple[int, int]], one: dict[str, Any]) -> bool:
-    """Say whether its visitor did something, or it expired, before the shard had caught up."""
-    due_ms = one["due_at_ms"]
-    caught_up_ms = evidence.observer.reached_at_ms(acts[0][0], due_ms) or due_ms
-    return caught_up_ms > one["expires_at_ms"] or any(
-        due_ms - JITTER_MS <= at_ms <= caught_up_ms + JITTER_MS for _, at_ms in acts
+def _is_excused(evidence: Evidence, acts: list[Message], one: dict[str, Any]) -> bool:
+    """Say whether its visitor did something, or it expired, before the shard had caught up.
+
+    What was stored only after it had made something due is caught up with when it was applied.
+    """
+    due_ms, observer = one["due_at_ms"], evidence.observer
+    caught_up_ms = observer.reached_at_ms(acts[0].partition, due_ms) or due_ms
+    if caught_up_ms > one["expires_at_ms"] or any(
+        due_ms - JITTER_MS <= it.timestamp_ms <= caught_up_ms + JITTER_MS for it in acts
+    ):
+        return True
+    applied_ms = max(
+        (
+            observer.applied_at_ms(it.partition, it.topic, it.offset) or it.timestamp_ms
+            for it in acts
+            if _done_at_ms(it) <= due_ms
+        ),
+        default=due_ms,
     )
+    return any(
+        due_ms < _done_at_ms(it) and it.timestamp_ms <= applied_ms + JITTER_MS for it in acts
+    )
+
+
+def _done_at_ms(act: Message) -> int:
+    """Return when a visitor did something, by their own clock; what cannot be read is nothing."""
+    try:
+        return int(json.loads(act.value or b"")["at_ms"])
+    except (ValueError, KeyError, TypeError):
+        return act.timestamp_ms
 
 
 class Choice(NamedTuple):

@@ -15,6 +15,7 @@ from tests.faults.second_opinion import disagreements
 from tests.faults.traffic import SECRET
 from tests.rig.kafka import Message
 from tests.scenarios.world import (
+    HOUR,
     IDLE,
     MINUTE,
     RANKS,
@@ -39,15 +40,20 @@ SHOPPING = (
 )
 
 
-def written(events):
+def _at_once(event):
+    return event["at_ms"]
+
+
+def written(events, stored_ms=_at_once):
     """Return the log of one shard, with what has no meaning at its end."""
     ends, messages = dict.fromkeys(TOPICS, 0), []
     for event in events:
         topic = TOPIC_OF_TYPE[event["type"]]
         value, key = json.dumps(event).encode(), event["visitor"].encode()
-        messages.append(Message(topic, 0, ends[topic], event["at_ms"], key, value, {}))
+        messages.append(Message(topic, 0, ends[topic], stored_ms(event), key, value, {}))
         ends[topic] += 1
-    dead = Message("page-views", 0, ends["page-views"], events[-1]["at_ms"], b"ann", b"{", {})
+    last_ms = stored_ms(events[-1])
+    dead = Message("page-views", 0, ends["page-views"], last_ms, b"ann", b"{", {})
     return [*messages, dead], ends | {"page-views": ends["page-views"] + 1}
 
 
@@ -58,12 +64,12 @@ def published(topic, bodies, at_ms):
     ]
 
 
-async def found(clock="records", events=SHOPPING, steps_ms=(FIRE,)):
+async def found(clock="records", events=SHOPPING, steps_ms=(FIRE,), stored_ms=_at_once):
     """Return the evidence of a run in which nothing went wrong, and what is expected of it.
 
     The shard takes a step at each record, and at ``steps_ms``.
     """
-    inputs, ends = written(events)
+    inputs, ends = written(events, stored_ms)
     expected = await replayed(inputs, SETTINGS)
     (dead,) = expected.dead
     letter = {"ce_id": dead.encode(), "reason": expected.dead[dead].encode()}
@@ -145,6 +151,19 @@ async def test_live_a_trigger_may_be_missing_only_while_its_visitor_did_somethin
     looks = evidence.observer.looks[0]
     looks.insert(-1, looks[-1]._replace(at_ms=FIRE + 1, clock_ms=FIRE + 1))
     assert len(compared(with_triggers(evidence, []), expected).missing) == 1
+
+
+@pytest.mark.parametrize(("came_back_ms", "missing"), [(FIRE + HOUR, 0), (FIRE + 2 * HOUR, 1)])
+async def test_live_what_was_stored_after_it_had_made_something_due_is_caught_up_with_then(
+    came_back_ms, missing
+):
+    def after_an_outage(event):
+        return max(event["at_ms"], FIRE + HOUR)
+
+    events = (*SHOPPING[:2], viewed(came_back_ms))
+    evidence, expected = await found("live", events, stored_ms=after_an_outage)
+    assert [it["due_at_ms"] for it in expected.triggers.values()] == [FIRE]
+    assert len(compared(with_triggers(evidence, []), expected).missing) == missing
 
 
 async def test_live_what_came_later_instead_counts_as_that_one_and_no_other():

@@ -86,6 +86,11 @@ class Pipeline:
         """Return once so many records are folded and everything decided is published."""
         wait_until(lambda: self.stored() == (records, 0), f"{records} folded records", timeout_s)
 
+    def visitors(self) -> int:
+        """Return how many visitors' states there are."""
+        with self.redis.client() as client:
+            return sum(client.hlen(self._key(n, "state")) for n in range(PARTITIONS))
+
     def published(self, topic: str) -> list[Message]:
         """Return what has been published to a topic."""
         return self.kafka.read_all(topic)

@@ -223,7 +223,7 @@ PROPERTIES = {
     by_the_records_clock: (logs(), troubled(TROUBLES)),
     live_in_step: (IN_TIME, troubled(TROUBLES)),
     live_step_by_step: (logs(gaps=GAPS_MS), troubled(AWAY_AT_TIMES)),
-    live_with_backlogs: (IN_TIME, troubled(AWAY_AT_TIMES)),
+    live_with_backlogs: (IN_TIME, troubled((*TROUBLES, *[AWAY] * 9))),
 }
 
 

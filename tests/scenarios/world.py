@@ -213,7 +213,11 @@ class Worker:
         merge = Merge({topic: known.get(topic, 0) for topic in TOPICS})
         shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
         self.owned = Owned(shard, merge, world.processed)
-        await self._resume()
+        if self._is_recovering():
+            await self.shard.discard()
+        else:
+            await self.shard.resume(live=self.live, now_ms=world.now_ms)
+            self.owned.note_published()
 
     def fetch(self, topic, limit=ALL):
         """Receive at most so many records of a topic, and where its end was."""
@@ -234,9 +238,7 @@ class Worker:
             return None
         batch = self.batch(limit)
         report = await self.shard.step(batch)
-        if batch.recovering:
-            await self._resume()
-        else:
+        if not self._is_recovering():
             self.owned.note_published()
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
@@ -257,10 +259,8 @@ class Worker:
             reports.append(report)
         return reports
 
-    async def _resume(self):
-        if not (self.live and self.owned.is_recovering()):
-            await self.shard.resume(live=self.live, now_ms=self.world.now_ms)
-            self.owned.note_published()
+    def _is_recovering(self):
+        return self.live and self.owned.is_recovering()
 
     def _tick(self):
         self._ticks += 1

@@ -1,3 +1,4 @@
+import copy
 import json
 from itertools import pairwise
 
@@ -16,7 +17,6 @@ from stream.shard.shard import Batch, Shard
 from tests.scenarios.trouble import Crash
 from tests.scenarios.world import (
     DAY,
-    HOUR,
     IDLE,
     MINUTE,
     POLICY,
@@ -32,6 +32,7 @@ from tests.scenarios.world import (
 
 DUE = T0 + MINUTE + IDLE
 VALID_UNTIL = T0 + DAY
+ANN = Who("default", "ann")
 
 
 class Journal(MemoryStore):
@@ -518,45 +519,37 @@ async def test_a_zombie_sends_nothing_of_what_the_outbox_holds(rig, live):
 # A store that has lost data
 
 
-async def test_while_a_lost_store_is_rebuilt_triggers_wait_in_the_outbox(rig):
-    shard = await rig.claim()
-    facts = rig.inputs(consented(T0), added(T0 + MINUTE), viewed(DUE + MINUTE, "bob"))
-    batch = rig.batch(*facts, clock=RecordsClock(T0, facts, at_end=False), live=True)
-    batch.recovering = True
-    await shard.step(batch)
-    assert [one["reason"] for one in rig.published("decisions")] == ["fired"]
-    assert rig.published("triggers") == []
-    assert [entry.topic for _, entry in await rig.store.outbox(shard.owner)] == ["triggers"]
-    assert await shard.resume(live=True, now_ms=DUE + MINUTE) == 0
-    assert len(rig.published("triggers")) == 1
-
-
-async def test_a_refusal_that_was_lost_with_the_store_withholds_what_waits(rig):
-    shard = await rig.claim()
-    for facts in (
-        rig.inputs(consented(T0), added(T0 + MINUTE), viewed(DUE + MINUTE, "bob")),
-        rig.inputs(refused(DUE + 2 * MINUTE)),
-    ):
-        clock = RecordsClock(shard.owner.watermark.clock_ms, facts, at_end=False)
-        batch = rig.batch(*facts, clock=clock, live=True)
-        batch.recovering = True
-        await shard.step(batch)
-    assert await shard.resume(live=True, now_ms=DUE + HOUR) == 1
-    assert rig.published("triggers") == []
-    assert len(rig.published("trigger-cancels")) == 1
-
-
-@pytest.mark.parametrize(("recovering", "examples"), [(False, 1), (True, 0)])
-async def test_an_example_that_was_published_before_a_loss_is_not_learnt_from_twice(
-    rig, recovering, examples
-):
+async def test_what_a_lost_store_had_published_changes_the_state_and_nothing_else(rig):
     shard = await rig.claim(score=lambda model, _: Score(model, 7, 0.25))
-    facts = rig.inputs(consented(T0), added(T0 + MINUTE), bought(T0 + 2 * MINUTE))
-    batch = rig.batch(*facts, clock=RecordsClock(T0, facts, at_end=True), live=True)
-    batch.recovering = recovering
-    await shard.step(batch)
-    assert await shard.resume(live=True, now_ms=T0 + 3 * MINUTE) == 0
-    assert len(rig.published("training-examples")) == examples
+    facts = [
+        *rig.inputs(consented(T0), added(T0 + MINUTE), viewed(DUE + MINUTE)),
+        broken(7, DUE + MINUTE),
+        *rig.inputs(bought(DUE + 2 * MINUTE), refused(DUE + 3 * MINUTE)),
+    ]
+    clock = RecordsClock(T0, [facts[0], facts[-1]], at_end=True)
+    batch = rig.batch(*facts, clock=clock)
+    whole = copy.deepcopy(batch)
+    batch.live = batch.recovering = True
+    report = await shard.step(batch)
+    assert report.effects == report.dead_letters == report.answered_ms == []
+    assert report.events["cart-events", "unknown", "dead_letter"] == 1
+    assert await rig.store.outbox(shard.owner) == []
+    assert rig.sink.published == []
+    rebuilt = await rig.store.load(shard.owner, [ANN])
+    rig.store._shards.clear()
+    undisturbed = await rig.claim(score=lambda model, _: Score(model, 7, 0.25))
+    await undisturbed.step(whole)
+    assert {"triggers", "trigger-cancels", "training-examples", "dead-letters"} <= {
+        entry.topic for entry in rig.sink.published
+    }
+    assert await rig.store.load(undisturbed.owner, [ANN]) == rebuilt
+
+
+async def test_an_outbox_is_emptied_unsent_where_all_of_it_was_published(rig):
+    shard = await left_in_the_outbox(rig)
+    await shard.discard()
+    assert await rig.store.outbox(shard.owner) == []
+    assert rig.sink.published == []
 
 
 # Dead letters

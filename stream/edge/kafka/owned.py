@@ -56,7 +56,7 @@ class Owned:
             topic: min(limits.committed, limits.end) for topic, limits in known.items()
         }
         self._decided_ms = max(limits.clock_ms for limits in known.values())
-        self._published: tuple[Mapping[str, int], int] = ({}, BEGINNING_MS)
+        self._published: tuple[Mapping[str, int], int] = (self._processed, self._decided_ms)
         self._has_lost = self._left() > 0 or mark.clock_ms < self._decided_ms
 
     @property
@@ -96,21 +96,25 @@ class Owned:
         return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
 
     def note_published(self) -> None:
-        """Note that everything committed so far is published."""
-        owner = self.shard.owner
-        mark, clock_ms = owner.watermark, owner.watermark.clock_ms
-        if owner.next_due_ms is not None:  # a step leaves some of what is due to the next ones
-            clock_ms = min(clock_ms, owner.next_due_ms - 1)
-        self._published = mark.offsets, max(clock_ms, self._published[1])
+        """Note that everything committed so far is published, unless more is due by its clock.
 
-    def processed(self) -> tuple[dict[str, int], int]:
+        A step leaves some of what is due to the next ones, and a late record may make due at once.
+        """
+        owner = self.shard.owner
+        offsets, clock_ms = owner.watermark.offsets, owner.watermark.clock_ms
+        if owner.next_due_ms is not None:
+            clock_ms = min(clock_ms, owner.next_due_ms - 1)
+        reached, published_ms = self._published
+        if clock_ms >= published_ms:
+            further = {topic: max(end, offsets.get(topic, 0)) for topic, end in reached.items()}
+            self._published = further, clock_ms
+
+    def processed(self) -> tuple[Mapping[str, int], int]:
         """Return how far the log has been processed and published, and the clock with it.
 
         Neither goes back, whatever was lost, and neither says more than has been published.
         """
-        reached, clock_ms = self._published
-        offsets = {topic: max(reached.get(topic, 0), end) for topic, end in self._processed.items()}
-        return offsets, max(clock_ms, self._decided_ms)
+        return self._published
 
     def _recovery(self, now_ms: int) -> Batch:
         """Take no more than what had been processed: the rest is judged by the live clock.

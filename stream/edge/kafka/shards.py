@@ -94,7 +94,11 @@ class Shards:
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
         with self._giving_up(owned):
-            await self._resume(owned)
+            if self._is_recovering(owned):
+                await owned.shard.discard()
+            else:
+                await owned.shard.resume(live=self._live, now_ms=self._now_ms())
+                owned.note_published()
         self._observe()
         return offsets if self._owned.get(number) is owned else {}
 
@@ -179,11 +183,8 @@ class Shards:
         with fatal("taking a step"):
             await self._take(owned)
 
-    async def _resume(self, owned: Owned) -> None:
-        """Publish what is left in the outbox, once the state knows all that was refused."""
-        if not (self._live and owned.is_recovering()):
-            await owned.shard.resume(live=self._live, now_ms=self._now_ms())
-            owned.note_published()
+    def _is_recovering(self, owned: Owned) -> bool:
+        return self._live and owned.is_recovering()
 
     async def _take(self, owned: Owned) -> None:
         try:
@@ -192,9 +193,7 @@ class Shards:
                 if self._is_spoilt(owned, batch):
                     return
                 report = await owned.shard.step(batch)
-                if batch.recovering:
-                    await self._resume(owned)
-                else:
+                if not self._is_recovering(owned):
                     owned.note_published()
                 self.owes_hint |= any(isinstance(one, TOLD_AT_ONCE) for one in report.effects)
                 owned.moved_at = time.monotonic()
