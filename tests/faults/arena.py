@@ -160,4 +160,4 @@ class Arena:
             if any(reached.get(topic, 0) != ends[topic][shard] for topic in TOPICS):
                 return False
         with self.redis.client() as client:
-            return not any(client.xlen(f"{GROUP}:{{{n}}}:out") for n in range(PARTITIONS))
+            return not any(client.hlen(f"{GROUP}:{{{n}}}:out") for n in range(PARTITIONS))

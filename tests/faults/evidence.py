@@ -102,8 +102,6 @@ def _dumped(client: redis.Redis) -> bytes:
             parts += [part for pair in client.hgetall(key).items() for part in pair]
         elif kind == b"zset":
             parts += client.zrange(key, 0, -1)
-        elif kind == b"stream":
-            parts += [part for _, fields in client.xrange(key) for part in fields.values()]
         else:
             parts.append(client.get(key) or b"")
     return b"\n".join(parts)

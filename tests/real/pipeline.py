@@ -78,7 +78,7 @@ class Pipeline:
         """Ask Redis how far the group is."""
         with self.redis.client() as client:
             marks = [client.hget(self._key(n, "own"), "watermark") for n in range(PARTITIONS)]
-            pending = sum(client.xlen(self._key(n, "out")) for n in range(PARTITIONS))
+            pending = sum(client.hlen(self._key(n, "out")) for n in range(PARTITIONS))
         offsets = [json.loads(mark)["offsets"] for mark in marks if mark]
         return Stored(sum(sum(each.values()) for each in offsets), pending)
 

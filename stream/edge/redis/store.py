@@ -112,14 +112,15 @@ class RedisStore:
 
     async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
         """Implements ``Store.commit`` by one script."""
-        known, new = owner.stored, msgspec.json.encode(commit.watermark)
-        lists = _arguments(commit)
+        new = msgspec.json.encode(commit.watermark)
+        ids = [f"{commit.watermark.step}:{number}" for number in range(len(commit.entries))]
+        lists = _lists(commit, ids)
         passing("before_commit")
         began = time.monotonic()
         answer = await self._commit(
             self._keys(owner.shard, "own", "state", "wake", "out"),
             [
-                *(owner.token, owner.epoch, known, new),
+                *(owner.token, owner.epoch, owner.stored, new),
                 *map(len, lists),
                 *(one for part in lists for one in part),
             ],
@@ -127,16 +128,17 @@ class RedisStore:
         self._timed(time.monotonic() - began)
         passing("after_commit")
         self._raise(owner, answer)
-        _, due, owner.armed, owner.pending, *ids = answer
+        outcome, due, owner.armed, owner.pending = answer
         owner.next_due_ms = _due(due)
         owner.watermark, owner.stored = commit.watermark, new
-        return [entry_id.decode() for entry_id in ids]
+        return ids if outcome == b"OK" else []
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
         """Implements ``Store.outbox``."""
         (key,) = self._keys(owner.shard, "out")
-        entries = await self._connection.ask(lambda: self._connection.client.xrange(key))
-        return [(entry_id.decode(), _entry.decode(fields[b"e"])) for entry_id, fields in entries]
+        entries = await self._connection.ask(lambda: self._connection.client.hgetall(key))
+        found = {entry_id.decode(): _entry.decode(entry) for entry_id, entry in entries.items()}
+        return sorted(found.items(), key=lambda one: _place(one[0]))
 
     async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
         """Implements ``Store.remove``."""
@@ -184,15 +186,30 @@ def _due(score: bytes) -> int | None:
     return int(float(score)) if score else None
 
 
-def _arguments(commit: Commit) -> tuple[list[bytes], ...]:
-    states, wakes = commit.states.items(), commit.wakes.items()
-    kept = [
-        part
-        for one, state in states
-        if state is not None
-        for part in (member(one), encode_state(state))
-    ]
-    gone = [member(one) for one, state in states if state is None]
-    armed = [part for one, due in wakes if due is not None for part in (b"%d" % due, member(one))]
-    quiet = [member(one) for one, due in wakes if due is None]
-    return kept, gone, armed, quiet, [_pack(entry) for entry in commit.entries]
+def _place(entry_id: str) -> tuple[int, int]:
+    """Return the step of an outbox entry, and its number within the step."""
+    step, _, number = entry_id.partition(":")
+    return int(step), int(number)
+
+
+def _lists(commit: Commit, ids: Sequence[str]) -> tuple[list[str | bytes], ...]:
+    """Return the arguments of each of the script's lists."""
+    names = {one: member(one) for one in {*commit.states, *commit.wakes}}
+    kept: list[str | bytes] = []
+    gone: list[str | bytes] = []
+    for one, state in commit.states.items():
+        if state is None:
+            gone.append(names[one])
+        else:
+            kept += names[one], encode_state(state)
+    armed: list[str | bytes] = []
+    quiet: list[str | bytes] = []
+    for one, due_ms in commit.wakes.items():
+        if due_ms is None:
+            quiet.append(names[one])
+        else:
+            armed += b"%d" % due_ms, names[one]
+    entries: list[str | bytes] = []
+    for entry_id, entry in zip(ids, commit.entries, strict=True):
+        entries += entry_id, _pack(entry)
+    return kept, gone, armed, quiet, entries

@@ -59,7 +59,7 @@ def test_answers_that_waiting_does_not_change_are_told_apart(answer):
         TimeoutError("timed out"),
         ClusterDownError("Hash slot not served"),
         ClusterError("TTL exhausted."),
-        NoPermissionError("this user has no permissions to run the 'xadd' command"),
+        NoPermissionError("this user has no permissions to run the 'hset' command"),
     ],
 )
 def test_errors_that_time_heals_are_known_by_their_class(error):

@@ -29,7 +29,7 @@ def run(arena: Arena) -> None:
         until = time.monotonic() + REFUSED_S
         while time.monotonic() < until:
             with arena.redis.client() as client:
-                waiting = [client.xlen(f"{GROUP}:{{{n}}}:out") for n in range(PARTITIONS)]
+                waiting = [client.hlen(f"{GROUP}:{{{n}}}:out") for n in range(PARTITIONS)]
             peak = max(peak, sum(waiting))
             time.sleep(LOOK_EVERY_S)
         _demand_copies(arena, 1)

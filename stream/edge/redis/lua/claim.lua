@@ -1,6 +1,6 @@
 -- Take a shard. Whoever held it before is fenced from now on.
 --
--- KEYS  own (hash), state (hash), wake (sorted set), out (stream)
+-- KEYS  own (hash), state (hash), wake (sorted set), out (hash)
 -- ARGV  token of the new owner
 -- Returns {epoch, watermark or "", score of the next wake-up or "", armed, pending}.
 --
@@ -8,7 +8,7 @@
 -- here and never a commit halfway.
 redis.call('HLEN', KEYS[2])
 local armed = redis.call('ZCARD', KEYS[3])
-local pending = redis.call('XLEN', KEYS[4])
+local pending = redis.call('HLEN', KEYS[4])
 local watermark = redis.call('HGET', KEYS[1], 'watermark') or ''
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)

@@ -1,12 +1,13 @@
 -- Commit one step of a shard: all of it, or nothing.
 --
--- KEYS  own (hash), state (hash), wake (sorted set), out (stream)
+-- KEYS  own (hash), state (hash), wake (sorted set), out (hash)
 -- ARGV  token, epoch, watermark expected, watermark new,
 --       number of arguments for each of the five lists that follow:
 --       states to set (member, bytes ...), states to delete (member ...),
---       wake-ups to set (due in ms, member ...), wake-ups to delete (member ...), entries (bytes ...)
--- Returns {"OK", score of the next wake-up or "", armed, pending, id of each entry ...},
---         {"DONE", the same without ids} where the new watermark is there already,
+--       wake-ups to set (due in ms, member ...), wake-ups to delete (member ...),
+--       entries (id, bytes ...)
+-- Returns {"OK", score of the next wake-up or "", armed, pending},
+--         {"DONE", the same} where the new watermark is there already,
 --         {"FENCED"} for a newer owner's token, {"REWOUND"} for a foreign watermark, or where the
 --         claim itself is gone: the epoch is older than the owner's, or there is none.
 --
@@ -30,7 +31,7 @@ end
 
 local function answer(word)
   local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  return {word, first[2] or '', redis.call('ZCARD', KEYS[3]), redis.call('XLEN', KEYS[4])}
+  return {word, first[2] or '', redis.call('ZCARD', KEYS[3]), redis.call('HLEN', KEYS[4])}
 end
 
 if held[2] == ARGV[4] then return answer('DONE') end
@@ -40,12 +41,6 @@ each('HSET', KEYS[2], tonumber(ARGV[5]))
 each('HDEL', KEYS[2], tonumber(ARGV[6]))
 each('ZADD', KEYS[3], tonumber(ARGV[7]))
 each('ZREM', KEYS[3], tonumber(ARGV[8]))
-local ids = {}
-for i = at, at + tonumber(ARGV[9]) - 1 do
-  ids[#ids + 1] = redis.call('XADD', KEYS[4], '*', 'e', ARGV[i])
-end
+each('HSET', KEYS[4], tonumber(ARGV[9]))
 redis.call('HSET', KEYS[1], 'watermark', ARGV[4])
-
-local reply = answer('OK')
-for _, id in ipairs(ids) do reply[#reply + 1] = id end
-return reply
+return answer('OK')
