@@ -9,6 +9,7 @@ from collections.abc import Callable
 import faust
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from stream.edge.collector import settle
 from stream.edge.health import HealthPage
 from stream.edge.kafka.options import quiet_clients
 from stream.edge.kafka.topics import require
@@ -62,7 +63,9 @@ def run(settings: Settings, build: Build) -> int:
         except asyncio.CancelledError:  # told to stop before there was anything to stop
             return 0
         vitals.begins()
-        return _work(build(settings, metrics, vitals))
+        app = build(settings, metrics, vitals)
+        settle()
+        return _work(app)
 
 
 async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
