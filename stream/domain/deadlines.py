@@ -3,9 +3,8 @@
 The one rule: nothing else remembers a deadline, so none can dangle and none can be forgotten.
 """
 
-from collections.abc import Iterator
-from enum import IntEnum
-from typing import assert_never
+from enum import Enum, auto
+from typing import Final, assert_never
 
 from stream.domain.forget import expire
 from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
@@ -19,68 +18,69 @@ from stream.domain.triggers.cart_abandonment import (
 from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Visitor
 
+# Later than any moment a deadline can fall on.
+NEVER_MS: Final = 2**62
 
-class Deadline(IntEnum):
+
+class Deadline(Enum):
     """What is due, in the order in which deadlines of the same moment are handled.
 
     A grant is valid up to and including its last moment, so a reminder that is due at that
     moment comes before the expiry.
     """
 
-    REMINDER = 0
-    FOLLOW_UP = 1
-    LABEL = 2
-    EXPIRY = 3
-    RETENTION = 4
-    TOMBSTONE = 5
+    REMINDER = auto()
+    FOLLOW_UP = auto()
+    LABEL = auto()
+    EXPIRY = auto()
+    RETENTION = auto()
+    TOMBSTONE = auto()
 
 
 def next_due_ms(state: Visitor, policy: Policy) -> int | None:
     """Return when the state needs looking at next; None where nothing is ever due."""
-    due = min(_deadlines(state, policy), default=None)
-    return due[0] if due is not None else None
+    due_ms, _ = _next(state, policy)
+    return due_ms if due_ms < NEVER_MS else None
 
 
-def pass_deadlines(turn: Turn, until_ms: int, judged_ms: int | None) -> bool:
-    """Handle every deadline up to and including ``until_ms``; return whether there was one.
-
-    They are handled in the order of their moments.
+def pass_deadlines(turn: Turn, until_ms: int, judged_ms: int | None) -> None:
+    """Handle every deadline up to and including ``until_ms``, in the order of their moments.
 
     ``judged_ms`` is the clock that decisions are judged by; None judges each at its own due
     moment, as the ``records`` clock does.
     """
-    passed = False
-    while (due := min(_deadlines(turn.state, turn.policy), default=None)) is not None:
+    while (due := _next(turn.state, turn.policy))[0] <= until_ms:
         due_ms, deadline = due
-        if due_ms > until_ms:
-            break
-        passed = True
         turn.now_ms = due_ms if judged_ms is None else judged_ms
         _handle(turn, deadline, due_ms)
-    return passed
 
 
-def _deadlines(state: Visitor, policy: Policy) -> Iterator[tuple[int, Deadline]]:
-    if state.behaviour is not None:
-        yield from _of_behaviour(state.behaviour, policy)
+def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901 - one case a deadline
+    """Return the first deadline: of the same moment the first in the order of `Deadline`."""
+    due_ms, deadline = NEVER_MS, Deadline.TOMBSTONE
+    behaviour = state.behaviour
+    if behaviour is not None:
+        if behaviour.cart is not None:
+            reminder_ms = first_due_ms(behaviour, policy.cart_abandonment)
+            if reminder_ms is not None:
+                due_ms, deadline = reminder_ms, Deadline.REMINDER
+        if behaviour.sequence is not None:
+            follow_up_ms = follow_up_due_ms(behaviour, policy.cart_abandonment)
+            if follow_up_ms is not None and follow_up_ms < due_ms:
+                due_ms, deadline = follow_up_ms, Deadline.FOLLOW_UP
+        if behaviour.predictions:
+            label_ms = label_due_ms(behaviour, policy.horizon_ms)
+            if label_ms is not None and label_ms < due_ms:
+                due_ms, deadline = label_ms, Deadline.LABEL
     for choice in state.consent.values():
-        if choice.status == "granted" and choice.valid_until_ms is not None:
-            yield choice.valid_until_ms, Deadline.EXPIRY
-    if state.erased_ms is not None:
-        yield state.erased_ms + TOMBSTONE_LIFE_MS, Deadline.TOMBSTONE
-
-
-def _of_behaviour(behaviour: Behaviour, policy: Policy) -> Iterator[tuple[int, Deadline]]:
-    reminder_ms = first_due_ms(behaviour, policy.cart_abandonment)
-    if reminder_ms is not None:
-        yield reminder_ms, Deadline.REMINDER
-    follow_up_ms = follow_up_due_ms(behaviour, policy.cart_abandonment)
-    if follow_up_ms is not None:
-        yield follow_up_ms, Deadline.FOLLOW_UP
-    label_ms = label_due_ms(behaviour, policy.horizon_ms)
-    if label_ms is not None:
-        yield label_ms, Deadline.LABEL
-    yield behaviour.seen_ms + BEHAVIOUR_LIFE_MS, Deadline.RETENTION
+        until_ms = choice.valid_until_ms
+        if until_ms is not None and until_ms < due_ms and choice.status == "granted":
+            due_ms, deadline = until_ms, Deadline.EXPIRY
+    if behaviour is not None and behaviour.seen_ms + BEHAVIOUR_LIFE_MS < due_ms:
+        due_ms, deadline = behaviour.seen_ms + BEHAVIOUR_LIFE_MS, Deadline.RETENTION
+    if state.erased_ms is not None and state.erased_ms + TOMBSTONE_LIFE_MS < due_ms:
+        due_ms, deadline = state.erased_ms + TOMBSTONE_LIFE_MS, Deadline.TOMBSTONE
+    return due_ms, deadline
 
 
 def _handle(turn: Turn, deadline: Deadline, due_ms: int) -> None:

@@ -72,7 +72,7 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
     fired = reason is Reason.FIRED
     # Behaviour that a refusal deleted may be told again: its decisions are other ones.
     identity = (owed.kind, *turn.who, *owed.identity, _allowed_since_ms(turn))
-    trigger_id = make_id(*identity, cart.fingerprint)
+    trigger_id = make_id(*identity, cart.fingerprint) if fired else None
     turn.effects.append(
         Decision(
             decision_id=make_id("decision", *identity),
@@ -82,10 +82,10 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
             outcome="fired" if fired else "skipped",
             reason=reason.value,
             at_ms=owed.due_ms,
-            trigger_id=trigger_id if fired else None,
+            trigger_id=trigger_id,
         )
     )
-    if fired:
+    if trigger_id is not None:
         turn.effects.append(_trigger(turn, behaviour, cart, owed, trigger_id))
         behaviour.sent = [
             *(sent for sent in behaviour.sent if sent.expires_at_ms >= turn.now_ms),

@@ -4,6 +4,7 @@ The one rule: a feature is known when the prediction is taken, and none identifi
 no id is among them, of a page no more than its kind, of names from an open set only a bucket.
 """
 
+from functools import lru_cache
 from math import cos, log1p, pi, sin
 from typing import Final
 from zlib import crc32
@@ -108,16 +109,21 @@ KINDS: Final = {
     "search": "searches",
 }
 LONGEST_PATH: Final = 256
+LONGEST_URL: Final = 1_024
+# A shop's pages are few, and most views are of the same ones.
+KNOWN_PAGES: Final = 8_192
 
 
 def observe(profile: Profile, event: Event, at_ms: int, *, new_session: bool) -> None:
     """Count one applied event; ``new_session`` says that it began a visit."""
+    at_s = at_ms // SECOND_MS
     if new_session:
-        _begin_visit(profile, at_ms // SECOND_MS)
+        _begin_visit(profile, at_s)
     activity = COUNTED.get(type(event))
     if activity is not None:
         _count(profile.now, activity, 1)
-        profile.active_s = max(profile.active_s or 0, at_ms // SECOND_MS)
+        if profile.active_s is None or at_s > profile.active_s:
+            profile.active_s = max(at_s, 0)
     if isinstance(event, PageViewed):
         _observe_page(profile, event)
     elif isinstance(event, PageLeft):
@@ -176,7 +182,7 @@ def _count(counts: Counts, counter: str, more: int) -> None:
 
 
 def _observe_page(profile: Profile, event: PageViewed) -> None:
-    kind = _kind(event.url)
+    kind = _kind(event.url[:LONGEST_URL])
     if kind is not None:
         _count(profile.now, kind, 1)
     # Later referrers are the shop itself, or a payment provider on the way back.
@@ -184,6 +190,7 @@ def _observe_page(profile: Profile, event: PageViewed) -> None:
         profile.source = _source(event.referrer, event.url)
 
 
+@lru_cache(maxsize=KNOWN_PAGES)
 def _kind(url: str) -> str | None:
     path = _path(url)
     for word, counter in KINDS.items():
@@ -208,6 +215,7 @@ def _host(url: str) -> str:
     return url.partition("://")[2].partition("/")[0]
 
 
+@lru_cache(maxsize=1_024)  # most are small counts
 def _log(amount: float) -> float:
     return round(log1p(max(amount, 0.0)) * SCALE, DIGITS)
 

@@ -5,7 +5,7 @@ The one rule: an outcome depends on the visitor's own events and deadlines alone
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import Any, Final, TypeVar
 
 from stream.domain import cart as carts
 from stream.domain import session as sessions
@@ -62,18 +62,16 @@ class Outcome(StrEnum):
 
 def apply(turn: Turn, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
     """Fold one event whose (clamped) event time is ``at_ms``; ``bot`` says who sent it."""
-    if bot and not isinstance(event, ConsentUpdated | ErasureRequested):
+    if bot and not isinstance(event, (ConsentUpdated, ErasureRequested)):
         return Outcome.BOT
     if turn.state.erased_ms is not None and at_ms <= turn.state.erased_ms:
         return Outcome.REFUSED
-    match event:
-        case ConsentUpdated():
-            return _choose(turn, event, at_ms)
-        case ErasureRequested():
-            erase(turn, at_ms)
-            return Outcome.APPLIED
-        case _:
-            return _behave(turn, event, at_ms)
+    if isinstance(event, ConsentUpdated):
+        return _choose(turn, event, at_ms)
+    if isinstance(event, ErasureRequested):
+        erase(turn, at_ms)
+        return Outcome.APPLIED
+    return _behave(turn, event, at_ms)
 
 
 def _choose(turn: Turn, event: ConsentUpdated, at_ms: int) -> Outcome:
@@ -103,62 +101,51 @@ def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
 
 
 def _behave(turn: Turn, event: BehaviourEvent, at_ms: int) -> Outcome:
-    if not permits(turn.state.consent, "personalization", at_ms):
+    state = turn.state
+    if not permits(state.consent, "personalization", at_ms):
         return Outcome.REFUSED
     event_digest = digest(event.id)
-    if _is_repeated(turn.state, event_digest):
+    if _is_repeated(state, event_digest):
         return Outcome.DUPLICATE
-    behaviour = turn.state.behaviour or Behaviour(seen_ms=at_ms)
+    behaviour = state.behaviour or Behaviour(seen_ms=at_ms)
     if isinstance(event, OrderCompleted) and remembers(behaviour.orders, digest(event.order)):
         return Outcome.DUPLICATE
-    turn.state.behaviour = behaviour
+    state.behaviour = behaviour
     behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
     behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
     known = behaviour.session
-    if not isinstance(event, PageLeft | ExitSignalled):
+    if not isinstance(event, (PageLeft, ExitSignalled)):
         behaviour.session = sessions.advance(known, at_ms, turn.policy.session_idle_ms)
-    is_new = behaviour.session is not None and (
-        known is None or known.started_ms != behaviour.session.started_ms
-    )
-    observe(behaviour.profile, event, at_ms, new_session=is_new)
-    _act(turn, behaviour, event, at_ms)
+    observe(behaviour.profile, event, at_ms, new_session=behaviour.session is not known)
+    act = ACTS[type(event)]
+    if act is not None:
+        act(turn, behaviour, event, at_ms)
     return Outcome.APPLIED
 
 
-def _act(  # noqa: C901 - one case a type, and a new type is an error until it has its case
-    turn: Turn, behaviour: Behaviour, event: BehaviourEvent, at_ms: int
-) -> None:
-    match event:
-        case ProductAdded():
-            if not _is_before_last_order(behaviour, at_ms):
-                _change_cart(behaviour, carts.add, event, at_ms)
-            _predict_after_first_add(turn, behaviour, event, at_ms)
-        case CartUpdated():
-            if not _is_before_last_order(behaviour, at_ms):
-                _change_cart(behaviour, carts.update, event, at_ms)
-        case ProductRemoved():
-            _change_cart(behaviour, carts.remove, event, at_ms)
-        case OrderCompleted():
-            _order(turn, behaviour, event, at_ms)
-        case ExitSignalled():
-            predict(turn, behaviour, AFTER_EXIT, event, at_ms)
-            exit_intent.answer(turn, behaviour, event, at_ms)
-        case CheckoutStarted():
-            if behaviour.cart is not None:
-                carts.rename(behaviour.cart, event.cart)
-        case (
-            PageViewed()
-            | ProductViewed()
-            | ProductListViewed()
-            | ProductsSearched()
-            | PageLeft()
-            | CheckoutStepCompleted()
-            | PaymentFailed()
-            | OrderRefunded()
-        ):
-            pass
-        case _:
-            assert_never(event)
+def _add(turn: Turn, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
+    if not _is_before_last_order(behaviour, at_ms):
+        _change_cart(behaviour, carts.add, event, at_ms)
+    _predict_after_first_add(turn, behaviour, event, at_ms)
+
+
+def _update(_: Turn, behaviour: Behaviour, event: CartUpdated, at_ms: int) -> None:
+    if not _is_before_last_order(behaviour, at_ms):
+        _change_cart(behaviour, carts.update, event, at_ms)
+
+
+def _remove(_: Turn, behaviour: Behaviour, event: ProductRemoved, at_ms: int) -> None:
+    _change_cart(behaviour, carts.remove, event, at_ms)
+
+
+def _check_out(_: Turn, behaviour: Behaviour, event: CheckoutStarted, at_ms: int) -> None:  # noqa: ARG001 - as every act
+    if behaviour.cart is not None:
+        carts.rename(behaviour.cart, event.cart)
+
+
+def _leave(turn: Turn, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
+    predict(turn, behaviour, AFTER_EXIT, event, at_ms)
+    exit_intent.answer(turn, behaviour, event, at_ms)
 
 
 def _is_before_last_order(behaviour: Behaviour, at_ms: int) -> bool:
@@ -193,3 +180,24 @@ def _predict_after_first_add(
     if behaviour.scored_session_ms != session.started_ms:
         behaviour.scored_session_ms = session.started_ms
         predict(turn, behaviour, AFTER_ADD, event, at_ms)
+
+
+Act = Callable[[Turn, Behaviour, Any, int], None]
+
+# What a type of event does beside being counted; it is asked for by every event.
+ACTS: Final[dict[type[BehaviourEvent], Act | None]] = {
+    ProductAdded: _add,
+    CartUpdated: _update,
+    ProductRemoved: _remove,
+    OrderCompleted: _order,
+    ExitSignalled: _leave,
+    CheckoutStarted: _check_out,
+    PageViewed: None,
+    ProductViewed: None,
+    ProductListViewed: None,
+    ProductsSearched: None,
+    PageLeft: None,
+    CheckoutStepCompleted: None,
+    PaymentFailed: None,
+    OrderRefunded: None,
+}

@@ -10,7 +10,10 @@ DIGEST_BYTES = 8
 
 
 def _joined(parts: tuple[str | int | None, ...]) -> bytes:
-    texts = ["" if part is None else f"{type(part).__name__[0]}{part}" for part in parts]
+    texts = [
+        f"s{part}" if isinstance(part, str) else "" if part is None else f"i{part}"
+        for part in parts
+    ]
     return "".join(f"{len(text)}:{text}" for text in texts).encode()
 
 
@@ -42,6 +45,8 @@ def remembers(digests: bytes, one: bytes) -> bool:
     >>> remembers(digest("a"), digest("b"))
     False
     """
+    if one not in digests:
+        return False
     at = digests.find(one)
     while at > 0 and at % DIGEST_BYTES:  # a match across two neighbours is none
         at = digests.find(one, at + 1)
@@ -50,4 +55,5 @@ def remembers(digests: bytes, one: bytes) -> bool:
 
 def remember(digests: bytes, one: bytes, newest: int) -> bytes:
     """Return ``digests`` with ``one`` at the end, cut to the ``newest`` so many."""
-    return (digests + one)[-newest * DIGEST_BYTES :]
+    grown = digests + one
+    return grown if len(grown) <= newest * DIGEST_BYTES else grown[-newest * DIGEST_BYTES :]

@@ -13,7 +13,7 @@ class Session(Struct, array_like=True, gc=False):
 
 
 def advance(session: Session | None, at_ms: int, idle_ms: int) -> Session:
-    """Return the session that activity at ``at_ms`` belongs to or continues.
+    """Return the session that activity at ``at_ms`` begins, or the one that it continues.
 
     A late event never moves the last activity back, and never starts a session of its own.
 
@@ -28,7 +28,8 @@ def advance(session: Session | None, at_ms: int, idle_ms: int) -> Session:
     """
     if session is None or at_ms - session.last_activity_ms > idle_ms:
         return Session(at_ms, at_ms)
-    return Session(session.started_ms, max(session.last_activity_ms, at_ms))
+    session.last_activity_ms = max(session.last_activity_ms, at_ms)
+    return session
 
 
 def session_id(tenant: str, visitor: str, session: Session) -> str:

@@ -5,6 +5,7 @@ Headers follow CloudEvents 1.0 (Kafka binding, binary mode), for dead letters KI
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple, assert_never
 from urllib.parse import quote
 
@@ -87,16 +88,16 @@ def cloud_event_headers(
     ``ce_source`` ends in the topic, because a trigger and its cancel share their ``ce_id``, and
     to CloudEvents two records with the same source and id are one.
     """
-    named = {
-        "ce_specversion": "1.0",
-        "ce_id": facts.id,
-        "ce_source": f"{source}/{facts.topic}",
-        "ce_type": TYPES[facts.topic],
-        "ce_time": rfc3339(facts.at_ms),
-        "ce_recordedtime": rfc3339(recorded_ms),
-        "content-type": content_type,
-    }
-    return [(name, text.encode()) for name, text in named.items()]
+    version, origin, kind, content = _always(source, facts.topic, content_type)
+    return [
+        version,
+        ("ce_id", facts.id.encode()),
+        origin,
+        kind,
+        ("ce_time", rfc3339(facts.at_ms).encode()),
+        ("ce_recordedtime", rfc3339(recorded_ms).encode()),
+        content,
+    ]
 
 
 def dead_letter_headers(dead: DeadLetter, recorded_ms: int, source: str) -> Headers:
@@ -121,6 +122,7 @@ def dead_letter_headers(dead: DeadLetter, recorded_ms: int, source: str) -> Head
     ]
 
 
+@lru_cache(maxsize=1_024)  # records of one step tell of the same moments
 def rfc3339(at_ms: int) -> str:
     """Return a moment as RFC 3339 in UTC; beyond the years 1 to 9999 their nearest moment.
 
@@ -133,6 +135,17 @@ def rfc3339(at_ms: int) -> str:
     """
     moment = _EPOCH + min(max(at_ms, _EARLIEST_MS), _LATEST_MS) * _MS
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+@lru_cache
+def _always(source: str, topic: str, content_type: str) -> Headers:
+    """Return the headers that all records of a topic share."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_source", f"{source}/{topic}".encode()),
+        ("ce_type", TYPES[topic].encode()),
+        ("content-type", content_type.encode()),
+    ]
 
 
 def _facts_and_key(effect: Effect) -> tuple[Facts, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from stream.domain.events import TYPE_OF
+from stream.domain.events import TYPE_OF, Event
 from stream.domain.policy import Policy
 from stream.domain.records import Effect, Trigger
 from stream.domain.turn import Scorer, Turn
@@ -100,10 +100,11 @@ class Shard:
         """
         due = await self._due(batch.clock.due_after())
         # A dict for a set: the order of what comes out must not depend on hashes.
-        whos = dict.fromkeys(fact.who for fact in batch.inputs if isinstance(fact, Fact))
-        states = await self._store.load(self.owner, list(whos | dict.fromkeys(due)))
+        whos = dict.fromkeys([one.who for one in batch.inputs if isinstance(one, Fact)])
+        whos |= dict.fromkeys(due)
+        states = await self._store.load(self.owner, list(whos))
         report = Report()
-        visits = {who: self._visit(who, states, report) for who in whos | dict.fromkeys(due)}
+        visits = {who: self._visit(who, states, report) for who in whos}
         for who in due:
             visits[who].is_changed = True  # so that its wake-up is settled, whatever it says
         self._fold(batch, visits, report)
@@ -125,21 +126,24 @@ class Shard:
         return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
 
     def _fold(self, batch: Batch, visits: Mapping[Who, Visit], report: Report) -> None:
+        clock, effects = batch.clock, report.effects
+        outcomes: Counter[tuple[str, type[Event], str]] = Counter()
         for one in batch.inputs:
             if isinstance(one, DeadLetter):
                 report.dead_letters.append(one)
                 report.events[one.topic, "unknown", "dead_letter"] += 1
                 continue
             visit = visits[one.who]
-            visit.reach(one, batch.clock)
-            seen = len(report.effects)
-            outcome = visit.take(one, batch.clock)
-            report.events[one.topic, TYPE_OF[type(one.event)], outcome.value] += 1
-            report.answered_ms += [
-                one.record_ms for effect in report.effects[seen:] if isinstance(effect, Trigger)
-            ]
+            visit.reach(one, clock)
+            seen = len(effects)
+            outcomes[one.topic, type(one.event), visit.take(one, clock)] += 1
+            if len(effects) > seen:
+                new = (effect for effect in effects[seen:] if isinstance(effect, Trigger))
+                report.answered_ms.extend(one.record_ms for _ in new)
+        for (topic, kind, outcome), count in outcomes.items():
+            report.events[topic, TYPE_OF[kind], str(outcome)] += count
         for visit in visits.values():
-            visit.close(batch.clock)
+            visit.close(clock)
 
     def _visit(self, who: Who, states: Mapping[Who, Visitor], report: Report) -> Visit:
         state = states.get(who) or Visitor()

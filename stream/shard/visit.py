@@ -5,15 +5,20 @@ from stream.domain.fold import Outcome, apply
 from stream.domain.turn import Turn
 from stream.domain.visitor import Visitor
 from stream.shard.clock import Clock, Fact
+from stream.shard.ports import BEGINNING_MS
+
+CHANGING = (Outcome.APPLIED, Outcome.STALE)
 
 
 class Visit:
     """Folds what concerns one visitor; ``is_changed`` says that the state must be committed."""
 
-    __slots__ = ("_turn", "is_changed")
+    __slots__ = ("_due_ms", "_is_due_known", "_turn", "is_changed")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
+        self._due_ms: int | None = None
+        self._is_due_known = False
         self.is_changed = False
 
     @property
@@ -23,13 +28,17 @@ class Visit:
 
     def reach(self, fact: Fact, clock: Clock) -> None:
         """Let the deadlines pass that come before a fact."""
-        self._pass(clock.due_before(fact), clock)
+        until_ms = clock.due_before(fact)
+        if until_ms > BEGINNING_MS:
+            self._pass(until_ms, clock)
 
     def take(self, fact: Fact, clock: Clock) -> Outcome:
         """Fold a fact that has been reached."""
         self._turn.now_ms = clock.judged_at(fact)
         outcome = apply(self._turn, fact.event, fact.at_ms, bot=fact.bot)
-        self.is_changed |= outcome in {Outcome.APPLIED, Outcome.STALE}
+        if outcome in CHANGING:
+            self.is_changed = True
+            self._is_due_known = False
         return outcome
 
     def close(self, clock: Clock) -> None:
@@ -38,7 +47,14 @@ class Visit:
 
     def due_ms(self) -> int | None:
         """Return when the visitor's state needs looking at next."""
-        return next_due_ms(self._turn.state, self._turn.policy)
+        if not self._is_due_known:
+            self._due_ms = next_due_ms(self._turn.state, self._turn.policy)
+            self._is_due_known = True
+        return self._due_ms
 
     def _pass(self, until_ms: int, clock: Clock) -> None:
-        self.is_changed |= pass_deadlines(self._turn, until_ms, clock.judged_by())
+        due_ms = self.due_ms()
+        if due_ms is not None and due_ms <= until_ms:
+            pass_deadlines(self._turn, until_ms, clock.judged_by())
+            self.is_changed = True
+            self._is_due_known = False

@@ -9,8 +9,9 @@ from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopp
 
 def test_of_somebody_unknown_nothing_is_ever_due():
     assert next_due_ms(Visitor(), POLICY) is None
-    ann = Shopper()
-    assert not pass_deadlines(ann.world.turn(ann.who), DAY, None)
+    turn = Shopper().world.turn(Shopper().who)
+    pass_deadlines(turn, 400 * DAY, None)
+    assert (turn.state, turn.effects) == (Visitor(), [])
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,13 @@ def test_deadlines_pass_up_to_and_including_the_moment():
     ann = a_shopper()
     ann.adds(at=0)
     turn = ann.world.turn(ann.who)
-    assert not pass_deadlines(turn, IDLE - 1, None)
-    assert pass_deadlines(turn, IDLE, None)
-    assert not pass_deadlines(turn, IDLE, None)
+    pass_deadlines(turn, IDLE - 1, None)
+    assert turn.effects == []
+    pass_deadlines(turn, IDLE, None)
+    passed = list(turn.effects)
+    assert [type(effect).__name__ for effect in passed] == ["Decision", "Trigger"]
+    pass_deadlines(turn, IDLE, None)
+    assert turn.effects == passed
 
 
 def test_deadlines_are_handled_in_the_order_of_their_moments():
