@@ -19,18 +19,41 @@ Minor = Annotated[int, Meta(ge=0, le=MAX_SAFE_INTEGER, description="money in min
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 EventId = Annotated[str, Meta(min_length=1, max_length=64)]
 Tenant = Annotated[str, Meta(min_length=1, max_length=64)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217")]
+
+# Patterns of what every event may carry. Checked by the decoder they took two thirds of its time,
+# so it only tells them to the schemas, and the codec checks them after it.
+NO_EMAIL = "^[^@]*$"
+SHAPES = {
+    "country": "^[A-Z]{2}$",
+    "locale": r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$(?!\n)",
+    "timezone": r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$(?!\n)",
+}
+
+
+def _shape(pattern: str) -> dict[str, str]:
+    return {"pattern": pattern}
+
+
 VisitorId = Annotated[
     str,
-    Meta(min_length=1, max_length=128, pattern="^[^@]*$", description="never an e-mail address"),
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="never an e-mail address",
+        extra_json_schema=_shape(NO_EMAIL),
+    ),
 ]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217")]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, description="ISO 3166-1 alpha-2")]
-Locale = Annotated[
-    str, Meta(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$(?!\n)", description="BCP 47")
+Country = Annotated[
+    str,
+    Meta(
+        max_length=2,
+        description="ISO 3166-1 alpha-2",
+        extra_json_schema=_shape(SHAPES["country"]),
+    ),
 ]
-Timezone = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*$(?!\n)", description="IANA")
-]
+Locale = Annotated[str, Meta(description="BCP 47", extra_json_schema=_shape(SHAPES["locale"]))]
+Timezone = Annotated[str, Meta(description="IANA", extra_json_schema=_shape(SHAPES["timezone"]))]
 Status = Literal["granted", "denied", "withdrawn"]
 Signal = Literal["pointer_left_top", "tab_hidden", "back_navigation", "fast_scroll_up", "idle"]
 

@@ -4,13 +4,23 @@ The one rule: what is refused is never repeated in words, because it may be pers
 `Rejected` names the place and the rule that it breaks, and nothing else.
 """
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 import orjson
 
-from stream.domain.events import MAX_EVENT_BYTES, TOPIC_OF, TYPE_OF, AnyEvent, Event
+from stream.domain.events import (
+    MAX_EVENT_BYTES,
+    SHAPES,
+    TOPIC_OF,
+    TYPE_OF,
+    AnyEvent,
+    Context,
+    Event,
+)
 from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
 from stream.domain.visitor import Visitor
@@ -44,6 +54,9 @@ class UnreadableState(Exception):  # noqa: N818 - the state's condition
     """A stored state is not one that this version can read."""
 
 
+AN_ADDRESS: Final = "$.visitor: holds an @, as e-mail addresses do"
+USUAL_CHARACTERS: Final = 64
+
 _EVENTS: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _EXAMPLES: Final = msgspec.json.Decoder(Example)
 _KINDS: Final = {name: kind for kind, name in TYPE_OF.items()}
@@ -73,6 +86,10 @@ def decode(value: bytes | None, topic: str | None = None) -> AnyEvent:
     if event is None:
         event = _reconsider(text, topic)
     _check_topic(type(event), topic)
+    if "@" in event.visitor:
+        raise Rejected(Defect.EMAIL_AS_VISITOR, AN_ADDRESS)
+    if event.context is not None:
+        _check_shapes(event.context)
     return event
 
 
@@ -165,7 +182,7 @@ def _reconsider(value: bytes, topic: str | None) -> AnyEvent:
     _check_topic(kind, topic)
     visitor = fields.get("visitor")
     if isinstance(visitor, str) and "@" in visitor:
-        raise Rejected(Defect.EMAIL_AS_VISITOR, "$.visitor: holds an @, as e-mail addresses do")
+        raise Rejected(Defect.EMAIL_AS_VISITOR, AN_ADDRESS)
     try:
         event: AnyEvent = msgspec.convert(fields, AnyEvent)
     except msgspec.ValidationError as error:
@@ -192,6 +209,28 @@ def _kind_and_fields(value: bytes) -> tuple[type[Event], dict[str, object]]:
 def _check_topic(kind: type[Event], topic: str | None) -> None:
     if topic is not None and TOPIC_OF[kind] != topic:
         raise Rejected(Defect.WRONG_TOPIC, f"$.type: belongs to the topic {TOPIC_OF[kind]}")
+
+
+def _check_shapes(context: Context) -> None:
+    for name in SHAPES:
+        text = getattr(context, name)
+        if text is not None and not _has_shape(name, text):
+            place = f"$.context.{name}"
+            raise Rejected(Defect.INVALID, f"{place}: Expected `str` matching {SHAPES[name]!r}")
+
+
+def _has_shape(name: str, text: str) -> bool:
+    # There are few countries, languages and zones; strangers may send whatever they like.
+    return _is_usual(name, text) if len(text) <= USUAL_CHARACTERS else _matches(name, text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_usual(name: str, text: str) -> bool:
+    return _matches(name, text)
+
+
+def _matches(name: str, text: str) -> bool:
+    return re.search(SHAPES[name], text) is not None
 
 
 def _place_and_rule(message: str) -> str:

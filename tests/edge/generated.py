@@ -63,7 +63,10 @@ MAKERS = {
 
 def _values(info):
     if isinstance(info, inspect.Metadata):
+        pattern = (info.extra_json_schema or {}).get("pattern")
         info = info.type
+        if pattern is not None:  # the codec's to check, not the decoder's
+            info = msgspec.structs.replace(info, pattern=pattern)
     return MAKERS[type(info)](info)
 
 
