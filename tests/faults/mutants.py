@@ -113,7 +113,7 @@ def _clocks() -> None:
 
 MUTANTS = {
     "outbox": Mutant(_outbox, 2, "records", "I1"),
-    "watermark": Mutant(_watermark, 10, "records", "I2"),
+    "watermark": Mutant(_watermark, 10, "records", "row"),
     "duplicates": Mutant(_duplicates, 18, "records", "I2"),
     "same-body": Mutant(_same_body, 11, "records", "I3"),
     "consent": Mutant(_consent, 20, "live", "I4"),
