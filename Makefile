@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format schemas clean
+.PHONY: help setup demo test faults bench lint format schemas clean
 MAKEFLAGS += --no-print-directory
 
 help: ## print these lines
@@ -44,6 +44,10 @@ test: lint ## all checks, as in CI; PYTEST_ARGS="-k consent" runs a part
 faults: setup ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
 	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+bench: setup ## measure, beside floors and peers; PART=drain ROUNDS=3 EVENTS=100000
+	@$(BIN)/python -m bench $(PART) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(EVENTS),--events $(EVENTS)) $(ARGS)
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check --quiet
