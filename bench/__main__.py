@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import drain, replays
 from bench.events import Log, log
+from bench.peers import race
 from bench.results import FOLDER, LINES, Run
 from tests.rig.processes import Unavailable
 
@@ -16,6 +17,7 @@ Part = Callable[[Run, Log, int, Path], None]
 PARTS: dict[str, Part] = {
     "drain": drain.measure,
     "replay": replays.measure,
+    "peers": race.measure,
 }
 
 

@@ -9,11 +9,11 @@ from bench.cpu import Reading, apart, cpu_s, machine_s, peak_mib, spent, tree
 
 # A child that has ended has used half a second; one that lives another half; then both wait.
 BUSY = "import time\nwhile time.process_time() < 0.5: pass\n"
+TELL = "import sys; print(0, flush=True); sys.stdin.read()"
 PARENT = f"""
 import subprocess, sys
 subprocess.run([sys.executable, "-c", {BUSY!r}])
-child = subprocess.Popen([sys.executable, "-c", {BUSY + "import sys; print(0, flush=True); sys.stdin.read()"!r}],
-    stdin=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", {BUSY + TELL!r}], stdin=subprocess.PIPE)
 sys.stdin.read()
 """
 
