@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import drain, replays
+from bench import drain, growth, latency, models, replays, timers
 from bench.events import Log, log
 from bench.peers import race
 from bench.results import FOLDER, LINES, Run
@@ -18,6 +18,11 @@ PARTS: dict[str, Part] = {
     "drain": drain.measure,
     "replay": replays.measure,
     "peers": race.measure,
+    "latency": latency.measure,
+    "visitors": growth.measure_visitors,
+    "timers": timers.measure,
+    "shards": growth.measure_shards,
+    "models": models.measure,
 }
 
 

@@ -6,10 +6,10 @@ measurement reads them from the start under a group of its own.
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import NamedTuple, Self
 
 from bench.cpu import Reading, peak_mib, spent
@@ -23,6 +23,7 @@ from tests.rig.redis import Redis
 OUTPUTS = ("triggers", "decisions", "trigger-cancels", "dead-letters")
 TRAINING = "training-examples"
 LOOK_EVERY_S = 0.03
+STATES_SAMPLED = 5_000
 READY_WITHIN_S = 90.0
 DRAINED_WITHIN_S = 900.0
 
@@ -80,10 +81,12 @@ class Cartwake:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start_workers(self, count: int, *, wait: bool) -> None:
-        """Start workers; with ``wait`` return once all are ready."""
+    def start_workers(
+        self, count: int, *, wait: bool, program: Sequence[str] | None = None
+    ) -> None:
+        """Start workers, by ``program`` if told; with ``wait`` return once all are ready."""
         for number in range(count):
-            worker = Worker(self._folder, self._settings, f"worker-{number}")
+            worker = Worker(self._folder, self._settings, f"worker-{number}", program)
             worker.start(ready_within_s=None)
             self._stack.callback(worker.stop)
             self.workers.append(worker)
@@ -114,16 +117,19 @@ class Cartwake:
         TimeoutError
             It takes too long, or a worker has ended.
         """
-        looks = int(DRAINED_WITHIN_S / LOOK_EVERY_S)
-        for _ in range(looks):
-            reached = self.reached()
-            if reached.folded >= records and not reached.pending:
-                return reached
-            for worker in self.workers:
-                if not worker.running:
-                    raise TimeoutError(f"a worker has ended; its log:\n{worker.output[-2000:]}")
+        until = monotonic() + DRAINED_WITHIN_S
+        while (reached := self.reached()).folded < records or reached.pending:
+            self.check()
+            if monotonic() > until:
+                raise TimeoutError(f"{reached} after {DRAINED_WITHIN_S:g} s; wanted {records}")
             sleep(LOOK_EVERY_S)
-        raise TimeoutError(f"{reached} after {DRAINED_WITHIN_S:g} s, wanted {records} records")
+        return reached
+
+    def check(self) -> None:
+        """Raise TimeoutError where a worker has ended: waiting for it would be in vain."""
+        for worker in self.workers:
+            if not worker.running:
+                raise TimeoutError(f"a worker has ended; its log:\n{worker.output[-2000:]}")
 
     def published(self) -> list[str]:
         """Return the ids of this group's triggers, repeats included."""
@@ -140,10 +146,21 @@ class Cartwake:
         keys = (f"{self.group}:{{{shard}}}:state" for shard in range(self._partitions))
         return sum(map(self._client.hlen, keys))
 
+    def state_sizes(self) -> list[int]:
+        """Return the bytes of a sample of the visitors' states."""
+        key = f"{self.group}:{{0}}:state"  # visitors are spread over the shards by hash
+        found = self._client.hrandfield(key, STATES_SAMPLED, withvalues=True)
+        return [len(state) for state in found[1::2]]
 
-def drained(run: Cartwake, log: Log, workers: int = 1) -> tuple[dict[str, float], Reached]:
-    """Let workers fold a loaded log; return figures per event from the first fold to the last."""
-    run.start_workers(workers, wait=False)
+
+def drained(
+    run: Cartwake, log: Log, workers: int = 1, program: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Let workers fold a loaded log; return figures per event from the first fold to the last.
+
+    Several workers count from when all of them are ready: by then they have shared the shards.
+    """
+    run.start_workers(workers, wait=workers > 1, program=program)
     begun = _begun(run)
     first = Reading.of(run.pids())
     reached = run.wait_for(log.events)
@@ -154,13 +171,12 @@ def drained(run: Cartwake, log: Log, workers: int = 1) -> tuple[dict[str, float]
     figures["worker_and_redis_us"] = figures["worker_us"] + figures["redis_us"]
     figures["batch"] = log.events / reached.steps
     figures["worker_mib"] = max(peak_mib(worker.pid) for worker in run.workers)
-    return figures, reached
+    return figures
 
 
 def _begun(run: Cartwake) -> Reached:
     while not (reached := run.reached()).folded:
-        if not all(worker.running for worker in run.workers):
-            raise TimeoutError(f"a worker has ended; its log:\n{run.workers[0].output[-2000:]}")
+        run.check()
         sleep(LOOK_EVERY_S / 3)
     return reached
 

@@ -23,7 +23,7 @@ def measure(run: Run, log: Log, repeats: int, folder: Path) -> None:
         log.produce(kafka)
         for repeat in range(1, repeats + 1):
             with Cartwake(kafka, folder, settings={"worker__clock": "records"}) as cartwake:
-                figures, _ = drained(cartwake, log)
+                figures = drained(cartwake, log)
                 found = differences(expected, cartwake.published())
             polled = apart(poll, kafka.bootstrap, log.events)
             figures["times_the_floor"] = figures["worker_and_redis_us"] / polled["worker_us"]

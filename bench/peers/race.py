@@ -52,7 +52,7 @@ def measure(run: Run, log: Log, repeats: int, folder: Path) -> None:
         for repeat in range(1, repeats + 1):
             settings = {"worker__clock": "records"}
             with Cartwake(kafka, folder, PARTITIONS, settings) as cartwake:
-                figures, _ = drained(cartwake, shared)
+                figures = drained(cartwake, shared)
                 found = differences(ours, cartwake.published())
             run.note(OURS, repeat, _told(figures, found, figures["worker_and_redis_us"]))
             for name, spec in contestants().items():

@@ -102,6 +102,8 @@ def _apply(session: Session, event: Event) -> None:
         case "purchase":
             cart.clear()
             session.purchased = True
+        case _:
+            pass
 
 
 def _trigger(visitor: str, session: Session) -> Trigger:
