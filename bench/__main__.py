@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import drain, growth, latency, models, replays, timers
+from bench import drain, growth, latency, models, replays, report, timers
 from bench.events import Log, log
 from bench.peers import race
 from bench.results import FOLDER, LINES, Run
@@ -33,6 +33,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="repeats of each (3)")
     parser.add_argument("--events", type=int, help="take only so many events")
     options = parser.parse_args()
+    if options.parts == ["report"]:
+        print("written:", ", ".join(report.write(LINES)))
+        return 0
     unknown = sorted(set(options.parts) - PARTS.keys())
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")

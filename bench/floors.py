@@ -6,8 +6,9 @@ the process is that of the part.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from time import monotonic, process_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import redis
@@ -32,8 +33,9 @@ from tests.rig.merch_store import TOPIC_OF
 POLLED = 5_000
 
 
-class Line(NamedTuple):
-    """A line of a log as ``Record``."""
+@dataclass(slots=True)
+class Line:
+    """A line of a log as a record of ``stream.shard.batch``."""
 
     topic: str
     partition: int

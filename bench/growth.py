@@ -23,6 +23,7 @@ PER_EVENT = 2
 
 def measure_visitors(run: Run, log: Log, repeats: int, folder: Path) -> None:
     """Drain synthetic months of more and more visitors; the largest number once."""
+    run.source = "synthetic months"
     for repeat, visitors in sizes(VISITORS, log, repeats):
         source = f"synthetic {visitors} visitors"
         month = events.write(synthetic.events(visitors), source, source, PARTITIONS)

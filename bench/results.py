@@ -31,8 +31,9 @@ class Run:
     """One run of a part: every figure goes to the file at once and to the screen as a table."""
 
     def __init__(self, part: str, source: str, lines: Path = LINES) -> None:
+        """Say where events come from; a part that makes its own says so by ``source``."""
         self.part = part
-        self._source = source
+        self.source = source
         self._path = lines
         self._of_run = {"run": datetime.now(UTC).isoformat(timespec="seconds"), **machine()}
         self.lines: list[Line] = []
@@ -44,7 +45,7 @@ class Run:
             "row": row,
             "repeat": repeat,
             "figures": dict(figures),
-            "source": self._source,
+            "source": self.source,
             "load": round(os.getloadavg()[0], 2),
             **self._of_run,
         }
@@ -57,7 +58,7 @@ class Run:
 
     def show(self) -> None:
         """Print the table."""
-        print(f"\n{self.part}: {self._source}\n\n{table(self.lines)}\n", flush=True)
+        print(f"\n{self.part}: {self.source}\n\n{table(self.lines)}\n", flush=True)
 
 
 def table(lines: Sequence[Line]) -> str:

@@ -107,7 +107,9 @@ def _apply(session: Session, event: Event) -> None:
 
 
 def _trigger(visitor: str, session: Session) -> Trigger:
-    lines = [[sku, quantity, price] for sku, (quantity, price) in sorted(session.cart.items())]
+    lines: list[Any] = [
+        [sku, quantity, price] for sku, (quantity, price) in sorted(session.cart.items())
+    ]
     name = hashlib.md5(f"{visitor}:{session.last_ms}".encode(), usedforsecurity=False)
     return {
         "trigger_id": name.hexdigest()[:16],
