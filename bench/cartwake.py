@@ -153,20 +153,20 @@ class Cartwake:
         return [len(state) for state in found[1::2]]
 
 
-def drained(
-    run: Cartwake, log: Log, workers: int = 1, program: Sequence[str] | None = None
-) -> dict[str, float]:
-    """Let workers fold a loaded log; return figures per event from the first fold to the last.
+def drained(run: Cartwake, log: Log, program: Sequence[str] | None = None) -> dict[str, float]:
+    """Start a worker on a loaded log, and return what the log takes it."""
+    run.start_workers(1, wait=False, program=program)
+    return measured(run, log)
 
-    Several workers count from when all of them are ready: by then they have shared the shards.
-    """
-    run.start_workers(workers, wait=workers > 1, program=program)
+
+def measured(run: Cartwake, log: Log) -> dict[str, float]:
+    """Return figures per event, from the first fold of the workers to the last."""
     begun = _begun(run)
     first = Reading.of(run.pids())
     reached = run.wait_for(log.events)
     last = Reading.of(run.pids())
     figures = spent(first, last, log.events - begun.folded)
-    names = [f"worker{number or ''}_us" for number in range(1, workers)]
+    names = [f"worker{number}_us" for number in range(1, len(run.workers))]
     figures["worker_us"] += sum(figures.pop(name) for name in names)
     figures["worker_and_redis_us"] = figures["worker_us"] + figures["redis_us"]
     figures["batch"] = log.events / reached.steps

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import events, synthetic
-from bench.cartwake import Cartwake, broker, drained
+from bench.cartwake import Cartwake, broker, drained, measured
 from bench.events import PARTITIONS, Log
 from bench.results import Run
 from tests.rig.kafka import Kafka
@@ -17,6 +17,7 @@ SHARDS = (4, 12, 64)
 WORKERS = (1, 2)
 BATCHES = (50, 500, 5_000)
 RECORDS = {"worker__clock": "records"}
+FROZEN = RECORDS | {"worker__session_timeout_s": 40}  # the most that a worker starts with
 # How many times as many things as there are events: so a short log makes a short measurement.
 PER_EVENT = 2
 
@@ -63,14 +64,29 @@ def measure_shards(run: Run, log: Log, repeats: int, folder: Path) -> None:
                 Cartwake(kafka, folder, shards, RECORDS) as cartwake,
             ):
                 run.note(f"{shards} shards", repeat, drained(cartwake, log))
+        for workers in WORKERS:
+            figures = drained_by(workers, log, folder / f"{repeat}-by-{workers}")
+            run.note(f"workers: {workers}", repeat, figures)
         with loaded(log, folder / str(repeat), PARTITIONS) as kafka:
-            for workers in WORKERS:
-                with Cartwake(kafka, folder, settings=RECORDS) as cartwake:
-                    run.note(f"workers: {workers}", repeat, drained(cartwake, log, workers))
             for batch in BATCHES:
                 with Cartwake(kafka, folder, settings=RECORDS) as cartwake:
                     figures = drained(cartwake, log, program=stepping(batch))
                 run.note(f"records in a step: {batch:,}", repeat, figures)
+
+
+def drained_by(workers: int, log: Log, folder: Path) -> dict[str, float]:
+    """Let workers drain a log who have shared the shards before it was there.
+
+    While it is loaded they are frozen, so that all of them begin at once, and at its start.
+    """
+    with broker(folder) as kafka, Cartwake(kafka, folder, settings=FROZEN) as cartwake:
+        cartwake.start_workers(workers, wait=True)
+        for worker in cartwake.workers:
+            worker.pause()
+        log.produce(kafka)
+        for worker in cartwake.workers:
+            worker.resume()
+        return measured(cartwake, log)
 
 
 def stepping(most: int) -> list[str]:
