@@ -41,17 +41,20 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     taken = log(options.events)
     FOLDER.mkdir(parents=True, exist_ok=True)
+    has_failed = False
     for name in options.parts or PARTS:
         run = Run(name, taken.source)
         # Beside the results, because /tmp may be memory.
         with tempfile.TemporaryDirectory(dir=FOLDER, prefix=f"{name}-") as folder:
             try:
                 PARTS[name](run, taken, options.rounds, Path(folder))
-            except Unavailable as why:
-                run.note("not run", 1, {"why": str(why)})
+            except (Unavailable, RuntimeError, TimeoutError) as why:
+                has_failed = True
+                run.note("broken off", 1, {"why": str(why).strip().splitlines()[0]})
+                print(why, file=sys.stderr)
         run.show()
     print(f"every figure: {LINES}")
-    return 0
+    return int(has_failed)
 
 
 if __name__ == "__main__":

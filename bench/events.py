@@ -23,8 +23,8 @@ from tests.rig import merch_store
 from tests.rig.kafka import Kafka, Record
 
 PARTITIONS = 12
-# Every part takes so many; the whole month has about 640,000.
-VISITORS = 56_000
+VISITORS = 60_000  # of the synthetic month
+AT_ONCE = 200_000  # records that wait for their acknowledgement
 
 Event = dict[str, Any]
 
@@ -47,7 +47,9 @@ class Log:
     def produce(self, kafka: Kafka) -> None:
         """Write the events to their topics, which exist; timestamps are the events' own."""
         for topic in TOPICS:
-            kafka.produce(topic, self._records(topic))
+            records = self._records(topic)
+            while kafka.produce(topic, islice(records, AT_ONCE)):
+                pass
 
     def expected(self, folder: Path) -> set[str]:
         """Return the ids of the triggers that a replay gives.

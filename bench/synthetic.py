@@ -93,9 +93,10 @@ def _fields(kind: str, random: Random, order: str) -> Event:
         case "product":
             return {"kind": "product_viewed", "product": product}
         case "add":
-            return {"kind": "product_added", "product": product, "quantity": 1}
+            quantity = random.choice((1, 1, 1, 2, 3))
+            return {"kind": "product_added", "product": product, "quantity": quantity}
         case "remove":
-            return {"kind": "product_removed", "product_id": sku}
+            return {"kind": "product_removed", "product_id": sku, "quantity": 1}
         case "checkout":
             return {"kind": "checkout_started"}
         case _:
@@ -104,4 +105,5 @@ def _fields(kind: str, random: Random, order: str) -> Event:
                 "order": order,
                 "total_minor": product["price_minor"],
                 "currency": "USD",
+                "lines": [{"product": product, "quantity": 1}],
             }

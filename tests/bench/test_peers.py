@@ -22,10 +22,12 @@ GAP_MS = reference.GAP_MS
 
 
 def bought(event):
-    """Return the products that a canonical event names, as (id, quantity)."""
+    """Return the products that a canonical event puts, takes or orders, as (id, quantity)."""
     lines = event.get("lines", [event] if "product" in event and "quantity" in event else [])
     named = [(line["product"]["id"], line["quantity"]) for line in lines]
-    return named + ([(event["product_id"], 10_000)] if "product_id" in event else [])
+    return named + (
+        [(event["product_id"], event.get("quantity", 10_000))] if "product_id" in event else []
+    )
 
 
 @given(MONTH)
@@ -48,6 +50,20 @@ def test_the_contestants_read_the_same_visitors_moments_kinds_and_products(month
 
 @given(MONTH)
 def test_a_synthetic_month_is_canonical_and_in_the_order_of_the_merge(month):
+    check_order(month)
+
+
+def test_nobody_does_two_things_at_once_in_a_synthetic_month(monkeypatch):
+    monkeypatch.setattr(synthetic, "MEAN_PAUSE_MS", 1)
+    check_order(list(synthetic.events(100)))
+
+
+def test_a_removal_without_a_quantity_takes_the_whole_line():
+    removed = {"type": "product_removed", "id": "r", "visitor": "v", "at_ms": 1, "product_id": "m"}
+    assert peer_event(removed)["items"] == [{"sku": "m", "qty": 10_000, "price": 0}]
+
+
+def check_order(month):
     for event in month:
         decode(orjson.dumps(event), TOPIC_OF[event["type"]])
     places = defaultdict(list)

@@ -1,6 +1,5 @@
-"""Faust with its own Tables: changelog + in-memory dict (FAUST_STORE=memory://) or RocksDB
-(FAUST_STORE=rocksdb://, driver rocksdict). Timers: a heap per partition in memory, worked off inside the
-agent (a table may only be changed there); it is not rebuilt after a restart (Faust has no timer store).
+"""Faust with its own Tables: changelog and an in-memory dict. Timers: a heap per partition in memory, worked
+off inside the agent (a table may only be changed there); it is not rebuilt after a restart (Faust has no timer store).
 """
 
 import heapq
@@ -14,7 +13,7 @@ E = os.environ
 app = faust.App(
     E["BENCH_APP"],
     broker="kafka://" + E["BENCH_BOOTSTRAP"],
-    store=E.get("FAUST_STORE", "memory://"),
+    store="memory://",
     datadir=E["BENCH_STATE"],
     web_enabled=False,
     topic_disable_leader=True,
@@ -39,8 +38,7 @@ class Event(faust.Record, serializer="json"):
 
 events = app.topic(E["BENCH_INPUT"], value_type=Event, key_type=str, key_serializer="raw")
 triggers = app.topic(E["BENCH_OUTPUT"], key_type=str, key_serializer="raw", value_serializer="json")
-opts = {"options": {"driver": "rocksdict"}} if "rocksdb" in E.get("FAUST_STORE", "") else {}
-table = app.Table("sessions", partitions=4, key_type=str, value_type=None, **opts)
+table = app.Table("sessions", partitions=4, key_type=str, value_type=None)
 stream_time, heaps = {}, {}
 pg = Progress(int(E["BENCH_TOTAL"]))
 

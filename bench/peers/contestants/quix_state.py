@@ -15,7 +15,7 @@ app = Application(
     consumer_group=E["BENCH_APP"],
     auto_offset_reset="earliest",
     state_dir=E["BENCH_STATE"],
-    processing_guarantee=E.get("GUARANTEE", "at-least-once"),
+    processing_guarantee="at-least-once",
     loglevel="WARNING",
     producer_extra_config={"linger.ms": int(E["QUIX_LINGER"])} if "QUIX_LINGER" in E else None,
 )

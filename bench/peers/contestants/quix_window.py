@@ -14,7 +14,7 @@ app = Application(
     consumer_group=E["BENCH_APP"],
     auto_offset_reset="earliest",
     state_dir=E["BENCH_STATE"],
-    processing_guarantee=E.get("GUARANTEE", "at-least-once"),
+    processing_guarantee="at-least-once",
     loglevel="WARNING",
 )
 events = app.topic(E["BENCH_INPUT"], key_deserializer="str", value_deserializer="json")
