@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter, defaultdict
 
 import orjson
@@ -7,11 +8,12 @@ from hypothesis import strategies as st
 
 from bench import events, synthetic
 from bench.events import partition_of, with_everybodys_consent
-from bench.peers import reference
+from bench.peers import contestant, race, reference
 from bench.peers.contestant import contestants
 from bench.peers.convert import KIND, peer_event
 from stream.edge.codec import decode
 from tests.rig.merch_store import TOPIC_OF, TOPICS
+from tests.rig.processes import REPOSITORY
 
 MONTH = st.builds(
     lambda visitors, seed: list(synthetic.events(visitors, seed)),
@@ -128,3 +130,13 @@ def test_every_contestant_says_what_it_is():
     for name, spec in contestants().items():
         assert spec.keys() <= {"about", "command", "redis", "slow", "output", "latency", "drain"}
         assert spec["about"], name
+
+
+@pytest.mark.parametrize("name", ["bytewax", "flink-heap"])
+def test_an_engine_that_is_not_installed_says_so_in_its_row(monkeypatch, tmp_path, name):
+    monkeypatch.setattr(contestant, "PYTHON", REPOSITORY / "nowhere" / "python")
+    shutil.copy(contestant.HERE / "contestants.toml", tmp_path)
+    monkeypatch.setattr(contestant, "HERE", tmp_path)  # where no jar has been built
+    told = race._tried(None, name, None, tmp_path, 1.0)["worker_and_redis_us"]
+    assert told.startswith("not run: ")
+    assert "make peers" in told or "Java" in told
