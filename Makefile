@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := .cache/bench/peers
 # Each of these keeps its branch coverage at 95 % or more.
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format schemas clean
+.PHONY: help setup demo test faults bench peers lint format schemas clean
 MAKEFLAGS += --no-print-directory
 
 help: ## print these lines
@@ -53,6 +54,19 @@ endif
 faults: setup ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
 	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+bench: setup ## measure, beside floors and peers; PART=drain ROUNDS=3 EVENTS=100000
+	@$(BIN)/python -m bench $(PART) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(EVENTS),--events $(EVENTS)) $(ARGS)
+
+# What cannot be installed is left out, and the table says so.
+peers: setup ## install the engines that bench compares with (Python packages, jars by Maven)
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --no-deps -r bench/peers/requirements.lock || rm -rf $(PEERS)
+	@for engine in kstreams flink; do \
+		mvn -B -q -f bench/peers/java/$$engine/pom.xml package || \
+			echo "peers: $$engine is not built; it needs Java 17 and Maven" >&2; done
 
 lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check --quiet
