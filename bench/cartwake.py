@@ -104,7 +104,7 @@ class Cartwake:
         pipe = self._client.pipeline(transaction=False)
         for shard in range(self._partitions):
             pipe.hget(f"{self.group}:{{{shard}}}:own", "watermark")
-            pipe.xlen(f"{self.group}:{{{shard}}}:out")
+            pipe.hlen(f"{self.group}:{{{shard}}}:out")
         told = pipe.execute()
         marks = [json.loads(mark) for mark in told[::2] if mark]
         folded = sum(sum(mark["offsets"].values()) for mark in marks)

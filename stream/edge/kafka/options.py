@@ -10,6 +10,7 @@ from yarl import URL
 from stream.edge import tls
 from stream.settings import Kafka, Settings
 
+REQUEST_S = 10.0
 HEARTBEATS_PER_SESSION = 4
 # Some hundred decisions; with Faust's 16 KiB a busy step waits for a dozen requests.
 BATCH_BYTES = 256 * 1024
@@ -43,7 +44,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": session_s / HEARTBEATS_PER_SESSION,
         "broker_rebalance_timeout": 2 * session_s,
         "broker_commit_interval": 1.0,
-        "broker_request_timeout": 40.0,
+        # Kafka answers a member who joins only once all others are there, or have been given up.
+        "broker_request_timeout": max(40.0, 2 * session_s + REQUEST_S),
         # A topic that was gone is there again: the sooner it is seen, the sooner that is told.
         "consumer_metadata_max_age_ms": 30_000,
         # Where the log no longer holds an offset, going on elsewhere would skip events in silence.

@@ -118,12 +118,14 @@ def test_without_tls_and_login_faust_has_no_credentials():
     assert faust_options(Settings())["broker_credentials"] is None
 
 
-@pytest.mark.parametrize("session_s", [6, 8, 30])
+@pytest.mark.parametrize("session_s", [1, 8, 30, 1800])
 def test_several_heartbeats_may_be_lost_before_a_session_ends(session_s):
     options = faust_options(Settings(worker=Worker(session_timeout_s=session_s)))
     assert options["broker_session_timeout"] == session_s
     assert options["broker_heartbeat_interval"] * 3 < session_s
     assert options["broker_rebalance_timeout"] >= session_s
+    # Faust refuses anything else, and would so with a traceback.
+    assert options["broker_request_timeout"] > options["broker_rebalance_timeout"]
 
 
 def test_what_the_producer_takes_the_topics_take():
