@@ -119,7 +119,7 @@ MUTANTS = {
     "consent": Mutant(_consent, 20, "live", "I4"),
     "age-of-the-look": Mutant(_age_of_the_look, 3, "live", "I4"),
     "fence": Mutant(_fence, 3, "live", "I5"),
-    "dead-letters": Mutant(_dead_letters, 21, "records", "I6"),
+    "dead-letters": Mutant(_dead_letters, 21, "records", "row"),
     "limit": Mutant(_limit, 21, "records", "row"),
     "silence": Mutant(_silence, 21, "records", "I7"),
     "backlog": Mutant(_backlog, 19, "live", "I1"),

@@ -28,6 +28,7 @@ Fetch = Callable[[Any, int, Any], Awaitable[bool]]
 class Fetched(Struct):
     """What one poll brought, per partition: records, next positions, and answers.
 
+    ``received`` is when the last of the records came, on the monotonic clock;
     ``outside`` are offsets that were asked for and that the log does not hold; ``remade`` are
     topics that are others now than those which had been read.
     """
@@ -55,6 +56,7 @@ class Fetches:
         # Without either no topic is deleted and made again.
         self._is_doubtful = False
         self._asked: dict[TopicPartition, float] = {}
+        self._came: dict[TopicPartition, float] = {}  # when the latest answer did
         fetcher = consumer._fetcher  # noqa: SLF001 - no public way to learn when a fetch was asked
         fetcher._proc_fetch_request = self._timed(fetcher._proc_fetch_request)  # noqa: SLF001
 
@@ -78,7 +80,9 @@ class Fetches:
                 return Fetched({}, {}, [], time.monotonic(), remade=others or set())
             records, outside = await self._drained(fetcher)
         marks, self._marks = self._marks, []
-        return Fetched(records, self._positions(), marks, time.monotonic(), outside)
+        # Not when they are handed out: a fetch that was asked for in between counts as well.
+        received = max((self._came[tp] for tp in records), default=time.monotonic())
+        return Fetched(records, self._positions(), marks, received, outside)
 
     async def _others(self, known: Mapping[str, str]) -> set[str] | None:
         """Return which topics have been made anew; None where that cannot be told yet."""
@@ -127,6 +131,7 @@ class Fetches:
                 for tp, state in states.items()
             )
             self._asked |= dict.fromkeys(states, asked)
+            self._came |= dict.fromkeys(states, time.monotonic())
             self._marks += [
                 (tp, Mark(asked, asked_ms, state.highwater))
                 for tp, state in states.items()

@@ -141,6 +141,21 @@ async def test_a_mark_carries_a_moment_before_its_answer_and_after_its_call(fetc
             assert called_ms <= mark.asked_ms <= time.time_ns() // 1_000_000
 
 
+async def test_records_have_come_with_their_answer_however_late_they_are_handed_out(
+    fetches, consumer, kafka_server, one
+):
+    await polled(fetches, has_ends_of(one))
+    stored = time.monotonic()
+    produce(kafka_server, one, b"1")
+    async with asyncio.timeout(60):
+        while one not in consumer._fetcher._records:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    called = time.monotonic()
+    polls = await polled(fetches, lambda it: values(it, one) == [b"1"])
+    (fetched,) = (it for it in polls if it.records.get(one))
+    assert stored < fetched.received < called
+
+
 async def test_what_is_stored_after_a_fetch_was_asked_may_lie_beyond_its_mark(
     fetches, kafka_server, one
 ):
