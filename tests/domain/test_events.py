@@ -116,7 +116,7 @@ QUANTITIES = [[1, MAX_QUANTITY], [0, -1, MAX_QUANTITY + 1, 1.5, "1"]]
 BOUNDS = [
     Bound("id", ["e", "e" * 64], ["", "e" * 65, 1]),
     Bound("tenant", ["t", "t" * 64], ["", "t" * 65, None]),
-    Bound("visitor", ["v", "v" * 128, "é" * 128], ["", "v" * 129, "ann@shop.example", "@", "a\n@"]),
+    Bound("visitor", ["v", "v" * 128, "é" * 128], ["", "v" * 129]),
     Bound("at_ms", INTEGERS[0], [*INTEGERS[1], 1.5, "1", None, True]),
     Bound("received_at_ms", [None, *INTEGERS[0]], INTEGERS[1]),
     Bound(
@@ -130,11 +130,8 @@ BOUNDS = [
             {"device": "tablet"},
         ],
         [
-            {"country": "de"},
             {"country": "DEU"},
             {"country": "DE\n"},
-            {"locale": "d e"},
-            {"timezone": "Europe//Berlin"},
             {"device": "fridge"},
             {"bot": 1},
             [],

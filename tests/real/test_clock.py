@@ -92,5 +92,6 @@ def test_wherever_the_wall_clock_jumps_no_reminder_is_early_and_none_is_late(pip
             assert seen_ms < body["due_at_ms"] + LATE_MS
     assert len(pipeline.bodies("triggers")) == 60
     assert abs(skew_s(worker, "redis")) < 1
-    assert worker.output.count("clocks disagree") == 1
+    # Or that Redis has not told its time, where that is slow to.
+    assert worker.output.count("so nothing becomes due") == 1
     assert worker.stop() == 0
