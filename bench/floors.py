@@ -178,11 +178,12 @@ def _commands(shard: int, commit: Commit) -> list[tuple[Any, ...]]:
         part for who, due in commit.wakes.items() if due is not None for part in (due, member(who))
     ]
     quiet = [member(who) for who, due in commit.wakes.items() if due is None]
-    told: Sequence[tuple[Any, ...]] = (
+    told = [part for at, entry in enumerate(commit.entries) for part in (at, entry.value or b"")]
+    commands: Sequence[tuple[Any, ...]] = (
         ("HMGET", state, *names),
         ("HSET", state, *kept),
         ("ZADD", wake, *armed),
         ("ZREM", wake, *quiet),
-        *(("XADD", out, "*", "e", entry.value or b"") for entry in commit.entries),
+        ("HSET", out, *told),
     )
-    return [command for command in told if len(command) > 2]  # noqa: PLR2004 - has arguments
+    return [command for command in commands if len(command) > 2]  # noqa: PLR2004 - has arguments
