@@ -54,7 +54,10 @@ class Owed(Struct, frozen=True, kw_only=True):
 
 def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
     """Return the first reason not to act, or ``Reason.FIRED``."""
-    return next((why for why, blocks in blockers if blocks(situation)), Reason.FIRED)
+    for why, blocks in blockers:
+        if blocks(situation):
+            return why
+    return Reason.FIRED
 
 
 def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:

@@ -6,10 +6,12 @@ no id is among them, of a page no more than its kind, of names from an open set 
 
 from functools import lru_cache
 from math import cos, log1p, pi, sin
+from operator import add
 from typing import Final
 from zlib import crc32
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from stream.domain.events import (
     CartUpdated,
@@ -80,6 +82,11 @@ class Profile(Struct, array_like=True, gc=False):
     before: Counts = field(default_factory=Counts)
 
 
+# Of the features that tell them: of the present visit, and of those before.
+NAMES: Final = {
+    when: tuple(f"{when}.{counter}" for counter in Counts.__struct_fields__)
+    for when in ("now", "before")
+}
 # Activity, as the contract has it: leaving a page and the signs of leaving are none.
 COUNTED: Final[dict[type[Event], str]] = {
     PageViewed: "pages",
@@ -171,8 +178,7 @@ def _begin_visit(profile: Profile, at_s: int) -> None:
     if profile.active_s is not None:
         profile.visits += 1
         profile.away_s = max(at_s - profile.active_s, 0)
-    for counter in Counts.__struct_fields__:
-        _count(profile.before, counter, getattr(profile.now, counter))
+    profile.before = Counts(*map(add, astuple(profile.before), astuple(profile.now)))
     profile.now = Counts()
     profile.source = 0
 
@@ -221,10 +227,9 @@ def _log(amount: float) -> float:
 
 
 def _tell_counts(known: dict[str, float], when: str, counts: Counts) -> None:
-    for counter in Counts.__struct_fields__:
-        count = getattr(counts, counter)
+    for name, count in zip(NAMES[when], astuple(counts), strict=True):
         if count:
-            known[f"{when}.{counter}"] = _log(count)
+            known[name] = _log(count)
 
 
 def _tell_visits(known: dict[str, float], profile: Profile) -> None:

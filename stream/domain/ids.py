@@ -14,7 +14,7 @@ def _joined(parts: tuple[str | int | None, ...]) -> bytes:
         f"s{part}" if isinstance(part, str) else "" if part is None else f"i{part}"
         for part in parts
     ]
-    return "".join(f"{len(text)}:{text}" for text in texts).encode()
+    return "".join([f"{len(text)}:{text}" for text in texts]).encode()
 
 
 def make_id(*parts: str | int | None) -> str:

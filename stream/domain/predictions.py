@@ -50,7 +50,8 @@ def label_by_silence(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
 
 def label_due_ms(behaviour: Behaviour, horizon_ms: int) -> int | None:
     """Return when the oldest prediction is answered by silence."""
-    return min((p.at_ms + horizon_ms for p in behaviour.predictions), default=None)
+    asked_ms = [prediction.at_ms for prediction in behaviour.predictions]
+    return min(asked_ms) + horizon_ms if asked_ms else None
 
 
 def _label(turn: Turn, behaviour: Behaviour, known: list[Prediction], *, label: bool) -> None:

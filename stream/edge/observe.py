@@ -1,8 +1,9 @@
 """What a step's report means for the metrics. No visitor is ever a label."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from stream.domain.records import NEEDS, Decision, Example, Trigger, TriggerCancel
+from stream.domain.records import NEEDS, Decision, Example, Kind, Trigger, TriggerCancel
 from stream.edge.metrics import Metrics
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter, Ownership
@@ -46,14 +47,17 @@ def _observe_inputs(
 
 
 def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
+    decisions: Counter[tuple[Kind, str, str]] = Counter()
     for effect in report.effects:
         match effect:
             case Decision():
-                metrics.decisions.labels(effect.kind, effect.outcome, effect.reason).inc()
-                if effect.reason == "no_consent":  # the last need is what only this kind asks for
-                    metrics.consent_refused.labels(NEEDS[effect.kind][-1]).inc()
+                decisions[effect.kind, effect.outcome, effect.reason] += 1
             case Trigger():
                 late_ms = max(0, batch.now_ms - effect.due_at_ms)
                 metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)
             case TriggerCancel() | Example():
                 pass
+    for (kind, outcome, reason), count in decisions.items():
+        metrics.decisions.labels(kind, outcome, reason).inc(count)
+        if reason == "no_consent":  # the last need is what only this kind asks for
+            metrics.consent_refused.labels(NEEDS[kind][-1]).inc(count)
