@@ -9,6 +9,7 @@ and there is never one too many: what such a visitor gets later instead counts a
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -212,44 +213,43 @@ def _comparable(state: Visitor | None, clock: str) -> Any:
     return state.consent, state.consent_ids, state.erased_ms, behaviour
 
 
-def _acts(evidence: Evidence) -> dict[str, list[Message]]:
-    """Return what each visitor did."""
-    acts: defaultdict[str, list[Message]] = defaultdict(list)
+class Act(NamedTuple):
+    """What a visitor did, by their own clock, and the record that tells it."""
+
+    at_ms: int
+    record: Message
+
+
+def _acts(evidence: Evidence) -> dict[str, list[Act]]:
+    """Return what each visitor did; what cannot be read is nothing."""
+    acts: defaultdict[str, list[Act]] = defaultdict(list)
     for it in evidence.inputs:
-        acts[(it.key or b"").decode(errors="replace")].append(it)
+        with suppress(ValueError, KeyError, TypeError):
+            at_ms = int(json.loads(it.value or b"")["at_ms"])
+            acts[(it.key or b"").decode(errors="replace")].append(Act(at_ms, it))
     return acts
 
 
-def _is_excused(evidence: Evidence, acts: list[Message], one: dict[str, Any]) -> bool:
+def _is_excused(evidence: Evidence, acts: list[Act], one: dict[str, Any]) -> bool:
     """Say whether its visitor did something, or it expired, before the shard had caught up.
 
     What was stored only after it had made something due is caught up with when it was applied.
     """
     due_ms, observer = one["due_at_ms"], evidence.observer
-    caught_up_ms = observer.reached_at_ms(acts[0].partition, due_ms) or due_ms
-    if caught_up_ms > one["expires_at_ms"] or any(
-        due_ms - JITTER_MS <= it.timestamp_ms <= caught_up_ms + JITTER_MS for it in acts
-    ):
-        return True
+    caught_up_ms = observer.reached_at_ms(acts[0].record.partition, due_ms) or due_ms
+    made_due = [it for at_ms, it in acts if at_ms <= due_ms]
     applied_ms = max(
         (
             observer.applied_at_ms(it.partition, it.topic, it.offset) or it.timestamp_ms
-            for it in acts
-            if _done_at_ms(it) <= due_ms
+            for it in made_due
         ),
         default=due_ms,
     )
-    return any(
-        due_ms < _done_at_ms(it) and it.timestamp_ms <= applied_ms + JITTER_MS for it in acts
+    return max(caught_up_ms, applied_ms) > one["expires_at_ms"] or any(
+        due_ms - JITTER_MS <= it.timestamp_ms <= caught_up_ms + JITTER_MS
+        or (due_ms < at_ms and it.timestamp_ms <= applied_ms + JITTER_MS)
+        for at_ms, it in acts
     )
-
-
-def _done_at_ms(act: Message) -> int:
-    """Return when a visitor did something, by their own clock; what cannot be read is nothing."""
-    try:
-        return int(json.loads(act.value or b"")["at_ms"])
-    except (ValueError, KeyError, TypeError):
-        return act.timestamp_ms
 
 
 class Choice(NamedTuple):

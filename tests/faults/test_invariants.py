@@ -19,6 +19,7 @@ from tests.scenarios.world import (
     IDLE,
     MINUTE,
     RANKS,
+    SECOND,
     SETTINGS,
     T0,
     TOPIC_OF_TYPE,
@@ -163,6 +164,18 @@ async def test_live_what_was_stored_after_it_had_made_something_due_is_caught_up
     events = (*SHOPPING[:2], viewed(came_back_ms))
     evidence, expected = await found("live", events, stored_ms=after_an_outage)
     assert [it["due_at_ms"] for it in expected.triggers.values()] == [FIRE]
+    assert len(compared(with_triggers(evidence, []), expected).missing) == missing
+
+
+@pytest.mark.parametrize(("late_ms", "missing"), [(10 * SECOND - 1, 1), (10 * SECOND + 1, 0)])
+async def test_live_an_exit_signal_that_was_stored_too_late_is_owed_no_answer(late_ms, missing):
+    def late(event):
+        return event["at_ms"] + (late_ms if event["type"] == "exit_signalled" else 0)
+
+    then = (SHOPPING[2]["at_ms"],)
+    evidence, expected = await found("live", SHOPPING[:3], steps_ms=then, stored_ms=late)
+    answers = [one for one in expected.triggers.values() if one["kind"] == "exit_intent"]
+    assert len(answers) == 1
     assert len(compared(with_triggers(evidence, []), expected).missing) == missing
 
 
