@@ -213,11 +213,7 @@ class Worker:
         merge = Merge({topic: known.get(topic, 0) for topic in TOPICS})
         shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
         self.owned = Owned(shard, merge, world.processed)
-        if self._is_recovering():
-            await self.shard.discard()
-        else:
-            await self.shard.resume(live=self.live, now_ms=world.now_ms)
-            self.owned.note_published()
+        await self.owned.take_up(world.now_ms, live=self.live)
 
     def fetch(self, topic, limit=ALL):
         """Receive at most so many records of a topic, and where its end was."""
@@ -238,8 +234,7 @@ class Worker:
             return None
         batch = self.batch(limit)
         report = await self.shard.step(batch)
-        if not self._is_recovering():
-            self.owned.note_published()
+        self.owned.note_published()
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
             topic: owned.Limits(0, at, at, clock_ms) for topic, at in offsets.items()
@@ -258,9 +253,6 @@ class Worker:
         while report := await self.step(limit):
             reports.append(report)
         return reports
-
-    def _is_recovering(self):
-        return self.live and self.owned.is_recovering()
 
     def _tick(self):
         self._ticks += 1

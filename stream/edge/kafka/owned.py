@@ -95,6 +95,14 @@ class Owned:
             clock = RecordsClock(before_ms, _facts(inputs), at_end=self.merge.is_at_end())
         return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
 
+    async def take_up(self, now_ms: int, *, live: bool) -> None:
+        """Publish what the outbox of the last owner holds; an older copy's had been published."""
+        if live and self.is_recovering():
+            await self.shard.discard()
+        else:
+            await self.shard.resume(live=live, now_ms=now_ms)
+            self.note_published()
+
     def note_published(self) -> None:
         """Note that everything committed so far is published, unless more is due by its clock.
 

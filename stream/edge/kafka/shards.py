@@ -94,11 +94,7 @@ class Shards:
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
         with self._giving_up(owned):
-            if self._is_recovering(owned):
-                await owned.shard.discard()
-            else:
-                await owned.shard.resume(live=self._live, now_ms=self._now_ms())
-                owned.note_published()
+            await owned.take_up(self._now_ms(), live=self._live)
         self._observe()
         return offsets if self._owned.get(number) is owned else {}
 
@@ -183,9 +179,6 @@ class Shards:
         with fatal("taking a step"):
             await self._take(owned)
 
-    def _is_recovering(self, owned: Owned) -> bool:
-        return self._live and owned.is_recovering()
-
     async def _take(self, owned: Owned) -> None:
         try:
             with self._giving_up(owned):
@@ -193,8 +186,7 @@ class Shards:
                 if self._is_spoilt(owned, batch):
                     return
                 report = await owned.shard.step(batch)
-                if not self._is_recovering(owned):
-                    owned.note_published()
+                owned.note_published()
                 self.owes_hint |= any(isinstance(one, TOLD_AT_ONCE) for one in report.effects)
                 owned.moved_at = time.monotonic()
                 observe_step(self._metrics, batch, report, self._now_ms())
