@@ -1,6 +1,7 @@
 """Events that storefronts publish: one type per row of the contract, with every bound.
 
-The one rule: an event that decodes is valid, so nobody behind this module checks a field again.
+The one rule: an event that the codec lets through is valid, and nobody behind it checks a field
+again.
 Unknown fields are ignored, because a newer producer must not break an older worker.
 """
 
