@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaError,
@@ -27,6 +27,7 @@ from stream.errors import CartwakeError
 from stream.settings import Kafka, Settings
 
 ANSWER_S: Final = 10.0
+HANG_UP_S: Final = 1.0
 
 Result = TypeVar("Result")
 Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
@@ -93,13 +94,26 @@ async def _ask_why(kafka: Kafka, share_ms: int) -> None:
     for address in addresses(kafka):
         host, _, port = address.rpartition(":")
         try:
-            connection = await create_conn(
-                host.strip("[]"), int(port), request_timeout_ms=share_ms, **options
+            await _greet(
+                AIOKafkaConnection(
+                    host.strip("[]"), int(port), request_timeout_ms=share_ms, **options
+                )
             )
-            connection.close()
         except (KafkaError, OSError) as error:
             if why := _refusal(kafka, error):
                 raise Refused(kafka, why) from error
+
+
+async def _greet(connection: AIOKafkaConnection) -> None:
+    """Connect, log in and hang up, and wait for that: a goodbye by TLS may outlast the loop."""
+    refused: KafkaError | None = None
+    try:
+        await connection.connect()
+    except KafkaError as error:
+        refused = error
+    await asyncio.wait({connection.close()}, timeout=HANG_UP_S)
+    if refused:
+        raise refused
 
 
 def _refusal(kafka: Kafka, error: Exception) -> str | None:
