@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from stream.edge.redis.client import made
+from stream.edge.redis.client import ANSWER_WITHIN_S, made
+from stream.edge.redis.together import Together
 from stream.edge.redis.trouble import is_passing, refusal
 from stream.errors import CartwakeError
 from stream.settings import Redis
@@ -46,6 +47,12 @@ class Connection:
         self.client: Any
         self.client, self.address = made(url, password, ssl_cafile)
         self._is_cluster = isinstance(self.client, RedisCluster)
+        # One node of a cluster that is away must not hold up what the others are asked.
+        self.send = (
+            self.client.execute_command
+            if self._is_cluster
+            else Together(self.client, ANSWER_WITHIN_S)
+        )
         self.is_up = False
         self._trial = trial
         self._failing: set[object] = set()  # one for each call that is tried again
@@ -78,6 +85,10 @@ class Connection:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         finally:
             self._failing.discard(mark)
+
+    async def run(self, *command: Any) -> Any:  # noqa: ANN401 - Redis's
+        """Return a command's answer, however long the server is away."""
+        return await self.ask(lambda: self.send(*command))
 
     def script(self, name: str) -> "Script":
         """Return the atomic step of that name."""
@@ -173,9 +184,9 @@ class Script:
         return await self._connection.ask(lambda: self._run(len(keys), *keys, *args))
 
     async def _run(self, *args: Any) -> Any:  # noqa: ANN401 - Redis's
-        client = self._connection.client
+        send = self._connection.send
         try:
-            return await client.evalsha(self._hash, *args)
+            return await send("EVALSHA", self._hash, *args)
         except NoScriptError:
             # Where the keys are. SCRIPT LOAD would want all nodes of a cluster, and one more right.
-            return await client.eval(self._source, *args)
+            return await send("EVAL", self._source, *args)

@@ -14,16 +14,12 @@ class RedisModels:
 
     async def load(self) -> Snapshot | None:
         """Implements ``Models.load``."""
-        stored = await self._connection.ask(
-            lambda: self._connection.client.hget(self._key, "snapshot")
-        )
+        stored = await self._connection.run("HGET", self._key, "snapshot")
         return decode(stored) if stored else None
 
     async def offset(self) -> int | None:
         """Implements ``Models.offset``."""
-        stored = await self._connection.ask(
-            lambda: self._connection.client.hget(self._key, "offset")
-        )
+        stored = await self._connection.run("HGET", self._key, "offset")
         return int(stored) if stored else None
 
     async def save(self, snapshot: Snapshot, learnt_from: int | None) -> bool:

@@ -89,7 +89,7 @@ class RedisStore:
             return {}
         (key,) = self._keys(owner.shard, "state")
         names = [member(one) for one in whos]
-        states = await self._connection.ask(lambda: self._connection.client.hmget(key, names))
+        states = await self._connection.run("HMGET", key, *names)
         return _states(whos, states)
 
     async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
@@ -105,8 +105,8 @@ class RedisStore:
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Implements ``Store.due``."""
         (key,) = self._keys(owner.shard, "wake")
-        names = await self._connection.ask(
-            lambda: self._connection.client.zrangebyscore(key, "-inf", until_ms, 0, limit)
+        names = await self._connection.run(
+            "ZRANGEBYSCORE", key, "-inf", until_ms, "LIMIT", 0, limit
         )
         return [who(name) for name in names]
 
@@ -136,7 +136,7 @@ class RedisStore:
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
         """Implements ``Store.outbox``."""
         (key,) = self._keys(owner.shard, "out")
-        entries = await self._connection.ask(lambda: self._connection.client.hgetall(key))
+        entries = await self._connection.run("HGETALL", key)
         found = {entry_id.decode(): _entry.decode(entry) for entry_id, entry in entries.items()}
         return sorted(found.items(), key=lambda one: _place(one[0]))
 
@@ -157,9 +157,9 @@ class RedisStore:
         CartwakeError
             Redis holds the state of another number of shards.
         """
-        client, key = self._connection.client, f"{self._group}:partitions"
-        await self._connection.ask(lambda: client.set(key, count, nx=True))
-        known = int(await self._connection.ask(lambda: client.get(key)) or 0)
+        key = f"{self._group}:partitions"
+        await self._connection.run("SET", key, count, "NX")
+        known = int(await self._connection.run("GET", key) or 0)
         if known != count:
             raise CartwakeError(
                 f"the input topics have {count} partitions, but Redis at"
