@@ -96,6 +96,7 @@ class MemoryStore:
         kept.outbox.update(zip(ids, commit.entries, strict=True))
         kept.watermark = commit.watermark
         self._tell(owner, kept)
+        owner.committed = ALWAYS  # in one process what was committed stays true
         return ids
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:

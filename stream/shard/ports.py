@@ -79,6 +79,8 @@ class Ownership(Struct):
     """The watermark as the store has it, which an older version may have written differently."""
     topic_ids: dict[str, str] = {}
     """Which topics it reads, to be kept with its watermark."""
+    committed: float = float("-inf")
+    """When its latest commit that was written was asked for, on the monotonic clock."""
 
 
 class Commit(Struct):

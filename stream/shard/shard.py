@@ -21,6 +21,7 @@ from stream.shard.ports import (
     DeadLetter,
     Encode,
     Entry,
+    Look,
     Ownership,
     Sink,
     Store,
@@ -113,10 +114,16 @@ class Shard:
         told = (*report.effects, *report.dead_letters)
         entries = [self._encode(one, batch.now_ms) for one in told]
         ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
-        waiting = list(zip(ids, entries, strict=True)) if ids else []
-        if entries and not ids:  # this very commit had been written, but its answer was lost
+        waiting = list(zip(ids, entries, strict=False))
+        look = None
+        if ids:  # what has just been committed is what the store holds, by its latest owner
+            states = {who: visit.state for who, visit in visits.items()}
+            look = Look(states, self.owner.committed)
+        elif entries:  # this very commit had been written, but its answer was lost
             waiting = await self._store.outbox(self.owner)
-        report.withheld = await self._publish(waiting, live=batch.live, now_ms=batch.now_ms)
+        report.withheld = await self._publish(
+            waiting, live=batch.live, now_ms=batch.now_ms, look=look
+        )
         return report
 
     async def _due(self, until_ms: int) -> list[Who]:
@@ -167,13 +174,19 @@ class Shard:
         )
 
     async def _publish(
-        self, waiting: Sequence[tuple[str, Entry]], *, live: bool, now_ms: int
+        self,
+        waiting: Sequence[tuple[str, Entry]],
+        *,
+        live: bool,
+        now_ms: int,
+        look: Look | None = None,
     ) -> int:
         """Send what a last look allows, and look again where sending has taken too long."""
         withheld = 0
         while waiting:
-            whos = [Who(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None]
-            look = await self._store.look(self.owner, whos if live else ())
+            if look is None:
+                whos = [Who(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None]
+                look = await self._store.look(self.owner, whos if live else ())
             refused = {
                 entry_id
                 for entry_id, entry in waiting
@@ -184,5 +197,5 @@ class Shard:
             published = [entry_id for entry_id, _ in sent[:done]]
             await self._store.remove(self.owner, [*refused, *published])
             withheld += len(refused)
-            waiting = sent[done:]
+            waiting, look = sent[done:], None
         return withheld

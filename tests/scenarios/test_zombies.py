@@ -25,20 +25,25 @@ class Clock:
 
 
 class Timed(MemoryStore):
-    """A store whose looks tell when they were asked for; ``after_look`` happens once, after one."""
+    """A store that tells when it was asked; ``after_commit`` happens once, after one to publish."""
 
     def __init__(self, clock):
         super().__init__()
         self._clock = clock
-        self.after_look = None
+        self.after_commit = None
 
     async def look(self, owner, whos):
         look = await super().look(owner, whos)
         look.asked = self._clock.monotonic()
-        if self.after_look is not None:
-            happening, self.after_look = self.after_look, None
-            await happening()
         return look
+
+    async def commit(self, owner, commit):
+        ids = await super().commit(owner, commit)
+        owner.committed = self._clock.monotonic()
+        if ids and self.after_commit is not None:
+            happening, self.after_commit = self.after_commit, None
+            await happening()
+        return ids
 
 
 class Producer:
@@ -99,11 +104,9 @@ def stands_still(world, clock):
     return happening
 
 
-async def test_a_worker_stopped_after_its_last_look_sends_no_reminder_that_was_withdrawn(
-    world, clock
-):
+async def test_a_worker_stopped_after_its_commit_sends_no_reminder_that_was_withdrawn(world, clock):
     zombie = await reminding(world)
-    world.store.after_look = stands_still(world, clock)
+    world.store.after_commit = stands_still(world, clock)
     with pytest.raises(FencedError):
         await zombie.step()
     assert world.producer.sent == []
@@ -126,6 +129,6 @@ async def test_a_worker_that_stood_still_only_briefly_looks_again_and_goes_on(wo
     async def briefly():
         clock.now_s += FRESH_S
 
-    world.store.after_look = briefly
+    world.store.after_commit = briefly
     await worker.step()
     assert world.producer.sent == ["decisions", "triggers"]

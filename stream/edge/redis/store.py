@@ -116,7 +116,7 @@ class RedisStore:
         ids = [f"{commit.watermark.step}:{number}" for number in range(len(commit.entries))]
         lists = _lists(commit, ids)
         passing("before_commit")
-        began = time.monotonic()
+        asked = time.monotonic()
         answer = await self._commit(
             self._keys(owner.shard, "own", "state", "wake", "out"),
             [
@@ -125,12 +125,12 @@ class RedisStore:
                 *(one for part in lists for one in part),
             ],
         )
-        self._timed(time.monotonic() - began)
+        self._timed(time.monotonic() - asked)
         passing("after_commit")
         self._raise(owner, answer)
         outcome, due, owner.armed, owner.pending = answer
         owner.next_due_ms = _due(due)
-        owner.watermark, owner.stored = commit.watermark, new
+        owner.watermark, owner.stored, owner.committed = commit.watermark, new, asked
         return ids if outcome == b"OK" else []
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
