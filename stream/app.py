@@ -47,9 +47,9 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
 
     @app.agent(inputs, name="shards")
-    async def fold(turns: StreamT[Owned]) -> None:
-        async for owned in turns:
-            app.intake.shards.begin(owned)
+    async def fold(turns: StreamT[Sequence[Owned]]) -> None:
+        async for turn in turns:
+            app.intake.shards.begin(*turn)
 
     @app.agent(examples, name="trainer")
     async def train(batches: StreamT[Sequence[ConsumerRecord]]) -> None:

@@ -117,10 +117,12 @@ class Intake:
         self.training.accept(fetched.records.get(EXAMPLES, []))
 
     def ready(self) -> Ready:
-        """Return batches for the agents, each under the partition that Faust knows it by."""
-        ready: Ready = [
-            (TopicPartition(INPUTS[0], owned.number), owned) for owned in self.shards.ready()
-        ]
+        """Return what the agents get, under a partition that Faust knows them by.
+
+        All shards whose turn it is go at once: the way through Faust costs as much as a step.
+        """
+        shards = self.shards.ready()
+        ready: Ready = [(TopicPartition(INPUTS[0], shards[0].number), shards)] if shards else []
         examples = self.training.take()
         return [*ready, (EXAMPLES, examples)] if examples else ready
 

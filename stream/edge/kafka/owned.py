@@ -78,7 +78,7 @@ class Owned:
         """Say whether a step would do anything."""
         if self.merge.is_ready():
             return True
-        if self._left():
+        if self._has_lost and self._left():
             return False
         return (live and self.is_recovering()) or self._is_due(live=live)
 

@@ -162,11 +162,15 @@ class Shards:
         before = time.monotonic() - longer_than_s
         return [owned.number for owned in self._owned.values() if owned.moved_at < before]
 
-    def begin(self, owned: Owned) -> None:
-        """Begin a step, unless the shard has been given back since, or had its turn.
+    def begin(self, *turn: Owned) -> None:
+        """Begin a step of each shard, unless it has been given back since, or had its turn.
 
         Steps of different shards wait for Redis and Kafka side by side.
         """
+        for owned in turn:
+            self._begin(owned)
+
+    def _begin(self, owned: Owned) -> None:
         owned.handed_at = NEVER
         if self._owned.get(owned.number) is not owned or not self._is_open or owned.is_stepping:
             return

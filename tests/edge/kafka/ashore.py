@@ -120,8 +120,7 @@ class Bench:
     async def turn(self):
         """Let every shard whose turn it is take its step; return their numbers."""
         ready = self.shards.ready()
-        for owned in ready:
-            self.shards.begin(owned)
+        self.shards.begin(*ready)
         await self.settled()
         return [owned.number for owned in ready]
 

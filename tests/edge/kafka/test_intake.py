@@ -301,7 +301,7 @@ async def test_what_a_poll_brings_goes_to_its_shard_and_to_the_trainer(
         intake.accept(fetched)
     assert trainer.accepted == ["example"] * 2
     trainer.waiting = ["example"]
-    (turn, owned), (learning, examples) = intake.ready()
+    (turn, [owned]), (learning, examples) = intake.ready()
     # Faust knows a shard by the partition of the agent's first topic.
     assert turn == TopicPartition(next(iter(TOPICS)), 0)
     assert owned.number == 0
