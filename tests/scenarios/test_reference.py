@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stream.domain.events import TOPICS
@@ -247,6 +247,19 @@ def test_by_the_records_clock_whatever_goes_wrong_a_log_gives_what_the_contract_
     by_the_records_clock(acts, troubles)
 
 
+# What a new owner finds in the outbox and publishes, Kafka knows of before Redis is lost.
+@example(
+    [
+        *(Act(who, "allows both") for who in ("ann", "bob")),
+        Act("bob", "adds p1", 1),
+        Act("ann", "allows both", 5 * HOUR),
+    ],
+    [
+        *[Trouble("reads")] * 3,
+        Trouble("dies before it publishes"),
+        Trouble("Redis is lost"),
+    ],
+)
 @looking(EXAMPLES)
 @given(*PROPERTIES[live_in_step])
 def test_live_in_step_with_its_input_a_log_gives_the_same_whatever_goes_wrong(acts, troubles):

@@ -214,6 +214,7 @@ class Worker:
         shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
         self.owned = Owned(shard, merge, world.processed)
         await self.owned.take_up(world.now_ms, live=self.live)
+        self._tell_kafka()
 
     def fetch(self, topic, limit=ALL):
         """Receive at most so many records of a topic, and where its end was."""
@@ -235,11 +236,14 @@ class Worker:
         batch = self.batch(limit)
         report = await self.shard.step(batch)
         self.owned.note_published()
+        self._tell_kafka()
+        return report
+
+    def _tell_kafka(self):
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
             topic: owned.Limits(0, at, at, clock_ms) for topic, at in offsets.items()
         }
-        return report
 
     def batch(self, limit=ALL):
         """Take what the next step is made of."""

@@ -93,8 +93,10 @@ class Shards:
         owner.topic_ids = known.ids | told
         owned = Owned(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
+        waiting = owner.pending
         with self._giving_up(owned):
             await owned.take_up(self._now_ms(), live=self._live)
+            self.owes_hint |= waiting > 0
         self._observe()
         return offsets if self._owned.get(number) is owned else {}
 

@@ -16,6 +16,7 @@ from stream.edge.kafka.owned import Limits
 from stream.edge.kafka.shards import HANDED_AGAIN_S
 from stream.edge.memory import MemoryStore
 from stream.shard import shard as shard_module
+from stream.shard.ports import FencedError
 from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, SESSION_S, Bench, Gate, write
 from tests.scenarios.world import HOUR, MINUTE, T0, added, bought, consented, viewed
 
@@ -580,6 +581,25 @@ async def test_kafka_is_told_nothing_of_what_is_committed_and_not_yet_published(
     await bench.work()
     assert during == [before]
     assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    assert bench.shards.owes_hint
+
+
+async def test_kafka_is_told_soon_of_what_a_new_owner_finds_and_publishes(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    assert not bench.shards.owes_hint
+    publish = bench.sink.publish
+
+    async def overtaken(entries, looked):
+        raise FencedError("another owner has come before anything was acknowledged")
+
+    bench.sink.publish, bench.now_ms = overtaken, DUE_MS
+    await bench.work()
+    assert not bench.shards.owes_hint
+    bench.sink.publish = publish
+    await bench.claim(0)
+    assert len(bench.published("triggers")) == 1
     assert bench.shards.owes_hint
 
 
