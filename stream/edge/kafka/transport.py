@@ -193,9 +193,10 @@ class Consumer(driver.Consumer):
         """Commit to Kafka what Redis holds already: for monitors of lag, and for a lost Redis."""
         async with self._hint_lock:
             self._intake.shards.owes_hint = False
-            offsets = self._intake.shards.hints()
-            if offsets != self._hinted and await self._thread.hint(offsets):
-                self._hinted = offsets
+            hints = self._intake.shards.hints()
+            news = {tp: hint for tp, hint in hints.items() if self._hinted.get(tp) != hint}
+            if news and await self._thread.hint(news):
+                self._hinted |= news
         return True
 
     def _hint_soon(self) -> None:
