@@ -4,7 +4,8 @@ The one rule: every tenth event is an exit signal of a shopper with a full cart,
 engines answer the same stream in their own form.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _exits(folder: Path, rate: int) -> dict[str, float]:
     def name(trigger: dict[str, Any]) -> str:
         return f"{trigger['visitor']} {trigger['due_at_ms']}"
 
-    with broker(folder) as kafka, Cartwake(kafka, folder, settings=EXITING) as cartwake:
+    with _live_worker(folder, EXITING) as cartwake:
         return _live(cartwake, shoppers, make, name, rate)[0]
 
 
@@ -82,9 +83,19 @@ def _abandonments(folder: Path) -> dict[str, float]:
         made = event("page_viewed", number, visitor, now_ms(), {"url": "/home"})
         return Sent("page-views", made)
 
-    with broker(folder) as kafka, Cartwake(kafka, folder, settings=IDLING) as cartwake:
+    with _live_worker(folder, IDLING) as cartwake:
         figures, lag_ms = _live(cartwake, 0, make, lambda trigger: str(trigger["visitor"]), RATE)
     return figures | latencies(lag_ms)
+
+
+@contextmanager
+def _live_worker(folder: Path, settings: Mapping[str, object]) -> Iterator[Cartwake]:
+    """Yield a worker's group with as many partitions as the others have."""
+    with (
+        broker(folder, PARTITIONS) as kafka,
+        Cartwake(kafka, folder, PARTITIONS, settings) as cartwake,
+    ):
+        yield cartwake
 
 
 def _live(
