@@ -21,7 +21,7 @@ Command = tuple[Any, ...]
 class Together:
     """Sends commands over one connection of a client, which connects anew after what broke it.
 
-    redis-py's own way for a command, or for a pipeline, costs two to four times as much.
+    redis-py's own way for a command, or for a pipeline, costs two to three times as much.
     """
 
     def __init__(self, client: "Redis", within_s: float) -> None:
