@@ -132,7 +132,8 @@ class Store(Protocol):
         """Write all of it or nothing, and return the ids of the outbox entries.
 
         Committing the same watermark again changes nothing and returns no ids. On success
-        ``owner`` holds the new watermark and what the store says of wake-ups and outbox.
+        ``owner`` holds the new watermark, what the store says of wake-ups and outbox, and when
+        the commit was asked for: what it wrote may be sent as after a `look` of that moment.
 
         Raises
         ------

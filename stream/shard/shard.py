@@ -114,9 +114,10 @@ class Shard:
         told = (*report.effects, *report.dead_letters)
         entries = [self._encode(one, batch.now_ms) for one in told]
         ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
-        waiting = list(zip(ids, entries, strict=False))
+        waiting: list[tuple[str, Entry]] = []
         look = None
         if ids:  # what has just been committed is what the store holds, by its latest owner
+            waiting = list(zip(ids, entries, strict=True))
             states = {who: visit.state for who, visit in visits.items()}
             look = Look(states, self.owner.committed)
         elif entries:  # this very commit had been written, but its answer was lost

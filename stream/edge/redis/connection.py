@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from stream.edge.redis.auto_pipeline import AutoPipeline
 from stream.edge.redis.client import ANSWER_WITHIN_S, made
-from stream.edge.redis.together import Together
 from stream.edge.redis.trouble import is_passing, refusal
 from stream.errors import CartwakeError
 from stream.settings import Redis
@@ -51,7 +51,7 @@ class Connection:
         self.send = (
             self.client.execute_command
             if self._is_cluster
-            else Together(self.client, ANSWER_WITHIN_S)
+            else AutoPipeline(self.client, ANSWER_WITHIN_S)
         )
         self.is_up = False
         self._trial = trial

@@ -1,4 +1,4 @@
-"""Many callers' commands in one round trip: those asked for while one is under way are the next.
+"""Auto-pipelining: many callers' commands in one round trip, those asked for meanwhile in the next.
 
 The one rule: each caller gets the answer, or the error, of its own command; only what happens to
 the connection is everybody's.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Command = tuple[Any, ...]
 
 
-class Together:
-    """Sends commands over one connection of a client, which connects anew after what broke it.
+class AutoPipeline:
+    """Pipelines commands over one connection of a client, made anew after whatever broke it.
 
     redis-py's own way for a command, or for a pipeline, costs two to three times as much.
     """

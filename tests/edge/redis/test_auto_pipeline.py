@@ -6,12 +6,13 @@ import pytest
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as NoAnswerError
 
-from stream.edge.redis.together import Together
+from stream.edge.redis.auto_pipeline import AutoPipeline
+from stream.edge.redis.connection import Connection
 
 
 @pytest.fixture
 def send(connection):
-    return Together(connection.client, within_s=5)
+    return AutoPipeline(connection.client, within_s=5)
 
 
 class Trips:
@@ -65,13 +66,13 @@ async def test_who_gives_up_takes_no_answer_away_from_others(send):
 
 
 async def test_an_answer_that_comes_too_late_is_nobodys(own_redis, connection):
-    send = Together(connection.client, within_s=0.2)
+    send = AutoPipeline(connection.client, within_s=0.2)
     await asyncio.gather(send("SET", "ann", "full"), send("SET", "bob", "empty"))
     with own_redis.client() as client:
         client.execute_command("CLIENT", "PAUSE", 500, "ALL")
     with pytest.raises(NoAnswerError, match=r"no answer within 0\.2 s"):
         await send("GET", "ann")
-    patient = Together(connection.client, within_s=5)
+    patient = AutoPipeline(connection.client, within_s=5)
     await patient("PING")  # it serves again
     assert await send("GET", "bob") == b"empty"
 
@@ -87,8 +88,12 @@ async def test_a_broken_connection_is_everybodys_and_the_next_command_makes_anot
     assert await send("GET", "ann") == b"full"
 
 
-async def test_answers_are_as_redis_py_gives_them(send):
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_answers_are_as_redis_py_gives_them(own_redis, protocol):
+    connection = Connection(f"{own_redis.url}?protocol={protocol}")
+    send = AutoPipeline(connection.client, within_s=5)
     await send("HSET", "cart", "a", 1, "b", 2)
     assert await send("HGETALL", "cart") == {b"a": b"1", b"b": b"2"}
     assert await send("HMGET", "cart", "b", "c") == [b"2", None]
     assert await send("SET", "cart", "x", "NX") is None
+    await connection.close()
