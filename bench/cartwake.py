@@ -110,6 +110,17 @@ class Cartwake:
         folded = sum(sum(mark["offsets"].values()) for mark in marks)
         return Reached(folded, sum(mark["step"] for mark in marks), sum(told[1::2]))
 
+    def wait_until_claimed(self) -> None:
+        """Return once every shard has an owner: right before anything of it is fetched."""
+        pipe = self._client.pipeline(transaction=False)
+        while True:
+            for shard in range(self._partitions):
+                pipe.hexists(f"{self.group}:{{{shard}}}:own", "token")
+            if all(pipe.execute()):
+                return
+            self.check()
+            sleep(LOOK_EVERY_S / 10)
+
     def wait_for(self, records: int) -> Reached:
         """Return once so many records are folded and all that was decided is published.
 
@@ -162,25 +173,18 @@ def drained(run: Cartwake, log: Log, program: Sequence[str] | None = None) -> di
 
 
 def measured(run: Cartwake, log: Log) -> dict[str, float]:
-    """Return figures per event, from the first fold of the workers to the last."""
-    begun = _begun(run)
+    """Return figures per event, from when the workers own all shards until all is published."""
+    run.wait_until_claimed()
     first = Reading.of(run.pids())
     reached = run.wait_for(log.events)
     last = Reading.of(run.pids())
-    figures = spent(first, last, log.events - begun.folded)
+    figures = spent(first, last, log.events)
     names = [f"worker{number}_us" for number in range(1, len(run.workers))]
     figures["worker_us"] += sum(figures.pop(name) for name in names)
     figures["worker_and_redis_us"] = figures["worker_us"] + figures["redis_us"]
     figures["batch"] = log.events / reached.steps
     figures["worker_mib"] = max(peak_mib(worker.pid) for worker in run.workers)
     return figures
-
-
-def _begun(run: Cartwake) -> Reached:
-    while not (reached := run.reached()).folded:
-        run.check()
-        sleep(LOOK_EVERY_S / 3)
-    return reached
 
 
 def differences(expected: set[str], published: list[str]) -> dict[str, int]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, ParamSpec, Self, TypeVar
 
+from stream.edge.collector import settle
+
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KIB_PER_MIB = 1024
@@ -89,8 +91,11 @@ def model() -> str:
 
 
 def apart(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Return what ``work`` returns in a fresh process, where nothing done before weighs on it."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """Return what ``work`` returns in a fresh process, where nothing done before weighs on it.
+
+    Its garbage collector is set as a worker's is.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=settle) as pool:
         return pool.submit(work, *args, **kwargs).result()
 
 

@@ -18,7 +18,6 @@ from bench.cpu import cpu_s, tree
 from bench.events import PARTITIONS, Log, partition_of
 from stream.domain.events import TOPICS
 from stream.edge.codec import encode_state
-from stream.edge.collector import settle
 from stream.edge.facts import read
 from stream.edge.memory import MemorySink, MemoryStore
 from stream.edge.outgoing import outgoing
@@ -94,7 +93,6 @@ class Recording(MemoryStore):
 
 def fold(log: Log, batch: int) -> dict[str, float]:
     """Decode and fold all events in memory, in batches of the size that the drain had."""
-    settle()  # as the worker does
     return asyncio.run(_fold(log, batch, MemoryStore()))
 
 
