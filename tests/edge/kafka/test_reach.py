@@ -1,5 +1,6 @@
 """What a command or a starting worker is told by a Kafka that demands a login and TLS."""
 
+import asyncio
 import logging
 
 import pytest
@@ -87,6 +88,15 @@ def test_one_address_that_refuses_explains_it_though_others_are_away(settings, s
     addresses = f"{LOOPBACK}:{free_port()}, {secure_kafka.addresses['SASL_SSL']}"
     wrong = settings(bootstrap=addresses, sasl_password="wrong-secret")
     assert refusal(wrong).startswith("refuses this login")
+
+
+async def test_a_refused_login_leaves_no_socket_open(settings):
+    watched = asyncio.get_running_loop()._selector.get_map()
+    before = len(watched)
+    for _ in range(4):  # who hangs up first is a matter of chance
+        with pytest.raises(CartwakeError, match="refuses this login"):
+            await metadata(settings(sasl_password="wrong-secret"))
+        assert len(watched) == before
 
 
 async def test_a_starting_worker_does_not_wait_for_a_login_that_is_refused(settings):

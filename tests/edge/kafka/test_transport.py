@@ -155,6 +155,16 @@ async def test_kafka_is_told_of_progress_and_only_of_progress(consumer, bench):
     assert hinted == [1, 2]
 
 
+async def test_kafka_is_told_only_of_shards_that_have_moved(consumer, bench):
+    await claimed(consumer, bench, 0, 1)
+    for number in (0, 1, 1):
+        bench.logs[number].write(consented(T0))
+        await bench.work()
+        await consumer.force_commit()
+    moved = [{tp.partition for tp in hint} for hint in consumer._thread.hinted]
+    assert moved[1:] == [{1}, {1}]
+
+
 async def test_what_kafka_did_not_take_is_told_again(consumer, bench):
     await claimed(consumer, bench, 0)
     bench.logs[0].write(consented(T0))

@@ -42,6 +42,21 @@ async def test_a_last_look_tells_when_it_was_asked_for(store):
     assert before <= asked <= time.monotonic()
 
 
+async def test_a_commit_counts_as_a_look_from_when_it_was_asked_for(store, monkeypatch):
+    owner = await store.claim(0)
+    run, running = store._commit, []
+
+    async def slow(keys, args):
+        running.append(time.monotonic())
+        return await run(keys, args)
+
+    monkeypatch.setattr(store, "_commit", slow)
+    assert owner.committed == float("-inf")
+    before = time.monotonic()
+    await store.commit(owner, commit(1))
+    assert before <= owner.committed <= running[0]
+
+
 async def test_a_watermark_of_before_topics_had_ids_is_read_and_built_upon(store, connection):
     stored = b'{"offsets":{"cart-events":4},"clock_ms":50,"step":1}'
     await connection.client.hset(f"{GROUP}:{{0}}:own", "watermark", stored)
