@@ -1,0 +1,41 @@
+"""CloudEvents 1.0 in structured mode whose data are canonical fields.
+
+The one rule: an event is known by its source and its id together, as the specification has it.
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+"""
+
+import re
+from typing import Final
+
+from stream.domain.events import TYPE_OF
+from stream.domain.ids import make_id
+from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
+from stream.mappers.reading import at_ms, record, required, text, visitor_of
+
+KNOWN: Final = frozenset(TYPE_OF.values())
+
+
+def to_events(event: Fields, hints: Hints) -> Mapped:
+    """Return the canonical event in a CloudEvent; ``subject`` and ``time`` stand in for its fields.
+
+    Raises
+    ------
+    Unreadable
+        It is no CloudEvent 1.0, or names no visitor.
+    """
+    if event.get("specversion") != "1.0":
+        raise Unreadable("$.specversion: expected 1.0")
+    kind = required("$.type", event.get("type"))
+    name = re.sub(r"^cartwake\.|\.v\d+$", "", kind)
+    if name not in KNOWN:
+        return unmapped(kind)
+    data = record(event.get("data"))
+    source, own = required("$.source", event.get("source")), required("$.id", event.get("id"))
+    given = text(data.get("visitor"), event.get("subject"))
+    common = {
+        "type": name,
+        "id": make_id("cloudevents", source, own),
+        "visitor": visitor_of("$.subject", hints, given),
+        "at_ms": at_ms(data.get("at_ms"), event.get("time"), hints.at_ms),
+    }
+    return Mapped(({**data, **common},))

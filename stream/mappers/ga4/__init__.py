@@ -1,0 +1,182 @@
+"""Google Analytics 4: the Measurement Protocol's body, and what a page puts into its ``dataLayer``.
+
+The one rule: one event with several items is several of ours, each with an id of its own. Consent
+that is stamped on a body of events is not a choice; a consent object of its own is.
+https://developers.google.com/analytics/devguides/collection/ga4/reference/events
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from stream.domain.ids import make_id
+from stream.mappers import canonical, consents
+from stream.mappers.mapped import Fields, Hints, Mapped, unmapped
+from stream.mappers.reading import (
+    at_ms,
+    event_id,
+    lines,
+    record,
+    records,
+    required,
+    text,
+    visitor_of,
+    whole,
+    without_none,
+)
+
+Params = Mapping[str, Any]
+
+MICROS: Final = 1000
+
+
+def to_events(body: Fields, hints: Hints) -> Mapped:
+    """Return what a body, a ``dataLayer`` object or a consent object means.
+
+    Raises
+    ------
+    Unreadable
+        It lacks what its event cannot be without.
+    """
+    if isinstance(body.get("events"), list):
+        parts = [
+            _event(
+                text(one.get("name")), record(one.get("params")), _common(body, one, number, hints)
+            )
+            for number, one in enumerate(records(body["events"]))
+        ]
+        made = [event for part in parts for event in part.events]
+        return Mapped(tuple(made), tuple(name for part in parts for name in part.unmapped))
+    common = _common(body, body, 0, hints)
+    if "event" not in body and isinstance(body.get("consent"), dict):
+        return consents.told(consents.of_google(body["consent"]), "ga4", common)
+    return _event(text(body.get("event")), record(body.get("ecommerce")) or body, common)
+
+
+def product(item: Params) -> Fields | None:
+    """Return the product of an item; None where it names none."""
+    return canonical.product(
+        text(item.get("item_id"), item.get("item_name")),
+        variant=item.get("item_variant"),
+        name=item.get("item_name"),
+        category=item.get("item_category"),
+        brand=item.get("item_brand"),
+        price=item.get("price"),
+        code=item.get("currency"),
+    )
+
+
+def _event(name: str | None, params: Params, common: Fields) -> Mapped:
+    if name is None or name not in EVENTS:
+        return unmapped(name or "event without a name")
+    made = EVENTS[name](params)
+    if not made:
+        return unmapped(f"{name} without items")
+    if len(made) == 1:
+        return Mapped((common | made[0],))
+    numbered = enumerate(made)
+    ids = ({"id": make_id("ga4", common["id"], number)} for number, _ in numbered)
+    return Mapped(tuple(common | own | fields for own, fields in zip(ids, made, strict=True)))
+
+
+def _items(params: Params) -> list[Params]:
+    return canonical.in_currency(params.get("items"), params.get("currency"))
+
+
+def _viewed(params: Params) -> list[Fields]:
+    found = filter(None, map(product, _items(params)))
+    return [{"type": "product_viewed", "product": one} for one in found]
+
+
+def _listed(params: Params) -> list[Fields]:
+    found = list(filter(None, map(product, _items(params))))
+    named = text(params.get("item_list_id"), params.get("item_list_name"))
+    return [
+        {"type": "product_list_viewed", **without_none({"list": named, "products": found or None})}
+    ]
+
+
+def _searched(params: Params) -> list[Fields]:
+    query = required("$.params.search_term", params.get("search_term"))
+    return [{"type": "products_searched", "query": query}]
+
+
+def _added(params: Params) -> list[Fields]:
+    return [
+        {"type": "product_added", "product": line["product"], "quantity": line["quantity"]}
+        for line in lines(_items(params), product)
+    ]
+
+
+def _removed(params: Params) -> list[Fields]:
+    gone = ((product(item), item.get("quantity")) for item in _items(params))
+    return [canonical.removed(found, count) for found, count in gone if found]
+
+
+def _cart(params: Params) -> list[Fields]:
+    if not isinstance(params.get("items"), list):
+        return []
+    return [{"type": "cart_updated", "lines": lines(_items(params), product)}]
+
+
+def _checkout(_: Params) -> list[Fields]:
+    return [{"type": "checkout_started"}]
+
+
+def _shipping(params: Params) -> list[Fields]:
+    return _step(1, params.get("shipping_tier"))
+
+
+def _payment(params: Params) -> list[Fields]:
+    return _step(2, params.get("payment_type"))
+
+
+def _step(step: int, name: object) -> list[Fields]:
+    """Return a step, numbered in the order of Google's funnel: shipping, then payment."""
+    named = without_none({"name": text(name)})
+    return [{"type": "checkout_step_completed", "step": step, **named}]
+
+
+def _order(params: Params) -> list[Fields]:
+    order = required("$.params.transaction_id", params.get("transaction_id"))
+    bought = lines(_items(params), product)
+    return [canonical.ordered(order, params.get("value"), params.get("currency"), bought)]
+
+
+def _refund(params: Params) -> list[Fields]:
+    order = required("$.params.transaction_id", params.get("transaction_id"))
+    return [canonical.refunded(order, params.get("value"), params.get("currency"))]
+
+
+def _page(params: Params) -> list[Fields]:
+    told = {"title": text(params.get("page_title")), "referrer": text(params.get("page_referrer"))}
+    url = required("$.params.page_location", params.get("page_location"))
+    return [{"type": "page_viewed", "url": url, **without_none(told)}]
+
+
+EVENTS: Final[Mapping[str, Callable[[Params], list[Fields]]]] = {
+    "page_view": _page,
+    "view_item": _viewed,
+    "view_item_list": _listed,
+    "search": _searched,
+    "view_search_results": _searched,
+    "add_to_cart": _added,
+    "remove_from_cart": _removed,
+    "view_cart": _cart,
+    "begin_checkout": _checkout,
+    "add_shipping_info": _shipping,
+    "add_payment_info": _payment,
+    "purchase": _order,
+    "refund": _refund,
+}
+
+
+def _common(body: Params, event: Params, number: int, hints: Hints) -> Fields:
+    micros = whole(event.get("timestamp_micros")) or whole(body.get("timestamp_micros"))
+    moment = at_ms(micros // MICROS if micros else None, hints.at_ms)
+    # The protocol knows no ids: the same body sent again is the same event.
+    made = event_id("ga4", None, body, hints)
+    return {
+        "id": make_id("ga4", made, number) if number else made,
+        "visitor": visitor_of("$.client_id", hints, body.get("client_id")),
+        "at_ms": moment,
+    }

@@ -1,0 +1,171 @@
+"""Reading what strangers write: texts, numbers, money and times, or nothing.
+
+The one rule: an optional value that cannot be read is left out; only what an event cannot be
+without makes it unreadable.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from stream.domain.events import MAX_LINES, MAX_QUANTITY, MAX_SAFE_INTEGER
+from stream.domain.ids import make_id
+from stream.mappers.mapped import Fields, Hints, Unreadable
+
+ID_CHARACTERS: Final = 64
+VISITOR_CHARACTERS: Final = 128
+# Of what only people read.
+TEXT_CHARACTERS: Final = 1024
+CURRENCY_CHARACTERS: Final = 3
+# ISO 4217: what has not two decimals.
+NO_DECIMALS: Final = (
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905
+)
+DECIMALS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(NO_DECIMALS, 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    "CLF": 4,
+    "UYW": 4,
+}
+
+
+def record(value: object) -> Mapping[str, Any]:
+    """Return an object; an empty one where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def records(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of an array; none where it is none."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text(*values: object, most: int = TEXT_CHARACTERS) -> str | None:
+    """Return the first that is a text or a whole number, cut; ids are often numbers."""
+    for value in values:
+        if isinstance(value, str) and value.strip():
+            return value.strip()[:most]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)[:most]
+    return None
+
+
+def required(place: str, *values: object) -> str:
+    """Return the first text, or refuse what has none."""
+    found = text(*values)
+    if found is None:
+        raise Unreadable(f"{place}: missing")
+    return found
+
+
+def number(value: object) -> Decimal | None:
+    """Return a number, also where it is written as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and abs(found) <= MAX_SAFE_INTEGER else None
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number."""
+    found = number(value)
+    return int(found) if found is not None and found == found.to_integral_value() else None
+
+
+def currency(*values: object) -> str | None:
+    """Return the first ISO 4217 code, in capitals."""
+    for value in values:
+        if isinstance(value, str) and value.isascii() and value.isalpha():
+            code = value.upper()
+            if len(code) == CURRENCY_CHARACTERS:
+                return code
+    return None
+
+
+def minor(amount: object, code: str | None) -> int | None:
+    """Return an amount in minor units; without a currency it has two decimals, as most have.
+
+    Examples
+    --------
+    >>> minor("18.99", "EUR"), minor(1500, "JPY"), minor(0.29, None)
+    (1899, 1500, 29)
+    """
+    found = number(amount)
+    if found is None or found < 0:
+        return None
+    cents = found.scaleb(DECIMALS.get(code or "", 2)).to_integral_value()
+    return int(cents) if cents <= MAX_SAFE_INTEGER else None
+
+
+def quantity(value: object) -> int:
+    """Return how many, within the contract's bounds; one where it is not told."""
+    found = whole(value)
+    return 1 if found is None else min(max(found, 1), MAX_QUANTITY)
+
+
+def lines(
+    products: Iterable[Mapping[str, Any]], to_product: Callable[[Mapping[str, Any]], Fields | None]
+) -> list[Fields]:
+    """Return cart lines; what names no product is left out."""
+    found = ((to_product(one), quantity(one.get("quantity"))) for one in products)
+    made = [{"product": product, "quantity": count} for product, count in found if product]
+    return made[:MAX_LINES]
+
+
+def at_ms(*values: object) -> int | None:
+    """Return the first moment, ISO 8601 or milliseconds, as milliseconds UTC.
+
+    Examples
+    --------
+    >>> at_ms(None, "2026-11-27T10:00:00.250Z")
+    1795773600250
+    """
+    for value in values:
+        found = _moment(value)
+        if found is not None and 0 <= found <= MAX_SAFE_INTEGER:
+            return found
+    return None
+
+
+def _moment(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return int(value) if math.isfinite(value) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip().removesuffix(" UTC"))
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(zoned.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def event_id(vendor: str, given: object, whole_object: object, hints: Hints) -> str:
+    """Return an id of 1 to 64 characters: the vendor's own, or one made of all that was sent."""
+    own = text(given, hints.id, most=10 * TEXT_CHARACTERS)
+    if own is not None:
+        return own if len(own) <= ID_CHARACTERS else make_id(vendor, own)
+    content = json.dumps(whole_object, sort_keys=True)
+    return make_id(vendor, content, hints.at_ms)
+
+
+def visitor_of(place: str, hints: Hints, *values: object) -> str:
+    """Return the pseudonymous visitor, or refuse what has none, or a mail address for one."""
+    found = text(hints.visitor, *values, most=VISITOR_CHARACTERS + 1)
+    if found is None or len(found) > VISITOR_CHARACTERS:
+        raise Unreadable(f"{place}: missing, or longer than {VISITOR_CHARACTERS} characters")
+    if "@" in found:
+        raise Unreadable(f"{place}: holds an @, as e-mail addresses do")
+    return found
+
+
+def without_none(fields: Mapping[str, Any]) -> Fields:
+    """Return the fields that are there."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,251 @@
+"""Shopify: its web pixel's standard events, and the webhooks of its admin.
+
+The one rule: an order is one order, whoever tells of it: pixel and webhook name it by the number
+that Shopify gave it. A webhook knows its visitor by the attribute ``cartwake_visitor``, which
+the theme sets; without it nobody can say whose order that was.
+https://shopify.dev/docs/api/web-pixels-api/standard-events
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from stream.mappers import canonical, consents
+from stream.mappers.mapped import Fields, Hints, Mapped, unmapped
+from stream.mappers.reading import (
+    at_ms,
+    currency,
+    event_id,
+    lines,
+    number,
+    quantity,
+    record,
+    records,
+    required,
+    text,
+    visitor_of,
+    without_none,
+)
+
+Given = Mapping[str, Any]
+
+ATTRIBUTE: Final = "cartwake_visitor"
+TOPIC, EVENT_ID, WEBHOOK_ID = "x-shopify-topic", "x-shopify-event-id", "x-shopify-webhook-id"
+CONSENT: Final = "visitorConsentCollected"
+STEPS: Final = {
+    "checkout_contact_info_submitted": 1,
+    "checkout_address_info_submitted": 2,
+    "checkout_shipping_info_submitted": 3,
+    "payment_info_submitted": 4,
+}
+
+
+def to_events(given: Fields, hints: Hints) -> Mapped:
+    """Return what a pixel's event means, or a webhook whose topic is in the hints' headers.
+
+    Raises
+    ------
+    Unreadable
+        It lacks what it cannot be without.
+    """
+    topic = hints.headers.get(TOPIC)
+    return _of_pixel(given, hints) if topic is None else _of_webhook(topic, given, hints)
+
+
+def _of_pixel(given: Given, hints: Hints) -> Mapped:
+    name = text(given.get("name")) or "event without a name"
+    told = record(given.get("customerPrivacy"))
+    if name == CONSENT:
+        purposes = consents.of_shopify(told or record(given.get("data")))
+        return consents.told(purposes, "shopify", _seen(given, hints))
+    if name in STEPS:
+        step = {"type": "checkout_step_completed", "step": STEPS[name], "name": name}
+        return Mapped((_seen(given, hints) | step,))
+    if name not in PIXEL:
+        return unmapped(name)
+    fields = PIXEL[name](record(given.get("data")), given)
+    return Mapped((_seen(given, hints) | fields,)) if fields else unmapped(f"{name} without data")
+
+
+def variant(given: Given) -> Fields | None:
+    """Return the product of a pixel's ``productVariant``; None where it names none."""
+    whole, price = record(given.get("product")), record(given.get("price"))
+    return canonical.product(
+        _number(whole.get("id")) or _number(given.get("id")),
+        variant=_number(given.get("id")) if whole.get("id") is not None else None,
+        name=text(whole.get("title"), given.get("title")),
+        category=whole.get("type"),
+        brand=whole.get("vendor"),
+        price=price.get("amount"),
+        code=price.get("currencyCode"),
+        url=whole.get("url"),
+        image_url=record(given.get("image")).get("src"),
+    )
+
+
+def _viewed(data: Given, _: Given) -> Fields | None:
+    found = variant(record(data.get("productVariant")))
+    return {"type": "product_viewed", "product": found} if found else None
+
+
+def _listed(data: Given, _: Given) -> Fields:
+    told = record(data.get("collection"))
+    found = list(filter(None, map(variant, records(told.get("productVariants")))))
+    named = text(told.get("title"), told.get("id"))
+    listed = without_none({"list": named, "products": found or None})
+    return {"type": "product_list_viewed", **listed}
+
+
+def _searched(data: Given, _: Given) -> Fields:
+    query = required("$.data.searchResult.query", record(data.get("searchResult")).get("query"))
+    return {"type": "products_searched", "query": query}
+
+
+def _added(data: Given, _: Given) -> Fields | None:
+    line = record(data.get("cartLine"))
+    found = variant(record(line.get("merchandise")))
+    count = quantity(line.get("quantity"))
+    return {"type": "product_added", "product": found, "quantity": count} if found else None
+
+
+def _removed(data: Given, _: Given) -> Fields | None:
+    line = record(data.get("cartLine"))
+    found = variant(record(line.get("merchandise")))
+    return canonical.removed(found, line.get("quantity")) if found else None
+
+
+def _cart(data: Given, _: Given) -> Fields | None:
+    told = record(data.get("cart"))
+    if not isinstance(told.get("lines"), list):
+        return None
+    found = lines(records(told["lines"]), lambda line: variant(record(line.get("merchandise"))))
+    return {"type": "cart_updated", "lines": found}
+
+
+def _page(_: Given, given: Given) -> Fields:
+    document = record(record(given.get("context")).get("document"))
+    url = required("$.context.document.location.href", record(document.get("location")).get("href"))
+    told = {"title": text(document.get("title")), "referrer": text(document.get("referrer"))}
+    return {"type": "page_viewed", "url": url, **without_none(told)}
+
+
+def _checkout(_: Given, __: Given) -> Fields:
+    return {"type": "checkout_started"}
+
+
+def _completed(data: Given, _: Given) -> Fields:
+    told = record(data.get("checkout"))
+    total = record(told.get("totalPrice"))
+    order = required("$.data.checkout.order.id", _number(record(told.get("order")).get("id")))
+    code = currency(told.get("currencyCode"), total.get("currencyCode"))
+    items = records(told.get("lineItems"))
+    bought = lines(items, lambda item: variant(record(item.get("variant"))))
+    return canonical.ordered(order, total.get("amount"), code, bought)
+
+
+PIXEL: Final[Mapping[str, Callable[[Given, Given], Fields | None]]] = {
+    "page_viewed": _page,
+    "product_viewed": _viewed,
+    "collection_viewed": _listed,
+    "search_submitted": _searched,
+    "product_added_to_cart": _added,
+    "product_removed_from_cart": _removed,
+    "cart_viewed": _cart,
+    "checkout_started": _checkout,
+    "checkout_completed": _completed,
+}
+
+
+def _seen(given: Given, hints: Hints) -> Fields:
+    agent = record(record(given.get("context")).get("navigator")).get("userAgent")
+    context = without_none({"user_agent": text(agent)})
+    fields = {
+        "id": event_id("shopify", given.get("id"), given, hints),
+        "visitor": visitor_of("$.clientId", hints, given.get("clientId")),
+        "at_ms": at_ms(given.get("timestamp"), hints.at_ms),
+        "context": context or None,
+    }
+    return without_none(fields)
+
+
+def _of_webhook(topic: str, given: Given, hints: Hints) -> Mapped:
+    if topic not in WEBHOOKS:
+        return unmapped(topic)
+    if given.get("test") is True:
+        return unmapped(f"{topic} of a test")
+    visitor = _visitor(given)
+    if visitor is None and hints.visitor is None:
+        return unmapped(f"{topic} without {ATTRIBUTE}")
+    own = hints.headers.get(EVENT_ID) or hints.headers.get(WEBHOOK_ID)
+    common = {
+        "id": event_id("shopify", own, given, hints),
+        "visitor": visitor_of(f"$.note_attributes.{ATTRIBUTE}", hints, visitor),
+        "at_ms": at_ms(
+            given.get("updated_at"),
+            given.get("processed_at"),
+            given.get("created_at"),
+            hints.at_ms,
+        ),
+    }
+    return Mapped((common | WEBHOOKS[topic](given),))
+
+
+def _visitor(given: Given) -> str | None:
+    told = records(given.get("note_attributes"))
+    named = next((one.get("value") for one in told if one.get("name") == ATTRIBUTE), None)
+    return text(named, record(given.get("attributes")).get(ATTRIBUTE))
+
+
+def _order(given: Given) -> Fields:
+    code = given.get("currency")
+    order = required("$.id", _number(given.get("id")))
+    return canonical.ordered(order, given.get("total_price"), code, _bought(given, code))
+
+
+def _refund(given: Given) -> Fields:
+    paid_back = records(given.get("transactions"))
+    total = sum(filter(None, (number(one.get("amount")) for one in paid_back)))
+    code = currency(*(one.get("currency") for one in paid_back))
+    order = required("$.order_id", _number(given.get("order_id")))
+    return canonical.refunded(order, str(total), code)
+
+
+def _cart_now(given: Given) -> Fields:
+    told = without_none({"cart": text(given.get("token"))})
+    return {"type": "cart_updated", "lines": _bought(given, given.get("currency")), **told}
+
+
+def _checkout_now(given: Given) -> Fields:
+    return {"type": "checkout_started", **without_none({"cart": text(given.get("cart_token"))})}
+
+
+WEBHOOKS: Final[Mapping[str, Callable[[Given], Fields]]] = {
+    "orders/create": _order,
+    "orders/paid": _order,
+    "refunds/create": _refund,
+    "carts/create": _cart_now,
+    "carts/update": _cart_now,
+    "checkouts/create": _checkout_now,
+}
+
+
+def _bought(given: Given, code: object) -> list[Fields]:
+    return lines(records(given.get("line_items")), lambda item: _item(item, code))
+
+
+def _item(given: Given, code: object) -> Fields | None:
+    has_product = given.get("product_id") is not None
+    return canonical.product(
+        _number(given.get("product_id")) or _number(given.get("variant_id")),
+        variant=_number(given.get("variant_id")) if has_product else None,
+        name=text(given.get("title"), given.get("name")),
+        brand=given.get("vendor"),
+        price=given.get("price"),
+        code=code,
+    )
+
+
+def _number(value: object) -> str | None:
+    """Return the number in an id: pixels write ``gid://shopify/Order/1``, webhooks ``1``."""
+    found = text(value)
+    return re.sub(r"^gid://shopify/\w+/", "", found) if found else None
