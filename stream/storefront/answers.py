@@ -1,0 +1,63 @@
+"""What the edge answers, and how it says no.
+
+The one rule: a refusal names a rule and a place, and repeats nothing of what was sent.
+"""
+
+from http import HTTPStatus
+
+import orjson
+from starlette.responses import Response
+
+NO_STORE = {"Cache-Control": "no-store"}
+RETRY_AFTER_S = 5
+
+
+class Refusal(Exception):  # noqa: N818 - it tells of a request, not of an error of ours
+    """A request, or one event of it, is not taken."""
+
+    def __init__(
+        self, status: HTTPStatus, reason: str, detail: str = "", retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.detail = status, reason, detail
+        self.retry_after_s = retry_after_s
+
+
+def malformed(detail: str) -> Refusal:
+    """Return the refusal of what cannot be read."""
+    return Refusal(HTTPStatus.BAD_REQUEST, "malformed", detail)
+
+
+def too_large(what: str, most: int) -> Refusal:
+    """Return the refusal of what is larger than ``most`` bytes."""
+    return Refusal(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"{what}: more than {most} bytes"
+    )
+
+
+def unavailable(detail: str) -> Refusal:
+    """Return the refusal of what may be sent again in a while."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, RETRY_AFTER_S)
+
+
+def json_response(
+    content: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a JSON answer that no cache keeps."""
+    return Response(
+        orjson.dumps(content),
+        status,
+        headers=NO_STORE | (headers or {}),
+        media_type="application/json",
+    )
+
+
+def refused_response(refusal: Refusal) -> Response:
+    """Return a refusal as the answer to a request."""
+    headers = {}
+    if refusal.retry_after_s is not None:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    if refusal.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Basic realm="cartwake", charset="UTF-8"'
+    content = {"error": refusal.reason, "detail": refusal.detail}
+    return json_response(content, refusal.status, headers)

@@ -1,0 +1,90 @@
+"""The edge's metrics, each with what it means and what to do about it.
+
+The one rule: as in ``stream.edge.metrics``: base units, and no label that a stranger can invent. A
+vendor's unknown event is counted by its name for the first so many names, and then as ``other``.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+KNOWN_NAMES = 200
+
+
+class EdgeMetrics:
+    """The metrics of one edge."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without a type
+        self._registry = registry
+        self._names: set[tuple[str, str]] = set()
+        self._define_collector()
+        self._define_letters()
+        self._define_gateway()
+
+    def count_unmapped(self, vendor: str, name: str) -> None:
+        """Count a vendor's event that has no counterpart here."""
+        if (vendor, name) not in self._names:
+            if len(self._names) >= KNOWN_NAMES:
+                name = "other"
+            self._names.add((vendor, name))
+        self.unmapped.labels(vendor, name).inc()
+
+    def _define_collector(self) -> None:
+        self.events = self._counter(
+            "events",
+            "Records by what became of them: accepted is acknowledged by Kafka; while unavailable "
+            "rises, look at edge_kafka_up.",
+            ("topic", "outcome"),
+        )
+        self.refused = self._counter(
+            "refused",
+            "Events and requests refused, by reason; when one rises, ask what a shop changed last.",
+            ("reason",),
+        )
+        self.unmapped = self._counter(
+            "unmapped",
+            "Vendors' events without a counterpart, by name; nothing is wrong with them.",
+            ("vendor", "name"),
+        )
+        self.skew_corrected = self._counter(
+            "skew_corrected",
+            "Events whose sender's clock was wrong by more than five minutes, and was corrected.",
+        )
+        self.bots = self._counter(
+            "bots", "Events marked as a robot's; the workers count and ignore them."
+        )
+        self.answer_seconds = self._histogram(
+            "answer_seconds",
+            "From a request's arrival to its answer, Kafka's acknowledgement included; when it "
+            "grows, look at Kafka's produce latency.",
+        )
+        self.kafka_up = self._gauge(
+            "kafka_up", "1 while Kafka acknowledges, else 0; events are answered 503 meanwhile."
+        )
+
+    def _define_letters(self) -> None:
+        self.unsubscribed = self._counter(
+            "unsubscribed",
+            "Withdrawals by a message's link; when it jumps, look at what was sent last, and to "
+            "how many.",
+        )
+
+    def _define_gateway(self) -> None:
+        self.streams = self._gauge("streams", "Pages that wait for actions right now.")
+        self.actions = self._counter(
+            "actions",
+            "On-site triggers by what became of them here: sent to a page, resent to one that "
+            "came back, expired or cancelled unseen, unheard where no page waited.",
+            ("outcome",),
+        )
+
+    def _counter(self, name: str, means: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"edge_{name}", means, labels, namespace="cartwake", registry=self._registry)
+
+    def _gauge(self, name: str, means: str) -> Gauge:
+        return Gauge(f"edge_{name}", means, namespace="cartwake", registry=self._registry)
+
+    def _histogram(self, name: str, means: str) -> Histogram:
+        return Histogram(
+            f"edge_{name}", means, namespace="cartwake", buckets=ANSWER_S, registry=self._registry
+        )
