@@ -1,0 +1,117 @@
+"""The channel of mails: whom to write to, when, and what the mail server says of it.
+
+The one rule: nothing of a recipient leaves this module but inside the mail.
+"""
+
+import logging
+import random
+from email.message import EmailMessage
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from stream.delivery.channel import Failed, Later, Refused, Sent
+from stream.domain.feedback import Skip
+from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.visitor import Who
+from stream.emailer.compose import Composer
+from stream.emailer.directory import Directory, Recipient, Unavailable
+from stream.emailer.pace import Pace
+from stream.emailer.quiet import QuietHours
+from stream.emailer.smtp import Away, Delayed, Mailer
+from stream.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+DIRECTORY_AGAIN_MS: Final = 10_000
+# As long as greylisting usually takes, and then longer each time.
+RETRY_S: Final = (60, 300, 900, 1_800, 3_600, 7_200)
+
+
+class Mail:
+    """Implements ``stream.delivery.channel.Channel``.
+
+    Parameters
+    ----------
+    zone
+        The time zone of those of whom none is known.
+    cap_ms
+        The least time between two mails to one visitor.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a mail takes
+        self,
+        directory: Directory,
+        composer: Composer,
+        mailer: Mailer,
+        *,
+        pace: Pace,
+        quiet: QuietHours,
+        zone: ZoneInfo,
+        cap_ms: int,
+    ) -> None:
+        self._directory, self._composer, self._mailer = directory, composer, mailer
+        self._pace, self._quiet, self._zone, self._cap_ms = pace, quiet, zone, cap_ms
+
+    async def prepare(
+        self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
+    ) -> EmailMessage | Later | Skip:
+        """Implements ``Channel.prepare``."""
+        if (later := self._not_yet(trigger, last_sent_ms, now_ms)) is not None:
+            return later
+        try:
+            recipient = await self._directory.find(Who(trigger.tenant, trigger.visitor))
+        except Unavailable as why:
+            log.warning("nobody is written to meanwhile: %s", why)
+            return Later(now_ms + DIRECTORY_AGAIN_MS, "directory_away")
+        if recipient is None:
+            return Skip.NO_ADDRESS
+        if (later := self._not_now(trigger, recipient, now_ms)) is not None:
+            return later
+        try:
+            return self._composer.compose(trigger, recipient, now_ms)
+        except UsageError as why:
+            log.error("a mail cannot be made: %s", why)  # noqa: TRY400 - a trace would quote names
+            return Skip.TEMPLATE
+
+    def _not_yet(self, trigger: Trigger, last_sent_ms: int | None, now_ms: int) -> Later | None:
+        """Return what speaks against a mail now, whoever it would go to."""
+        if self._mailer.held_s:
+            return Later(now_ms + int(self._mailer.held_s * 1000), "server_away")
+        next_ms = (last_sent_ms or 0) + self._cap_ms
+        if trigger.class_ == "marketing" and last_sent_ms is not None and next_ms > now_ms:
+            return Later(next_ms, "cap")
+        return None
+
+    def _not_now(self, trigger: Trigger, recipient: Recipient, now_ms: int) -> Later | None:
+        """Return what speaks against a mail to this recipient now."""
+        if trigger.class_ == "marketing":
+            over_ms = self._quiet.over_ms(now_ms, self._zone_of(recipient))
+            if over_ms > now_ms:
+                return Later(over_ms, "quiet_hours")
+        next_ms = self._pace.next_ms(recipient.email.rpartition("@")[2].lower(), now_ms)
+        return Later(next_ms, "pace") if next_ms > now_ms else None
+
+    def recall(self, cancel: TriggerCancel) -> None:
+        """Implements ``Channel.recall``: a mail that was sent stays sent."""
+
+    async def send(
+        self, parcel: EmailMessage, attempts: int, now_ms: int
+    ) -> Sent | Refused | Failed | Later:
+        """Implements ``Channel.send``."""
+        answer = await self._mailer.send(parcel)
+        match answer:
+            case Away():
+                return Later(now_ms + int(self._mailer.held_s * 1000), "server_away")
+            case Delayed():
+                wait_s = RETRY_S[min(attempts, len(RETRY_S) - 1)]
+                # Not all that failed together are tried together again.
+                wait_ms = int(wait_s * 1000 * random.uniform(1, 1.2))  # noqa: S311 - no secret
+                return Failed(now_ms + wait_ms, "delayed")
+            case _:
+                return answer
+
+    def _zone_of(self, recipient: Recipient) -> ZoneInfo:
+        try:
+            return ZoneInfo(recipient.timezone) if recipient.timezone else self._zone
+        except (KeyError, ValueError, OSError):  # not one that this machine knows
+            return self._zone

@@ -1,0 +1,141 @@
+"""``cartwake emailer``: what it is made of.
+
+The one rule: what would fail with the first mail fails at the start: settings, templates, links.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import time
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from prometheus_client import CollectorRegistry
+
+from stream import logs
+from stream.delivery.desk import Desk
+from stream.delivery.inbox import READ, Inbox
+from stream.delivery.latest import Latest
+from stream.delivery.process import work
+from stream.delivery.teller import Teller
+from stream.domain.feedback import EMAIL
+from stream.domain.records import Trigger
+from stream.edge.fatal import FORESEEN, fatal
+from stream.edge.health import Where
+from stream.edge.kafka.witness import serves
+from stream.edge.redis.connection import connected
+from stream.edge.redis.reader import RedisReader
+from stream.edge.wall import wall_ms
+from stream.emailer.compose import Composer
+from stream.emailer.directory import Directory, directory_of
+from stream.emailer.mail import Mail
+from stream.emailer.metrics import EmailerMetrics
+from stream.emailer.pace import Pace
+from stream.emailer.quiet import QuietHours
+from stream.emailer.samples import samples
+from stream.emailer.smtp import Mailer
+from stream.errors import UsageError
+from stream.links import Links
+from stream.settings import Emailer, Settings
+
+EXAMPLES: Final = {
+    "sender": '"Tea Shop <hello@shop.example>"',
+    "public_url": '"https://events.shop.example", where browsers reach cartwake edge',
+    "cart_url": '"https://shop.example/cart", where a mail\'s button leads in the end',
+    "directory": '"customers.csv", or the URL of a database or of an HTTP endpoint',
+}
+
+
+@fatal("sending mails", but=FORESEEN)
+def run(settings: Settings) -> int:
+    """Send mails until told to stop, and return the exit code.
+
+    Raises
+    ------
+    UsageError
+        A setting that has no default is empty, or a template cannot be used.
+    CartwakeError
+        Topics are missing, or the metrics' address cannot be listened on.
+    """
+    _check(settings)
+    logs.begin()
+    composer = composer_of(settings)
+    for sample in samples():
+        composer.content(*sample)
+    asyncio.run(_serve(settings, composer))
+    return 0
+
+
+def composer_of(settings: Settings) -> Composer:
+    """Return what makes the mails of these settings.
+
+    Raises
+    ------
+    UsageError
+        There is no key to sign links with, or the templates' folder is not one.
+    """
+    emailer = settings.emailer
+    if not settings.edge.signing_keys:
+        raise UsageError("edge.signing_keys is empty: links are signed with what the edge knows")
+    folder = Path(emailer.templates) if emailer.templates else None
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"emailer.templates: {folder} is not a folder")
+    links = Links(settings.edge.signing_keys)
+    return Composer(emailer.sender, emailer.public_url, links, folder)
+
+
+def _check(settings: Settings) -> None:
+    for name, example in EXAMPLES.items():
+        if not getattr(settings.emailer, name):
+            raise UsageError(f"emailer.{name} is empty: set it, {name} = {example}")
+
+
+async def _serve(settings: Settings, composer: Composer) -> None:
+    emailer, registry = settings.emailer, CollectorRegistry()
+    metrics = EmailerMetrics(registry)
+    redis, teller = connected(settings.redis), Teller(settings.kafka)
+    directory = directory_of(emailer.directory, emailer.directory_query, emailer.directory_token)
+    mailer = Mailer(emailer, metrics.smtp_up.set)
+    inbox = Inbox(settings, emailer.group, EMAIL, _wanted(emailer.tenant), wall_ms)
+    desk = Desk(
+        name=EMAIL,
+        channel=_mail(emailer, directory, composer, mailer),
+        inbox=inbox,
+        latest=Latest(inbox, RedisReader(redis, settings.worker.group)),
+        teller=teller,
+        metrics=metrics,
+        now_ms=wall_ms,
+        idle_ms=settings.cart_abandonment.idle_s * 1000,
+    )
+    where = Where("emailer.metrics", emailer.metrics_host, emailer.metrics_port)
+    try:
+        await work(
+            [desk],
+            teller,
+            emailer.at_once,
+            registry=registry,
+            where=where,
+            is_served=lambda: serves(settings, READ, emailer.group),
+        )
+    finally:
+        await mailer.close()
+        await directory.close()
+        await redis.close()
+
+
+def _mail(emailer: Emailer, directory: Directory, composer: Composer, mailer: Mailer) -> Mail:
+    return Mail(
+        directory,
+        composer,
+        mailer,
+        pace=Pace(emailer.per_domain_per_s),
+        quiet=QuietHours(
+            time.fromisoformat(emailer.quiet_from), time.fromisoformat(emailer.quiet_until)
+        ),
+        zone=ZoneInfo(emailer.timezone),
+        cap_ms=emailer.cap_s * 1000,
+    )
+
+
+def _wanted(tenant: str) -> Callable[[Trigger], bool]:
+    return lambda trigger: trigger.tenant == tenant and trigger.class_ != "onsite"

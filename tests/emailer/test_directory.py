@@ -1,0 +1,198 @@
+"""Each way to ask the shop who a visitor is, by one suite."""
+
+import os
+import sqlite3
+
+import pytest
+from aiohttp import web
+
+from stream.domain.visitor import Who
+from stream.emailer.directory import (
+    CsvDirectory,
+    HttpDirectory,
+    Recipient,
+    SqlDirectory,
+    Unavailable,
+    directory_of,
+    recipient,
+)
+from stream.errors import UsageError
+from tests.rig.processes import LOOPBACK
+
+ANNA = Who("tea", "an/na ü")
+ROW = {
+    "email": "anna@mail.example",
+    "name": "Anna, née Ü",
+    "locale": "de-AT",
+    "timezone": "Europe/Vienna",
+}
+QUERY = "SELECT email, name, locale, timezone FROM people WHERE shop = :tenant AND id = :visitor"
+
+
+class Csv:
+    def __init__(self, folder):
+        self.file = folder / "customers.csv"
+        self.file.write_text("visitor,tenant,email,name,locale,timezone,more\n")
+        self._written = 0
+
+    async def start(self):
+        return CsvDirectory(self.file)
+
+    def add(self, who, email="", name="", locale="", timezone=""):
+        with self.file.open("a") as file:
+            file.write(f'{who.visitor},{who.tenant},{email},"{name}",{locale},{timezone},x\n')
+        # Files are compared by when they were written, and a test is quicker than some clocks.
+        self._written += 1
+        os.utime(self.file, ns=(self._written, self._written))
+
+    def take_away(self):
+        self.file.unlink()
+
+    async def stop(self):
+        pass
+
+
+class Sql:
+    def __init__(self, folder):
+        self.file = folder / "shop.db"
+        with sqlite3.connect(self.file) as database:
+            database.execute("CREATE TABLE people (shop, id, email, name, locale, timezone)")
+
+    async def start(self):
+        return SqlDirectory(f"sqlite:///{self.file}", QUERY)
+
+    def add(self, who, **row):
+        values = [who.tenant, who.visitor, *(row.get(name) for name in ROW)]
+        with sqlite3.connect(self.file) as database:
+            database.execute("INSERT INTO people VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def take_away(self):
+        with sqlite3.connect(self.file) as database:
+            database.execute("DROP TABLE people")
+
+    async def stop(self):
+        pass
+
+
+class Http:
+    def __init__(self, _):
+        self.people, self.is_away, self.heard = {}, False, []
+
+    async def start(self):
+        app = web.Application()
+        app.router.add_get("/customers/{tenant}/{visitor}", self.answer)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, LOOPBACK, 0)
+        await site.start()
+        port = self.runner.addresses[0][1]
+        url = f"http://{LOOPBACK}:{port}/customers/{{tenant}}/{{visitor}}"
+        return HttpDirectory(url, "a token")
+
+    async def answer(self, request):
+        self.heard.append(request.headers.get("Authorization"))
+        if self.is_away:
+            raise web.HTTPBadGateway
+        found = self.people.get(Who(request.match_info["tenant"], request.match_info["visitor"]))
+        return web.json_response(found) if found else web.Response(status=404)
+
+    def add(self, who, **row):
+        self.people[who] = row
+
+    def take_away(self):
+        self.is_away = True
+
+    async def stop(self):
+        await self.runner.cleanup()
+
+
+@pytest.fixture(params=[Csv, Sql, Http])
+def shop(request, tmp_path):
+    return request.param(tmp_path)
+
+
+@pytest.fixture
+async def directory(shop):
+    directory = await shop.start()
+    yield directory
+    await directory.close()
+    await shop.stop()
+
+
+async def test_it_says_who_that_is(shop, directory):
+    shop.add(ANNA, **ROW)
+    assert await directory.find(ANNA) == Recipient(**ROW)
+
+
+async def test_it_knows_nobody_who_is_not_in_it(shop, directory):
+    shop.add(ANNA, **ROW)
+    assert await directory.find(Who("tea", "ben")) is None
+    assert await directory.find(Who("bike", ANNA.visitor)) is None
+    assert await directory.find(Who("tea", "' OR 1=1 --")) is None
+
+
+async def test_what_it_does_not_know_of_somebody_is_nothing(shop, directory):
+    shop.add(ANNA, email="anna@mail.example")
+    assert await directory.find(ANNA) == Recipient("anna@mail.example")
+
+
+async def test_whoever_comes_into_it_is_known_at_once(shop, directory):
+    assert await directory.find(ANNA) is None
+    shop.add(ANNA, **ROW)
+    assert await directory.find(ANNA) == Recipient(**ROW)
+
+
+async def test_where_it_does_not_answer_that_is_said_without_a_name(shop, directory):
+    shop.add(ANNA, **ROW)
+    shop.take_away()
+    with pytest.raises(Unavailable) as away:
+        await directory.find(ANNA)
+    assert not any(part in str(away.value) for part in (ANNA.visitor, "mail.example", "Anna"))
+    assert away.value.__cause__ is None
+
+
+async def test_http_gets_the_token(tmp_path):
+    shop = Http(tmp_path)
+    directory = await shop.start()
+    await directory.find(ANNA)
+    await directory.close()
+    await shop.stop()
+    assert shop.heard == ["Bearer a token"]
+
+
+async def test_a_file_without_the_columns_is_said_to_be_of_no_use(tmp_path):
+    (tmp_path / "x.csv").write_text("id,mail\n1,a@b.example\n")
+    with pytest.raises(Unavailable, match=r"x\.csv"):
+        await CsvDirectory(tmp_path / "x.csv").find(ANNA)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        None,
+        "anna",
+        "a@b@c.example",
+        "a@mail.example\nBcc: x@y.example",
+        "a@b.example, c@d.example",
+        7,
+    ],
+)
+def test_an_address_that_cannot_be_written_to_is_none(email):
+    assert recipient({"email": email}) is None
+
+
+def test_nobody_is_shown():
+    assert "anna" not in repr(Recipient(**ROW)).lower()
+
+
+def test_settings_name_one_of_the_three():
+    assert isinstance(directory_of("https://shop.example/{visitor}", "", ""), HttpDirectory)
+    assert isinstance(directory_of("sqlite:///x.db", "SELECT 1", ""), SqlDirectory)
+    assert isinstance(directory_of("customers.csv", "", ""), CsvDirectory)
+
+
+def test_a_database_without_its_driver_is_refused_at_the_start():
+    with pytest.raises(UsageError, match=r"emailer\.directory.*driver") as refused:
+        directory_of("mssql+pymssql://user:secret@db/shop", "SELECT 1", "")
+    assert "secret" not in str(refused.value)

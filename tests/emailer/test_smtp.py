@@ -1,0 +1,105 @@
+"""The mailer with a real mail server."""
+
+import pytest
+
+from stream.delivery.channel import Refused, Sent
+from stream.emailer.smtp import Away, Delayed, Mailer
+from stream.settings import Emailer
+from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
+from tests.rig.mailbox import Mailbox
+
+
+@pytest.fixture
+def mailbox():
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+async def mailer(mailbox, told):
+    mailer = Mailer(Emailer(smtp_url=mailbox.url), told.append)
+    yield mailer
+    await mailer.close()
+
+
+def mail(number="1"):
+    return composer().compose(trigger(number), ANNA, NOW_MS)
+
+
+async def test_a_mail_arrives_whole(mailbox, mailer):
+    sent = mail()
+    assert await mailer.send(sent) == Sent()
+    (found,) = mailbox.mails
+    assert found["Message-ID"] == sent["Message-ID"]
+    for kind in ("plain", "html"):
+        contents = (one.get_body((kind,)).get_content() for one in (found, sent))
+        first, second = (content.replace("\r\n", "\n") for content in contents)
+        assert first == second
+
+
+async def test_one_connection_serves_many_mails(mailbox, mailer):
+    for number in range(5):
+        await mailer.send(mail(str(number)))
+    assert (len(mailbox.mails), mailbox.connections) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [("550 no such user", Refused(550)), ("450 greylisted", Delayed(450))],
+)
+async def test_what_is_said_of_one_recipient_concerns_one_mail(mailbox, mailer, answer, result):
+    mailbox.answers["anna@mail.example"] = [answer]
+    assert await mailer.send(mail()) == result
+    assert mailer.held_s == 0
+    assert await mailer.send(mail("2")) == Sent()
+    assert mailbox.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [("554 no spam please", Refused(554)), ("451 try later", Delayed(451))],
+)
+async def test_what_is_said_of_one_mails_content_likewise(mailbox, mailer, answer, result):
+    mailbox.data_answers = [answer]
+    assert await mailer.send(mail()) == result
+    assert await mailer.send(mail("2")) == Sent()
+
+
+async def test_a_server_that_is_away_holds_up_all_and_longer_each_time(mailbox, mailer, told):
+    mailbox.stop()
+    assert await mailer.send(mail()) == Away()
+    first = mailer.held_s
+    assert await mailer.send(mail()) == Away()
+    assert 0 < first < mailer.held_s
+    mailbox.start()
+    assert await mailer.send(mail()) == Sent()
+    assert mailer.held_s == 0
+    assert told == [False, True]
+
+
+async def test_a_connection_that_has_died_meanwhile_is_replaced(mailbox, mailer, monkeypatch):
+    monkeypatch.setattr("stream.emailer.smtp.FRESH_S", 0.0)
+    assert await mailer.send(mail()) == Sent()
+    mailbox.stop()
+    mailbox.start()
+    assert await mailer.send(mail("2")) == Sent()
+
+
+async def test_where_the_server_refuses_the_sender_everything_waits(mailbox, mailer):
+    mailbox.sender_answers = ["550 who are you"]
+    assert await mailer.send(mail()) == Away()
+    assert mailer.held_s > 0
+
+
+async def test_nobody_is_named_in_the_log(mailbox, mailer, caplog):
+    mailbox.answers["anna@mail.example"] = ["550 anna@mail.example is unknown"]
+    await mailer.send(mail())
+    mailbox.sender_answers = ["550 nothing for anna@mail.example from you"]
+    await mailer.send(mail())
+    assert "takes no mails" in caplog.text
+    assert "anna" not in caplog.text
