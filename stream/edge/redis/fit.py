@@ -1,0 +1,45 @@
+"""How a Redis has to be, and for how many shards its state is.
+
+The one rule: nothing here asks Redis. A starting worker refuses by these same words that ``doctor``
+shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+
+class Misfit(NamedTuple):
+    """What does not fit, said of a server, and what to do."""
+
+    found: str
+    do: str
+
+
+def evicts(info: Mapping[str, Any]) -> Iterator[Misfit]:
+    """Yield why a server that says this of itself would lose states."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        yield Misfit(
+            f"has maxmemory-policy {policy}: it would throw states away when memory runs short",
+            "set maxmemory-policy noeviction",
+        )
+
+
+def foreign(info: Mapping[str, Any], *, is_cluster: bool) -> Iterator[Misfit]:
+    """Yield why a server cannot be asked alone."""
+    if info.get("cluster_enabled") and not is_cluster:
+        yield Misfit(
+            "is a node of a cluster: redis.url needs redis+cluster:// or rediss+cluster://",
+            "name two of its nodes or more, with commas between",
+        )
+
+
+def torn(known: int | None, count: int, address: str) -> Iterator[Misfit]:
+    """Yield why the state of ``known`` shards, None for no state, cannot go on with ``count``."""
+    if known not in {None, count}:
+        yield Misfit(
+            f"the input topics have {count} partitions, but Redis at {address} holds the state of"
+            f" {known}",
+            "partitions cannot be changed under a group: use another worker.group, which reads the"
+            " log anew",
+        )
