@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 
 from stream.domain.policy import DAY_MS
+from stream.edge.kafka.fit import LARGEST_BYTES, RETENTION_DAYS
 from stream.edge.kafka.letters import Letter, letter, records
 from stream.edge.kafka.options import client_options
 from stream.edge.kafka.reach import asked, metadata, partition_counts, started
-from stream.edge.kafka.topics import LARGEST_BYTES, RETENTION_DAYS
 from stream.edge.outgoing import ATTEMPT, DEAD_LETTERS, rfc3339
 from stream.errors import CartwakeError
 from stream.settings import Settings

@@ -103,7 +103,7 @@ class Intake:
         self._unclaimed = set()
         await source.seek_to(offsets)
         self._heard_at |= dict.fromkeys(offsets, time.monotonic())
-        log.info("Owns %d shards", len(self.shards))
+        log.info("Owns %d shards", len(self.shards), extra={"shards": sorted(self.shards)})
 
     def accept(self, fetched: Fetched) -> None:
         """Hand out what a poll brought."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from aiokafka import TopicPartition
 from msgspec import Struct
 
 from stream.edge.facts import read
@@ -13,7 +14,13 @@ from stream.shard.ports import BEGINNING_MS, DeadLetter, Watermark
 from stream.shard.shard import Batch, Shard
 
 MAX_BATCH = 5_000
+# Records received and not folded, per partition: above it fetching stops for a while.
+FULL = 20_000
 NEVER = float("-inf")
+MISFIT = (
+    "Its state and its log do not fit together. To accept what is lost, delete the keys of this"
+    " shard in Redis, or use another worker.group."
+)
 
 
 class Limits(Struct, frozen=True):
@@ -63,6 +70,11 @@ class Owned:
     def number(self) -> int:
         """The partition number of its topics."""
         return self.shard.owner.shard
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """What a line of the log about it carries."""
+        return {"shard": self.number}
 
     def is_recovering(self) -> bool:
         """Say whether it folds and decides again what the store has lost; once over, it is over."""
@@ -123,6 +135,22 @@ class Owned:
         Neither goes back, whatever was lost, and neither says more than has been published.
         """
         return self._published
+
+    def hints(self) -> dict[TopicPartition, tuple[int, str]]:
+        """Return what to commit to Kafka for each partition: see ``processed``."""
+        offsets, clock_ms = self.processed()
+        return {
+            TopicPartition(topic, self.number): (offset, str(clock_ms))
+            for topic, offset in offsets.items()
+        }
+
+    def full(self) -> set[TopicPartition]:
+        """Return the partitions of which enough waits here for now."""
+        return {
+            TopicPartition(topic, self.number)
+            for topic, lane in self.merge.lanes.items()
+            if len(lane.records) > FULL
+        }
 
     def _recovery(self, now_ms: int) -> Batch:
         """Take no more than what had been processed: the rest is judged by the live clock.

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable
+from typing import Final
 
 import faust
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
+from stream import logs
+from stream.domain.events import TOPICS
 from stream.edge.collector import settle
-from stream.edge.health import HealthPage
+from stream.edge.fatal import FORESEEN, fatal
+from stream.edge.health import HealthPage, Where
 from stream.edge.kafka.options import quiet_clients
 from stream.edge.kafka.topics import require
 from stream.edge.kafka.witness import serves
 from stream.edge.metrics import Metrics
+from stream.edge.outgoing import TRAINING_EXAMPLES
 from stream.edge.redis.connection import connected
 from stream.edge.redis.store import RedisStore
 from stream.edge.vitals import Vitals
@@ -22,6 +26,8 @@ from stream.edge.watchdog import Watchdog
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
+
+READ: Final = (*TOPICS, TRAINING_EXAMPLES)
 
 Build = Callable[[Settings, Metrics, Vitals], faust.App]
 
@@ -36,13 +42,10 @@ class Worker(faust.Worker):  # type: ignore[misc, unused-ignore]
         self._schedule_shutdown(signal.SIGINT)
 
 
+@fatal("working", but=FORESEEN)
 def run(settings: Settings, build: Build) -> int:
     """Run a worker until it is told to stop; return its exit code."""
-    logging.basicConfig(
-        level=settings.worker.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.begin(settings.worker.log_level)
     quiet_clients()
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -51,12 +54,11 @@ def run(settings: Settings, build: Build) -> int:
     vitals = Vitals(metrics, kafka)
     page = HealthPage(
         registry,
-        settings.worker.metrics_host,
-        settings.worker.metrics_port,
+        Where("worker.metrics", settings.worker.metrics_host, settings.worker.metrics_port),
         alive=vitals.alive,
         ready=vitals.ready,
     )
-    with page, Watchdog(vitals, lambda: serves(settings)):
+    with page, Watchdog(vitals, lambda: serves(settings, READ, settings.worker.group)):
         log.info("Health and metrics on %s:%d", settings.worker.metrics_host, page.port)
         try:
             asyncio.run(_servers_are_there(settings, vitals))
@@ -87,10 +89,14 @@ def _work(app: faust.App) -> int:
     app.finalize()
     worker = Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes control codes into the log
+    crash: BaseException | None = None
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        # Faust's own codes are others: 1 where a service crashed, and 71 for want of memory.
+        crash = (end.__context__ or end) if end.code else None
     if worker.interrupted:
         raise KeyboardInterrupt
-    return code
+    if crash is not None:
+        raise crash
+    return 0

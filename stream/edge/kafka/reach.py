@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from stream.edge.kafka.options import addresses, client_options, quiet_clients
+from stream.edge.refusal import Kind, Refusal, Refused
 from stream.edge.tls import mistrust
 from stream.errors import CartwakeError
 from stream.settings import Kafka, Settings
@@ -40,13 +41,6 @@ class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
         is_plain = kafka.security_protocol == "PLAINTEXT"
         hint = "" if is_plain else f", or does not speak {kafka.security_protocol} there"
         super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{hint}")
-
-
-class Refused(CartwakeError):  # noqa: N818 - likewise
-    """A broker answers, and does not let these settings in; waiting does not help."""
-
-    def __init__(self, kafka: Kafka, why: str) -> None:
-        super().__init__(f"Kafka at {kafka.bootstrap} {why}")
 
 
 def asked(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
@@ -72,24 +66,34 @@ async def metadata(settings: Settings) -> ClusterMetadata:
         After ``ANSWER_S`` at the latest, and as long again where there is a login or TLS.
     """
     quiet_clients()
-    # Every address gets its share of the time, or a silent one would hide those behind it.
-    share_ms = int(ANSWER_S * 1000 / len(addresses(settings.kafka)))
-    client = AIOKafkaClient(**client_options(settings.kafka), request_timeout_ms=share_ms)
     try:
-        async with asyncio.timeout(ANSWER_S):
-            await client.bootstrap()
+        async with asyncio.timeout(ANSWER_S), asking(settings.kafka) as client:
             return await client.fetch_all_metadata()
     except (KafkaError, OSError) as error:
         if settings.kafka.security_protocol != "PLAINTEXT":
-            await _ask_why(settings.kafka, share_ms)
+            await _ask_why(settings.kafka)
         raise Unreachable(settings.kafka) from error
+
+
+@asynccontextmanager
+async def asking(kafka: Kafka) -> AsyncIterator[AIOKafkaClient]:
+    """Start a client for single questions to brokers, and close it."""
+    client = AIOKafkaClient(**client_options(kafka), request_timeout_ms=_share_ms(kafka))
+    try:
+        await client.bootstrap()
+        yield client
     finally:
         await client.close()
 
 
-async def _ask_why(kafka: Kafka, share_ms: int) -> None:
+def _share_ms(kafka: Kafka) -> int:
+    """Return each address's share of the time, or a silent one would hide those behind it."""
+    return int(ANSWER_S * 1000 / len(addresses(kafka)))
+
+
+async def _ask_why(kafka: Kafka) -> None:
     """Raise ``Refused`` where a broker refuses: the client itself keeps that from us."""
-    options = client_options(kafka)
+    options, share_ms = client_options(kafka), _share_ms(kafka)
     del options["bootstrap_servers"]
     for address in addresses(kafka):
         host, _, port = address.rpartition(":")
@@ -101,7 +105,7 @@ async def _ask_why(kafka: Kafka, share_ms: int) -> None:
             )
         except (KafkaError, OSError) as error:
             if why := _refusal(kafka, error):
-                raise Refused(kafka, why) from error
+                raise Refused(f"Kafka at {kafka.bootstrap}", why) from error
 
 
 async def _greet(connection: AIOKafkaConnection) -> None:
@@ -116,11 +120,12 @@ async def _greet(connection: AIOKafkaConnection) -> None:
         raise refused
 
 
-def _refusal(kafka: Kafka, error: Exception) -> str | None:
+def _refusal(kafka: Kafka, error: Exception) -> Refusal | None:
     if isinstance(error, SaslAuthenticationFailed | AuthenticationFailedError):
-        return f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
+        words = f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
+        return Refusal(Kind.LOGIN, words)
     if isinstance(error, UnsupportedSaslMechanismError):
-        return f"knows no logins by {kafka.sasl_mechanism}"
+        return Refusal(Kind.MECHANISM, f"knows no logins by {kafka.sasl_mechanism}")
     return mistrust(error)
 
 

@@ -18,11 +18,11 @@ from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.turn import Scorer
 from stream.edge.fatal import fatal
 from stream.edge.kafka.fetch import Fetched
-from stream.edge.kafka.owned import NEVER, Limits, Owned, misfit
+from stream.edge.kafka.owned import MISFIT, NEVER, Limits, Owned, misfit
 from stream.edge.metrics import Metrics
 from stream.edge.observe import observe_owners, observe_step
 from stream.shard.batch import Lane, Merge
-from stream.shard.limit import Tolerance
+from stream.shard.limit import Excess, Tolerance
 from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
 from stream.shard.shard import Batch, Shard
 
@@ -32,15 +32,9 @@ log = logging.getLogger(__name__)
 # visitor who acts in between be mailed twice; were it a cancel, the trigger would be sent again.
 TOLD_AT_ONCE = (Trigger, TriggerCancel)
 
-# Records received and not folded, per partition: above it fetching stops for a while.
-FULL = 20_000
 FINISH_WITHIN_S = 5.0
 # Faust drops what it carries in more than one case, without a word; a shard must not wait forever.
 HANDED_AGAIN_S = 10.0
-MISFIT = (
-    "Its state and its log do not fit together. To accept what is lost, delete the keys of this"
-    " shard in Redis, or use another worker.group."
-)
 
 
 class Shards:
@@ -79,6 +73,9 @@ class Shards:
     def __len__(self) -> int:
         return len(self._owned)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._owned)
+
     async def claim(self, number: int, limits: Mapping[str, Limits]) -> dict[str, int]:
         """Take a shard and return the offsets to read from; none where it had to be stopped."""
         self.lost.pop(number, None)
@@ -97,7 +94,7 @@ class Shards:
         with self._giving_up(owned):
             await owned.take_up(self._now_ms(), live=self._live)
             self.owes_hint |= waiting > 0
-        self._observe()
+        self.observe()
         return offsets if self._owned.get(number) is owned else {}
 
     def accept(self, fetched: Fetched) -> None:
@@ -105,13 +102,15 @@ class Shards:
         for tp, position in fetched.positions.items():
             for lane in self._lanes(tp):
                 if position < lane.position:
-                    self.stop(tp.partition, f"{tp.topic} went back to {position}")
+                    where = {"topic": tp.topic, "offset": position}
+                    self.stop(tp.partition, f"{tp.topic} went back to {position}", **where)
                 else:
                     lane.receive(fetched.records.get(tp, ()), position, fetched.received)
         for tp, offset in fetched.outside.items():
             # An error from before the shard was claimed tells of another offset.
             if any(lane.position == offset for lane in self._lanes(tp)):
-                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}")
+                where = {"topic": tp.topic, "offset": offset}
+                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}", **where)
         for tp, mark in fetched.marks:
             for lane in self._lanes(tp):
                 lane.mark(mark)
@@ -128,7 +127,7 @@ class Shards:
         """Stop every shard: the topics are others now than those that had been read."""
         for topic in topics:
             for number in list(self._owned):
-                self.stop(number, f"{topic} was made anew while it was read")
+                self.stop(number, f"{topic} was made anew while it was read", topic=topic)
 
     def _lanes(self, tp: TopicPartition) -> list[Lane]:
         """Return the lane of a partition; none where its shard is not owned."""
@@ -149,7 +148,9 @@ class Shards:
         ]
         for owned in ready:
             if owned.handed_at != NEVER:
-                log.warning("Shard %d is handed to its agent again", owned.number)
+                log.warning(
+                    "Shard %d is handed to its agent again", owned.number, extra=owned.fields
+                )
             owned.handed_at = now
         return ready
 
@@ -189,7 +190,8 @@ class Shards:
         try:
             with self._giving_up(owned):
                 batch = owned.batch(self._now_ms(), live=self._live)
-                if self._is_spoilt(owned, batch):
+                if excess := self._excess(owned, batch):
+                    await self._spoil(owned, excess)
                     return
                 report = await owned.shard.step(batch)
                 owned.note_published()
@@ -198,22 +200,22 @@ class Shards:
                 observe_step(self._metrics, batch, report, self._now_ms())
         finally:
             owned.is_stepping = False
-            self._observe()
+            self.observe()
             self.stepped.set()
 
-    def _is_spoilt(self, owned: Owned, batch: Batch) -> bool:
-        """Say whether a batch has too many dead letters, and stop its shard if so.
+    @staticmethod
+    def _excess(owned: Owned, batch: Batch) -> Excess | None:
+        """Return what dead letters of a batch are too many.
 
         What had been processed and is only folded again was judged then.
         """
-        excess = None if batch.recovering else owned.spoilage.exceeded(batch.inputs)
-        if excess and self._forget(owned):
-            todo = (
-                "Nothing of them is committed. Mend what writes them; then, to have those in the"
-                f" log become dead letters, raise {excess.limit} and restart."
-            )
-            self.stop(owned.number, str(excess), todo)
-        return excess is not None
+        return None if batch.recovering else owned.spoilage.exceeded(batch.inputs)
+
+    async def _spoil(self, owned: Owned, excess: Excess) -> None:
+        """Stop a shard for its dead letters; from the log alone nobody else could tell it."""
+        if self._forget(owned):
+            self.stop(owned.number, str(excess), excess.todo, reason=excess.reason)
+            await self._store.stop(owned.shard.owner, str(excess))
 
     @contextmanager
     def _giving_up(self, owned: Owned) -> Iterator[None]:
@@ -221,14 +223,14 @@ class Shards:
         try:
             yield
         except FencedError as error:
-            log.warning("%s; this worker lets go of it", error)
+            log.warning("%s; this worker lets go of it", error, extra=owned.fields)
             self._metrics.shard_fenced.inc()
             # An evicted worker is told so within a session's time. One that still has the shard
             # by then was fenced by a claim for an older assignment, and nobody else will claim.
             if self._forget(owned):
                 self.lost[owned.number] = time.monotonic() + self._session_timeout_s
         except RewoundError as error:
-            log.warning("%s; reading again from what it holds", error)
+            log.warning("%s; reading again from what it holds", error, extra=owned.fields)
             if self._forget(owned):  # a shard that was given back is for its new owner to claim
                 self.lost[owned.number] = time.monotonic()
 
@@ -244,12 +246,13 @@ class Shards:
         """
         self._is_open = False
         within = time.monotonic() + FINISH_WITHIN_S
-        while any(owned.is_stepping for owned in self._owned.values()):
+        while late := [owned.number for owned in self._owned.values() if owned.is_stepping]:
             self.stepped.clear()
             try:
                 await asyncio.wait_for(self.stepped.wait(), within - time.monotonic())
             except TimeoutError:
-                log.warning("A step did not end in time; its shard's next owner fences it")
+                said = "A step did not end in time; its shard's next owner fences it"
+                log.warning(said, extra={"shards": late})
                 break
 
     def forget(self) -> None:
@@ -258,16 +261,12 @@ class Shards:
         self.stopped.clear()
         self.lost.clear()
         self._is_open = True
-        self._observe()
+        self.observe()
 
     def full(self) -> set[TopicPartition]:
         """Return the partitions that are to be fetched no further for now."""
-        return {
-            TopicPartition(topic, owned.number)
-            for owned in self._owned.values()
-            for topic, lane in owned.merge.lanes.items()
-            if len(lane.records) > FULL
-        } | {TopicPartition(topic, number) for number in self.stopped for topic in TOPICS}
+        stopped = {TopicPartition(topic, number) for number in self.stopped for topic in TOPICS}
+        return stopped.union(*(owned.full() for owned in self._owned.values()))
 
     def hints(self) -> dict[TopicPartition, tuple[int, str]]:
         """Return what to commit to Kafka: offsets, and beside each the shard's clock.
@@ -275,19 +274,14 @@ class Shards:
         Everything below them is committed and published. Lag monitors read the offsets; a worker
         that finds Redis behind them reads both.
         """
-        hints = {}
-        for owned in self._owned.values():
-            offsets, clock_ms = owned.processed()
-            for topic, offset in offsets.items():
-                hints[TopicPartition(topic, owned.number)] = (offset, str(clock_ms))
-        return hints
+        return {tp: told for owned in self._owned.values() for tp, told in owned.hints().items()}
 
-    def stop(self, number: int, why: str, todo: str = MISFIT) -> None:
+    def stop(self, number: int, why: str, todo: str = MISFIT, **where: object) -> None:
         """Read no further until somebody has decided, and say what there is to decide."""
         self._owned.pop(number, None)
         self.stopped[number] = why
-        log.error("Shard %d is stopped: %s. %s", number, why, todo)
-        self._observe()
+        log.error("Shard %d is stopped: %s. %s", number, why, todo, extra=where | {"shard": number})
+        self.observe()
 
     def _forget(self, owned: Owned) -> bool:
         """Return whether it was owned until now."""
@@ -296,6 +290,8 @@ class Shards:
             del self._owned[owned.number]
         return is_owned
 
-    def _observe(self) -> None:
-        observe_owners(self._metrics, [owned.shard.owner for owned in self._owned.values()])
+    def observe(self) -> None:
+        """Tell how the owned shards stand; one that hangs does not do it by itself."""
+        now, owned = time.monotonic(), self._owned.values()
+        observe_owners(self._metrics, [(one.shard.owner, now - one.moved_at) for one in owned])
         self._metrics.shards_stopped.set(len(self.stopped))

@@ -7,14 +7,14 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from faust.exceptions import ProducerSendError
-from msgspec.structs import replace
 
 from stream.edge.failpoint import passing
-from stream.edge.outgoing import DEAD_LETTERS, TRAINING_EXAMPLES
+from stream.edge.kafka.record_batches import RecordBatches
+from stream.edge.outgoing import DEAD_LETTERS
 from stream.shard.ports import Entry
 
 log = logging.getLogger(__name__)
@@ -22,29 +22,49 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.5
 PREFIX_BYTES = 1024
 
-# One trainer learns from all examples, in one order, whatever number of partitions there is.
-PARTITIONS = {TRAINING_EXAMPLES: 0}
 
-Send = Callable[[Entry, int | None], Awaitable[Awaitable[object]]]
+class LeftError(Exception):
+    """An entry was not handed over: one before it was refused, or it came too late."""
+
+
+class TogetherError(Exception):
+    """An entry was refused for the size of its batch; alone it may be small enough."""
+
+
+LEFT: Final = LeftError()
+TOGETHER: Final = TogetherError()
+
+
+class Handed(NamedTuple):
+    """Entries, by their numbers, and what tells what becomes of them."""
+
+    numbers: Sequence[int]
+    answer: Awaitable[object] | Exception
 
 
 class KafkaSink:
-    """Implements ``stream.shard.ports.Sink`` over a producer's ``send``."""
+    """Implements ``stream.shard.ports.Sink``, in whole batches.
 
-    def __init__(self, send: Send, fresh_s: float) -> None:
-        """``fresh_s``: for how long after a look at the shard something may be handed over."""
-        self._send = send
+    Parameters
+    ----------
+    fresh_s
+        For how long after a look at the shard something may be handed over.
+    """
+
+    def __init__(self, batches: RecordBatches, fresh_s: float) -> None:
+        self._batches = batches
         self._fresh_s = fresh_s
         self._is_away = False
 
     async def publish(self, entries: Sequence[Entry], looked: float) -> int:
         """Implements ``Sink.publish``: sends until all are acknowledged, or the look is old."""
-        waiting = list(entries)
+        waiting, alone = list(entries), False
         passing("before_send")
         while waiting and self._is_fresh(looked):
-            handed = await self._handed(waiting, looked)
+            handed = await self._handed(waiting, looked, alone=alone)
             passing("after_send")
-            outcomes = [await _outcome(one) for one in handed]
+            outcomes = await _outcomes(handed, len(waiting))
+            alone |= TOGETHER in outcomes
             waiting = self._again(waiting, outcomes)
             if waiting and self._is_fresh(looked):
                 await asyncio.sleep(WAIT_S)
@@ -55,49 +75,43 @@ class KafkaSink:
         return len(entries) - len(waiting)
 
     def _is_fresh(self, looked: float) -> bool:
-        return time.monotonic() - looked < self._fresh_s
+        return self._left_s(looked) > 0
+
+    def _left_s(self, looked: float) -> float:
+        return self._fresh_s - (time.monotonic() - looked)
 
     async def _handed(
-        self, entries: Sequence[Entry], looked: float
-    ) -> list[Awaitable[object] | Exception]:
-        """Hand entries to the producer, up to the first that it refuses or that comes too late.
-
-        One after the other, since aiokafka wakes all who wait for room whenever there is some.
-        """
-        handed: list[Awaitable[object] | Exception] = []
-        for entry in entries:
-            if not self._is_fresh(looked):
-                break
-            if entry.key is None and entry.value is None:  # aiokafka sends no such record
-                entry = replace(entry, value=b"")  # noqa: PLW2901
-            try:
-                handed.append(await self._send(entry, PARTITIONS.get(entry.topic)))
-            except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
-                handed.append(error)
-                break
+        self, entries: Sequence[Entry], looked: float, *, alone: bool
+    ) -> list[Handed]:
+        """Hand entries over, up to the first that is refused or comes too late."""
+        handed: list[Handed] = []
+        numbers: Sequence[int] = range(len(entries))
+        try:
+            async with asyncio.timeout(self._left_s(looked)):  # others may be before it for long
+                for batch in await self._batches.of(entries, alone=alone):
+                    numbers = batch.numbers
+                    if not self._is_fresh(looked):
+                        break
+                    handed.append(Handed(numbers, await batch.send()))
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
+            handed.append(Handed(numbers, error))
         return handed
 
-    def _again(
-        self, entries: Sequence[Entry], outcomes: Sequence[BaseException | None]
-    ) -> list[Entry]:
+    def _again(self, entries: Sequence[Entry], outcomes: Sequence[Exception | None]) -> list[Entry]:
         """Return what must be sent yet: all from the first failure on, so that order holds."""
-        causes = [
-            outcome.__cause__ if isinstance(outcome, ProducerSendError) else outcome
-            for outcome in outcomes
-        ]
-        failed = [number for number, cause in enumerate(causes) if cause is not None]
-        if not failed:
-            return list(entries[len(outcomes) :])
-        for cause in causes:
+        for cause in outcomes:
             self._explain(cause)
-        tried = [
+        failed = (number for number, cause in enumerate(outcomes) if cause is not None)
+        first = next(failed, len(entries))
+        return [
             _shortened(entry) if isinstance(cause, MessageSizeTooLargeError) else entry
-            for entry, cause in zip(entries, causes, strict=False)
+            for entry, cause in zip(entries[first:], outcomes[first:], strict=True)
         ]
-        return [*tried[failed[0] :], *entries[len(tried) :]]
 
-    def _explain(self, cause: BaseException | None) -> None:
-        if cause is None or isinstance(cause, MessageSizeTooLargeError):
+    def _explain(self, cause: Exception | None) -> None:
+        if cause is None or isinstance(cause, MessageSizeTooLargeError | LeftError | TogetherError):
             return
         if not isinstance(cause, KafkaError):
             raise cause
@@ -106,11 +120,23 @@ class KafkaSink:
             log.warning("Kafka does not acknowledge (%s); sending again", type(cause).__name__)
 
 
-async def _outcome(handed: Awaitable[object] | Exception) -> Exception | None:
-    if isinstance(handed, Exception):
-        return handed
+async def _outcomes(handed: Sequence[Handed], count: int) -> list[Exception | None]:
+    """Return, for each of so many entries, why it is not acknowledged; None where it is."""
+    outcomes: list[Exception | None] = [LEFT] * count
+    for numbers, answer in handed:
+        outcome = await _outcome(answer)
+        if isinstance(outcome, MessageSizeTooLargeError) and len(numbers) > 1:
+            outcome = TOGETHER
+        for number in numbers:
+            outcomes[number] = outcome
+    return outcomes
+
+
+async def _outcome(answer: Awaitable[object] | Exception) -> Exception | None:
+    if isinstance(answer, Exception):
+        return answer
     try:
-        await handed
+        await answer
     except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
         return error
     return None

@@ -114,23 +114,28 @@ class TopicIds(Request[Question]):  # type: ignore[misc, unused-ignore]
 
     API_KEY = 3
 
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = sorted(names)
+    def __init__(self, names: Collection[str], *, rights: bool = False) -> None:
+        self._names, self._rights = sorted(names), rights
 
     def build(self, request_struct_class: type[Question]) -> Question:
         """Ask for the names, and make no topic by asking."""
         named: list[tuple[bytes, str, dict[int, bytes]]]
         named = [(NONE, name, {}) for name in self._names]
-        return request_struct_class(named, False, False, False, {})  # noqa: FBT003 - a wire format
+        return request_struct_class(named, False, False, self._rights, {})  # noqa: FBT003 - a wire format
+
+
+def some_node(client: AIOKafkaClient) -> int:
+    """Return any broker; all tell the same."""
+    node: int | None = client.get_random_node()
+    if node is None:
+        raise NodeNotReadyError("no broker is known")
+    return node
 
 
 async def topic_ids(client: AIOKafkaClient, names: Collection[str]) -> dict[str, str] | None:
     """Return the id of each topic that exists; None where the broker tells none."""
-    node = client.get_random_node()
-    if node is None:
-        raise NodeNotReadyError("no broker is known")
     try:
-        answer = await client.send(node, TopicIds(names))
+        answer = await client.send(some_node(client), TopicIds(names))
     except NotImplementedError:  # so aiokafka says that the versions do not meet
         return None
     found = {

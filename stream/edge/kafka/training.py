@@ -102,9 +102,9 @@ class Training:
             try:
                 trainer.learn(decode_example(record.value), record.offset)
             except Rejected as why:
-                log.warning(
-                    "Offset %d of training-examples is no example: %s", record.offset, why.detail
-                )
+                where = {"topic": record.topic, "partition": 0, "offset": record.offset}
+                said = "Offset %d of training-examples is no example: %s"
+                log.warning(said, record.offset, why.detail, extra=where)
         for model, report in trainer.report().items():
             if report.log_loss is not None:
                 self._metrics.model_log_loss.labels(model).set(report.log_loss)
@@ -129,8 +129,10 @@ class Training:
             self.forget()
 
     def forget(self) -> None:
-        """Learn nothing any more."""
+        """Learn nothing any more, and tell nothing: figures that no longer move would mislead."""
         self._trainer = None
+        self._metrics.model_log_loss.clear()
+        self._metrics.model_roc_auc.clear()
         self._waiting = []
         self._is_learning = False
 

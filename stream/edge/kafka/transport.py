@@ -20,7 +20,7 @@ from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
 from stream.domain.events import TOPICS
-from stream.edge.fatal import fatal
+from stream.edge.fatal import TOLD_TO_STOP, fatal
 from stream.edge.kafka.fetch import FETCH_WAIT_MS, Fetched, Fetches
 from stream.edge.kafka.owned import Limits
 from stream.edge.kafka.topic_ids import topic_ids
@@ -211,7 +211,7 @@ class Consumer(driver.Consumer):
             await self.force_commit()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109
-        with fatal("fetching", but=ConsumerStoppedError):
+        with fatal("fetching", but=(*TOLD_TO_STOP, ConsumerStoppedError)):
             return await self._batches()
 
     async def _batches(self) -> dict[TP, list[Handed]]:
@@ -284,6 +284,11 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    @property
+    def aiokafka(self) -> aiokafka.AIOKafkaProducer:
+        """The client itself, which sends whole batches; Faust would send record by record."""
+        return self._ensure_producer()
 
 
 class Transport(driver.Transport):

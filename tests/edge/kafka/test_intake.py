@@ -15,6 +15,7 @@ from stream.edge.kafka.intake import EXAMPLES, Intake
 from stream.edge.kafka.owned import Limits
 from stream.shard.batch import Mark
 from tests.edge.kafka.ashore import Bench
+from tests.rig.clocks import steady
 from tests.scenarios.world import T0, consented
 
 
@@ -327,19 +328,7 @@ async def test_a_trainer_with_enough_at_hand_is_brought_no_more(intake, trainer)
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
-
-
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self):
-        self.now_s = 1_000.0
-
-    def monotonic(self):
-        return self.now_s
+    return steady(monkeypatch, module)
 
 
 def answers(*tps):

@@ -1,6 +1,7 @@
 """A worker as a process that cannot begin: what it says, how it waits, how it ends."""
 
 import signal
+import sys
 
 import pytest
 
@@ -123,6 +124,41 @@ def test_an_unknown_setting_is_a_usage_error_that_offers_the_nearest(settings):
     line, _ = ended(settings | {"CARTWAKE_KAFKA__BOOTSTRAPS": "x"}, 2)
     assert "CARTWAKE_KAFKA__BOOTSTRAPS: there is no such setting" in line
     assert line.endswith("CARTWAKE_KAFKA__BOOTSTRAP")
+
+
+CRASHES = """
+import sys
+from faust.agents.manager import AgentManager
+from stream.cli import main
+from stream.edge.vitals import Vitals
+
+def broken(*_):
+    raise ValueError("zoe")
+
+setattr(*{"ours": (Vitals, "beat"), "Faust's": (AgentManager, "on_start")}[sys.argv[1]], broken)
+sys.exit(main(["worker"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("whose", "doing"), [("ours", "looking at the vitals"), ("Faust's", "working")]
+)
+def test_a_worker_that_crashes_anywhere_ends_with_70(
+    tmp_path, settings, redis_server, empty_kafka, whose, doing
+):
+    settings["CARTWAKE_REDIS__URL"] = redis_server.url
+    settings["CARTWAKE_KAFKA__BOOTSTRAP"] = empty_kafka.bootstrap
+    make(empty_kafka, 1)
+    worker = Worker(tmp_path, settings, program=(sys.executable, "-c", CRASHES, whose))
+    worker.start(ready_within_s=None)
+    try:
+        assert worker.wait(60) == 70
+    finally:
+        worker.kill()
+    assert f"ValueError while {doing}; the process ends" in worker.output
+    assert "in broken" in worker.output
+    if whose == "ours":
+        assert "zoe" not in worker.output
 
 
 def test_a_port_in_use_is_named_with_its_setting(tmp_path, settings):

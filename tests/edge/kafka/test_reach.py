@@ -9,7 +9,7 @@ from stream.domain.events import TOPICS
 from stream.edge.kafka.reach import asked, metadata, partition_counts
 from stream.edge.kafka.topics import require
 from stream.errors import CartwakeError
-from stream.settings import load
+from stream.loading import load
 from tests.rig.processes import LOOPBACK, free_port
 from tests.rig.secure_kafka import SCRAM
 

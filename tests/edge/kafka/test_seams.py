@@ -268,7 +268,7 @@ def test_our_overrides_still_override_something():
                 "on_start",
                 "verify_event_path",
             },
-            "Producer": {"_settings_extra"},
+            "Producer": {"_ensure_producer", "_settings_extra"},
         }[cls.__name__] <= inherited
 
 

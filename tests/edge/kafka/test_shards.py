@@ -1,12 +1,14 @@
 """Owned shards between fetches and steps, on a store in memory and logs without Kafka."""
 
 import asyncio
+import json
 import logging
 import os
 
 import pytest
 from aiokafka import TopicPartition
 
+from stream import logs
 from stream.domain.events import TOPICS
 from stream.domain.visitor import Who
 from stream.edge.kafka import owned as owned_module
@@ -18,6 +20,7 @@ from stream.edge.memory import MemoryStore
 from stream.shard import shard as shard_module
 from stream.shard.ports import FencedError
 from tests.edge.kafka.ashore import DUE_MS, LEFT_CART, SESSION_S, Bench, Gate, write
+from tests.rig.clocks import steady
 from tests.scenarios.world import HOUR, MINUTE, T0, added, bought, consented, viewed
 
 CARTS = TopicPartition("cart-events", 0)
@@ -35,22 +38,20 @@ def log(caplog):
     return lambda: [record.getMessage() for record in caplog.records]
 
 
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self):
-        self.now_s = 1_000.0
-
-    def monotonic(self):
-        return self.now_s
+@pytest.fixture
+def fields(caplog):
+    """Return what a program reads beside each line so far, when called."""
+    caplog.set_level(logging.WARNING)
+    told = lambda record: json.loads(logs.json().format(record))  # noqa: E731
+    return lambda: [
+        {name: value for name, value in told(record).items() if name in logs.FIELDS}
+        for record in caplog.records
+    ]
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    monkeypatch.setattr(owned_module, "time", made)
-    return made
+    return steady(monkeypatch, module, owned_module)
 
 
 # Claiming
@@ -144,16 +145,19 @@ def _gone():
     return Limits(0, -1, 0)
 
 
-async def test_a_log_that_goes_back_while_it_is_read_stops_the_shard(bench):
+async def test_a_log_that_goes_back_while_it_is_read_stops_the_shard(bench, fields):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.work()
     bench.shards.accept(Fetched({}, {CARTS: 0}, [], bench.tick()))
     assert bench.shards.stopped == {0: "cart-events went back to 0"}
     assert len(bench.shards) == 0
+    assert fields() == [{"shard": 0, "topic": "cart-events", "offset": 0}]
 
 
-async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched_no_further(bench):
+async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched_no_further(
+    bench, fields
+):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.work()
@@ -161,6 +165,7 @@ async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched
     assert bench.shards.stopped == {}, "an error from before the claim, of another offset"
     bench.shards.accept(Fetched({}, {}, [], bench.tick(), outside={CARTS: 1}))
     assert bench.shards.stopped == {0: "cart-events no longer holds offset 1"}
+    assert fields() == [{"shard": 0, "topic": "cart-events", "offset": 1}]
     assert bench.shards.full() == {TopicPartition(topic, 0) for topic in TOPICS}
 
 
@@ -321,6 +326,32 @@ async def test_a_shard_that_has_work_and_does_not_move_is_stalled(bench, clock):
     assert bench.shards.stalled(0.5) == []
 
 
+async def test_what_kafka_does_not_take_is_seen_to_wait_and_grow_old(bench, clock, monkeypatch):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.now_ms = DUE_MS
+    publish, sent, taken = bench.sink.publish, asyncio.Event(), asyncio.Event()
+
+    async def slow(entries, looked):
+        sent.set()
+        await taken.wait()
+        return await publish(entries, looked)
+
+    monkeypatch.setattr(bench.sink, "publish", slow)
+    bench.fetch()
+    (owned,) = bench.shards.ready()
+    bench.shards.begin(owned)
+    await sent.wait()
+    clock.now_s += 40
+    bench.shards.observe()
+    assert bench.value("outbox_entries") == 2  # the trigger and its decision
+    assert (bench.value("outbox_oldest_seconds"), bench.value("shard_still_seconds")) == (40, 40)
+    taken.set()
+    await bench.settled()
+    assert (bench.value("outbox_oldest_seconds"), bench.value("shard_still_seconds")) == (0, 0)
+
+
 async def test_what_a_step_did_is_counted(bench):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
@@ -384,7 +415,7 @@ async def test_a_lost_shard_that_has_to_be_stopped_is_not_claimed_over_and_over(
     assert (bench.shards.lost, list(bench.shards.stopped)) == ({}, [0])
 
 
-async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log):
+async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log, fields):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.worker().claim(0, bench.limits(0))
@@ -395,6 +426,7 @@ async def test_a_fenced_shard_is_let_go_of_and_counted(bench, log):
     assert bench.value("shards_owned") == 0
     (said,) = log()
     assert said == "shard 0 has an owner newer than epoch 1; this worker lets go of it"
+    assert fields() == [{"shard": 0}]
 
 
 async def test_a_rewound_shard_is_lost_and_after_its_claim_decides_nothing_else(bench, log, clock):
@@ -504,7 +536,7 @@ async def test_finishing_without_steps_waits_for_nothing(bench):
     await bench.shards.finish()
 
 
-async def test_a_step_that_does_not_end_holds_up_no_rebalance(monkeypatch, log):
+async def test_a_step_that_does_not_end_holds_up_no_rebalance(monkeypatch, log, fields):
     monkeypatch.setattr(module, "FINISH_WITHIN_S", 0.01)
     bench = Bench(store=Gate(MemoryStore()))
     write(bench, 0, *LEFT_CART)
@@ -513,6 +545,7 @@ async def test_a_step_that_does_not_end_holds_up_no_rebalance(monkeypatch, log):
     bench.shards.begin(bench.shards.ready()[0])
     await bench.shards.finish()
     assert log() == ["A step did not end in time; its shard's next owner fences it"]
+    assert fields() == [{"shards": [0]}]
     bench.shards.forget()
     newer = bench.worker()
     await newer.claim(0, bench.limits(0))
@@ -534,7 +567,7 @@ async def test_after_a_new_claim_work_goes_on(bench):
 
 
 async def test_a_partition_with_too_much_at_hand_is_fetched_no_further(bench, monkeypatch):
-    monkeypatch.setattr(module, "FULL", 2)
+    monkeypatch.setattr(owned_module, "FULL", 2)
     await bench.claim(0, 1)
     for minute in range(3):
         write(bench, 0, added(T0 + minute * MINUTE))

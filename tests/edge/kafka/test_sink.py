@@ -3,41 +3,65 @@
 import asyncio
 import hashlib
 import logging
+import time
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
-from faust.exceptions import ProducerSendError
 
 from stream.edge.kafka import sink as module
 from stream.edge.kafka.sink import PREFIX_BYTES, KafkaSink
 from stream.shard.ports import Entry
+from tests.rig.clocks import steady
 
 FRESH_S = 4
 NOW = float("inf")  # a look that never grows old
 
 
-class Producer:
-    """Takes what is sent, but for the errors queued per value: when sent, or when acknowledged."""
+class Batch:
+    """Entries that a producer takes together, or refuses."""
 
-    def __init__(self):
+    def __init__(self, producer, entries, numbers):
+        self.producer, self.entries, self.numbers = producer, entries, numbers
+
+    async def send(self):
+        return await self.producer.send([self.entries[number] for number in self.numbers])
+
+
+class Producer:
+    """Takes what is sent, but for the errors queued per value: when sent, or when acknowledged.
+
+    Of each topic it takes so many at once as ``together`` says.
+    """
+
+    def __init__(self, together=1):
+        self.together = together
         self.taken, self.attempts = [], []
         self.refuses, self.loses = {}, {}
 
-    async def send(self, entry, partition):
-        self.attempts.append(entry.value)
-        if errors := self.refuses.get(entry.value):
-            raise errors.pop(0)
+    async def of(self, entries, *, alone):
+        numbers, most = {}, 1 if alone else self.together
+        for number, entry in enumerate(entries):
+            numbers.setdefault(entry.topic, []).append(number)
+        cut = [of[at : at + most] for of in numbers.values() for at in range(0, len(of), most)]
+        return [Batch(self, entries, some) for some in sorted(cut)]
+
+    async def send(self, entries):
+        values = [entry.value for entry in entries]
+        self.attempts += values
+        for value in values:
+            if errors := self.refuses.get(value):
+                raise errors.pop(0)
         done = asyncio.get_running_loop().create_future()
-        if errors := self.loses.get(entry.value):
-            done.set_exception(errors.pop(0))
+        if lost := [errors.pop(0) for value in values if (errors := self.loses.get(value))]:
+            done.set_exception(lost[0])
         else:
-            self.taken.append((entry, partition))
+            self.taken += entries
             done.set_result(None)
         return done
 
     @property
     def values(self):
-        return [entry.value for entry, _ in self.taken]
+        return [entry.value for entry in self.taken]
 
 
 @pytest.fixture
@@ -48,7 +72,7 @@ def producer():
 @pytest.fixture
 def sink(producer, monkeypatch):
     monkeypatch.setattr(module, "WAIT_S", 0)
-    return KafkaSink(producer.send, FRESH_S)
+    return KafkaSink(producer, FRESH_S)
 
 
 @pytest.fixture
@@ -62,44 +86,25 @@ def entries(*values, topic="decisions"):
     return [Entry(topic, b"ann", value, [("reason", b"r")]) for value in values]
 
 
-def wrapped(error):
-    """Return an error as Faust's producer raises it."""
-    outer = ProducerSendError("while sending")
-    outer.__cause__ = error
-    return outer
-
-
 async def test_entries_are_sent_in_order_and_without_a_word(sink, producer, said):
     await sink.publish(entries(b"1", b"2", b"3"), NOW)
     assert producer.values == [b"1", b"2", b"3"]
     assert said() == []
 
 
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self):
-        self.now_s = 1_000.0
-
-    def monotonic(self):
-        return self.now_s
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
+    return steady(monkeypatch, module)
 
 
 async def test_what_comes_too_long_after_the_look_is_left_to_another(sink, producer, clock):
     send = producer.send
 
-    async def slow(entry, partition):
+    async def slow(sent):
         clock.now_s += FRESH_S / 2
-        return await send(entry, partition)
+        return await send(sent)
 
-    sink._send = slow
+    producer.send = slow
     assert await sink.publish(entries(b"1", b"2", b"3"), clock.now_s) == 2
     assert producer.values == [b"1", b"2"]
 
@@ -115,14 +120,16 @@ async def test_what_failed_is_not_sent_again_upon_an_old_look(sink, producer, cl
     producer.refuses = {b"2": [KafkaTimeoutError()]}
     looked = clock.now_s
 
-    async def slow(entry, partition):
+    send = producer.send
+
+    async def slow(sent):
         try:
-            return await producer.send(entry, partition)
+            return await send(sent)
         except KafkaTimeoutError:
             clock.now_s += FRESH_S
             raise
 
-    sink._send = slow
+    producer.send = slow
     assert await sink.publish(entries(b"1", b"2", b"3"), looked) == 1
     assert producer.attempts == [b"1", b"2"]
     assert await sink.publish(entries(b"2", b"3"), clock.now_s) == 2
@@ -137,18 +144,15 @@ async def test_nothing_to_publish_sends_nothing(sink, producer):
 @pytest.mark.parametrize(
     ("how", "first"), [("refuses", [b"1", b"2"]), ("loses", [b"1", b"2", b"3"])]
 )
-@pytest.mark.parametrize("as_raised", [wrapped, lambda error: error], ids=["Faust's", "aiokafka's"])
-async def test_from_the_first_failure_on_all_is_sent_again_in_order(
-    sink, producer, how, first, as_raised
-):
-    setattr(producer, how, {b"2": [as_raised(KafkaTimeoutError())]})
+async def test_from_the_first_failure_on_all_is_sent_again_in_order(sink, producer, how, first):
+    setattr(producer, how, {b"2": [KafkaTimeoutError()]})
     await sink.publish(entries(b"1", b"2", b"3"), NOW)
     assert producer.attempts == [*first, b"2", b"3"]
     assert producer.values[-2:] == [b"2", b"3"]  # the last word on a key is its last entry
 
 
 async def test_an_outage_is_waited_for_and_mentioned_once_as_is_its_end(sink, producer, said):
-    outage = [wrapped(KafkaConnectionError()), wrapped(KafkaTimeoutError()), KafkaTimeoutError()]
+    outage = [KafkaConnectionError(), KafkaTimeoutError(), KafkaTimeoutError()]
     producer.refuses = {b"1": outage}
     await sink.publish(entries(b"1", b"2"), NOW)
     assert producer.values[-2:] == [b"1", b"2"]
@@ -175,16 +179,16 @@ async def test_what_waiting_would_not_change_is_raised(sink, producer, said, err
 
 
 async def test_a_defect_is_raised_in_the_midst_of_an_outage_too(sink, producer):
-    producer.refuses = {b"1": [wrapped(KafkaTimeoutError())], b"2": [wrapped(KeyError())]}
+    producer.refuses = {b"1": [KafkaTimeoutError()], b"2": [KeyError()]}
     with pytest.raises(KeyError):
         await sink.publish(entries(b"1", b"2"), NOW)
 
 
 async def test_a_dead_letter_that_kafka_finds_too_large_is_cut_and_described(sink, producer, said):
     value = bytes(range(256)) * 8
-    producer.refuses = {value: [wrapped(MessageSizeTooLargeError())]}
+    producer.refuses = {value: [MessageSizeTooLargeError()]}
     await sink.publish([*entries(value, topic="dead-letters"), *entries(b"next")], NOW)
-    (cut, _), (following, _) = producer.taken[-2:]
+    cut, following = producer.taken[-2:]
     assert (cut.topic, cut.key, cut.value) == ("dead-letters", b"ann", value[:PREFIX_BYTES])
     assert cut.headers == [
         ("reason", b"r"),
@@ -198,22 +202,17 @@ async def test_a_dead_letter_that_kafka_finds_too_large_is_cut_and_described(sin
 
 async def test_a_key_that_would_be_too_large_is_left_out(sink, producer):
     big = Entry("dead-letters", b"k" * (PREFIX_BYTES + 1), b"v" * 2000, [])
-    producer.refuses = {big.value: [wrapped(MessageSizeTooLargeError())]}
+    producer.refuses = {big.value: [MessageSizeTooLargeError()]}
     await sink.publish([big], NOW)
-    assert producer.taken[-1][0].key is None
+    assert producer.taken[-1].key is None
 
 
 async def test_anything_else_that_is_too_large_becomes_a_dead_letter(sink, producer):
-    producer.refuses = {b"1": [wrapped(MessageSizeTooLargeError())]}
+    producer.refuses = {b"1": [MessageSizeTooLargeError()]}
     await sink.publish(entries(b"1"), NOW)
-    (cut, _) = producer.taken[-1]
+    cut = producer.taken[-1]
     assert cut.topic == "dead-letters"
     assert dict(cut.headers)["reason"] == b"too_large_to_publish"
-
-
-async def test_a_record_without_key_and_value_is_sent_with_an_empty_value(sink, producer):
-    await sink.publish([Entry("dead-letters", None, None, [])], NOW)
-    assert producer.values == [b""]
 
 
 async def test_a_tombstone_with_a_key_stays_one(sink, producer):
@@ -221,6 +220,73 @@ async def test_a_tombstone_with_a_key_stays_one(sink, producer):
     assert producer.values == [None]
 
 
-async def test_training_examples_go_to_their_one_partition_and_the_rest_by_key(sink, producer):
-    await sink.publish([*entries(b"1", topic="training-examples"), *entries(b"2")], NOW)
-    assert [partition for _, partition in producer.taken] == [0, None]
+async def test_what_shares_an_answer_is_sent_again_with_all_that_came_after_it(said, monkeypatch):
+    monkeypatch.setattr(module, "WAIT_S", 0)
+    producer = Producer(together=2)
+    producer.loses = {b"3": [KafkaTimeoutError()]}
+    mixed = [
+        *entries(b"1", topic="triggers"),
+        *entries(b"2", b"3"),
+        *entries(b"4", topic="triggers"),
+        *entries(b"5"),
+    ]
+    assert await KafkaSink(producer, FRESH_S).publish(mixed, NOW) == 5
+    assert producer.attempts == [b"1", b"4", b"2", b"3", b"5", b"2", b"3", b"4", b"5"]
+    assert len(said()) == 2
+
+
+async def test_what_was_published_is_counted_up_to_the_first_that_was_not(clock):
+    producer = Producer(together=2)
+    send = producer.send
+
+    async def slow(sent):
+        clock.now_s += FRESH_S
+        return await send(sent)
+
+    producer.send = slow
+    mixed = [*entries(b"1"), *entries(b"2", topic="triggers"), *entries(b"3")]
+    assert await KafkaSink(producer, FRESH_S).publish(mixed, clock.now_s) == 1
+    assert producer.values == [b"1", b"3"]  # and the third will come again
+
+
+async def test_where_no_batches_can_be_made_all_is_tried_again(sink, producer, said):
+    of, failures = producer.of, [KafkaTimeoutError()]
+
+    async def at_last(waiting, *, alone):
+        if failures:
+            raise failures.pop()
+        return await of(waiting, alone=alone)
+
+    producer.of = at_last
+    assert await sink.publish(entries(b"1", b"2"), NOW) == 2
+    assert producer.values == [b"1", b"2"]
+    assert len(said()) == 2
+
+
+async def test_what_is_too_large_together_is_sent_alone_and_only_what_still_is_so_is_cut(
+    said, monkeypatch
+):
+    monkeypatch.setattr(module, "WAIT_S", 0)
+    producer = Producer(together=3)
+    producer.loses = {b"2": [MessageSizeTooLargeError(), MessageSizeTooLargeError()]}
+    await KafkaSink(producer, FRESH_S).publish(entries(b"1", b"2", b"3"), NOW)
+    assert producer.attempts[:3] == [b"1", b"2", b"3"]
+    cut = [entry.value for entry in producer.taken if entry.topic == "dead-letters"]
+    whole = [entry.value for entry in producer.taken if entry.topic == "decisions"]
+    assert cut == [b"2"]
+    assert list(dict.fromkeys(whole)) == [b"1", b"3"]
+    assert said() == []
+
+
+async def test_whoever_waits_too_long_for_a_turn_is_left_to_another_look(producer):
+    send = producer.send
+
+    async def crowded(sent):
+        if sent[0].value == b"2":
+            await asyncio.Event().wait()
+        return await send(sent)
+
+    producer.send = crowded
+    sink = KafkaSink(producer, fresh_s=0.05)
+    assert await sink.publish(entries(b"1", b"2", b"3"), time.monotonic()) == 1
+    assert producer.values == [b"1"]

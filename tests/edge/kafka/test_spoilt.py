@@ -31,6 +31,8 @@ async def test_a_shard_stops_rather_than_drain_its_input_into_dead_letters(bench
     spoil(bench, 0, 101)
     await bench.work()
     assert bench.published("dead-letters") == []
+    noted = bench.store._shards[0].stopped  # for those who only look: cartwake status
+    assert noted.startswith("101 dead letters in a row, most of them malformed, the first at")
     owner = await bench.store.claim(0)
     assert owner.watermark.offsets["consent-events"] == 1, "nothing of that batch was committed"
     assert bench.shards.stopped.keys() == {0}
@@ -103,3 +105,12 @@ async def test_a_step_of_an_earlier_assignment_cannot_stop_a_shard(bench):
     await bench.settled()
     assert bench.shards.stopped == {}
     assert bench.published("dead-letters") == []
+
+
+async def test_a_newer_owner_s_shard_is_not_called_stopped(bench):
+    await bench.claim(0)
+    spoil(bench, 0, 101)
+    newer = await bench.store.claim(0)
+    await bench.work()
+    assert bench.store._shards[0].stopped == ""
+    assert (newer.epoch, bench.shards.lost) == (2, {})

@@ -128,6 +128,14 @@ async def test_learning_tells_how_well_the_models_do(training, registry):
     assert 0 <= auc <= 1
 
 
+async def test_whoever_trains_no_more_tells_nothing_of_how_well_the_models_do(training, registry):
+    await training.claim(0)
+    await learn(training, *records(0, 60))
+    training.forget()
+    for metric in ("cartwake_model_log_loss", "cartwake_model_roc_auc"):
+        assert registry.get_sample_value(metric, {"model": AFTER_ADD}) is None
+
+
 async def test_a_record_from_elsewhere_teaches_nothing_and_is_not_repeated(training, models, said):
     await training.claim(0)
     await learn(training, record(0), record(1, SECRET.encode()), record(2, b""), record(3))
