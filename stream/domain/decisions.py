@@ -63,10 +63,10 @@ def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
 def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
     """Say whether all that a kind needs was granted when it was owed, and still is."""
     consent = turn.state.consent
-    return all(
-        permits(consent, purpose, at_ms) and stands(consent, purpose, turn.now_ms)
-        for purpose in NEEDS[kind]
-    )
+    for purpose in NEEDS[kind]:
+        if not (permits(consent, purpose, at_ms) and stands(consent, purpose, turn.now_ms)):
+            return False
+    return True
 
 
 def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bool:

@@ -59,7 +59,7 @@ Status = Literal["granted", "denied", "withdrawn"]
 Signal = Literal["pointer_left_top", "tab_hidden", "back_navigation", "fast_scroll_up", "idle"]
 
 
-class Context(Struct, frozen=True, gc=False):
+class Context(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where an event came from; never an IP address."""
 
     user_agent: str | None = None
@@ -99,7 +99,9 @@ def _type_of(class_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
 
 
-class Event(Struct, frozen=True, gc=False, kw_only=True, tag_field="type", tag=_type_of):
+class Event(
+    Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type", tag=_type_of
+):
     """What every event carries. Times are milliseconds UTC."""
 
     id: EventId

@@ -10,11 +10,15 @@ DIGEST_BYTES = 8
 
 
 def _joined(parts: tuple[str | int | None, ...]) -> bytes:
-    texts = [
-        f"s{part}" if isinstance(part, str) else "" if part is None else f"i{part}"
-        for part in parts
-    ]
-    return "".join([f"{len(text)}:{text}" for text in texts]).encode()
+    return "".join([_prefixed(part) for part in parts]).encode()
+
+
+def _prefixed(part: str | int | None) -> str:
+    """Return a part with its kind, after the length of both."""
+    if isinstance(part, str):
+        return f"{len(part) + 1}:s{part}"
+    text = "" if part is None else f"i{part}"
+    return f"{len(text)}:{text}"
 
 
 def make_id(*parts: str | int | None) -> str:

@@ -5,9 +5,11 @@ The one rule: what is refused is never repeated in words, because it may be pers
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import orjson
@@ -54,12 +56,16 @@ class UnreadableState(Exception):  # noqa: N818 - the state's condition
     """A stored state is not one that this version can read."""
 
 
+EventT = TypeVar("EventT", bound=Event)
+
 AN_ADDRESS: Final = "$.visitor: holds an @, as e-mail addresses do"
 USUAL_CHARACTERS: Final = 64
 
+_shaped: Final = attrgetter(*SHAPES)
+
 _EVENTS: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _EXAMPLES: Final = msgspec.json.Decoder(Example)
-_KINDS: Final = {name: kind for kind, name in TYPE_OF.items()}
+KINDS: Final = cast("dict[str, type[AnyEvent]]", {name: kind for kind, name in TYPE_OF.items()})
 _RECORDS: Final = msgspec.json.Encoder(order="deterministic")
 
 # The leading byte of a stored state. A new format gets a new number, and the old one stays
@@ -88,6 +94,27 @@ def decode(value: bytes | None, topic: str | None = None) -> AnyEvent:
     _check_topic(type(event), topic)
     if "@" in event.visitor:
         raise Rejected(Defect.EMAIL_AS_VISITOR, AN_ADDRESS)
+    if event.context is not None:
+        _check_shapes(event.context)
+    return event
+
+
+def decode_fields(fields: Any, known: Mapping[str, type[EventT]]) -> EventT:  # noqa: ANN401 - JSON
+    """Return the event in a JSON value that has been read, of one of the types that are known.
+
+    Raises
+    ------
+    Rejected
+        With the first reason that applies, in the order of `Defect`.
+    """
+    kind = _kind_of(fields, known)
+    visitor = fields.get("visitor")
+    if isinstance(visitor, str) and "@" in visitor:
+        raise Rejected(Defect.EMAIL_AS_VISITOR, AN_ADDRESS)
+    try:
+        event = msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise Rejected(Defect.INVALID, _place_and_rule(str(error))) from None
     if event.context is not None:
         _check_shapes(event.context)
     return event
@@ -178,32 +205,24 @@ def _reconsider(value: bytes, topic: str | None) -> AnyEvent:
     It holds every occurrence of a repeated key against the rules, where only the last one
     counts; and how deep it may go depends on the depth of the caller's stack.
     """
-    kind, fields = _kind_and_fields(value)
-    _check_topic(kind, topic)
-    visitor = fields.get("visitor")
-    if isinstance(visitor, str) and "@" in visitor:
-        raise Rejected(Defect.EMAIL_AS_VISITOR, AN_ADDRESS)
-    try:
-        event: AnyEvent = msgspec.convert(fields, AnyEvent)
-    except msgspec.ValidationError as error:
-        raise Rejected(Defect.INVALID, _place_and_rule(str(error))) from None
-    return event
-
-
-def _kind_and_fields(value: bytes) -> tuple[type[Event], dict[str, object]]:
     try:
         fields = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         detail = f"value: not one JSON value, at line {error.lineno} column {error.colno}"
         raise Rejected(Defect.MALFORMED, detail) from None
+    _check_topic(_kind_of(fields, KINDS), topic)
+    return decode_fields(fields, KINDS)
+
+
+def _kind_of(fields: Any, known: Mapping[str, type[EventT]]) -> type[EventT]:  # noqa: ANN401 - JSON
     if not isinstance(fields, dict):
         raise Rejected(Defect.NOT_AN_OBJECT, "$: expected an object")
     name = fields.get("type")
     if not isinstance(name, str):
         raise Rejected(Defect.INVALID, "$.type: expected a string")
-    if name not in _KINDS:
+    if name not in known:
         raise Rejected(Defect.UNKNOWN_TYPE, "$.type: not a type that this version knows")
-    return _KINDS[name], fields
+    return known[name]
 
 
 def _check_topic(kind: type[Event], topic: str | None) -> None:
@@ -212,25 +231,24 @@ def _check_topic(kind: type[Event], topic: str | None) -> None:
 
 
 def _check_shapes(context: Context) -> None:
-    for name in SHAPES:
-        text = getattr(context, name)
-        if text is not None and not _has_shape(name, text):
-            place = f"$.context.{name}"
-            raise Rejected(Defect.INVALID, f"{place}: Expected `str` matching {SHAPES[name]!r}")
-
-
-def _has_shape(name: str, text: str) -> bool:
+    texts = _shaped(context)
     # There are few countries, languages and zones; strangers may send whatever they like.
-    return _is_usual(name, text) if len(text) <= USUAL_CHARACTERS else _matches(name, text)
+    is_usual = sum([len(text) for text in texts if text]) <= USUAL_CHARACTERS
+    broken = _usually_broken(*texts) if is_usual else _broken(*texts)
+    if broken is not None:
+        rule = f"Expected `str` matching {SHAPES[broken]!r}"
+        raise Rejected(Defect.INVALID, f"$.context.{broken}: {rule}")
 
 
-@lru_cache(maxsize=4_096)
-def _is_usual(name: str, text: str) -> bool:
-    return _matches(name, text)
+def _broken(*texts: str | None) -> str | None:
+    """Return the first field whose text has not its shape; None: all have."""
+    for (name, shape), text in zip(SHAPES.items(), texts, strict=True):
+        if text is not None and re.search(shape, text) is None:
+            return name
+    return None
 
 
-def _matches(name: str, text: str) -> bool:
-    return re.search(SHAPES[name], text) is not None
+_usually_broken: Final = lru_cache(maxsize=4_096)(_broken)
 
 
 def _place_and_rule(message: str) -> str:

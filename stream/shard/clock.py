@@ -92,7 +92,8 @@ class RecordsClock:
 
     def due_before(self, fact: Fact) -> int:
         """Implements ``Clock``: strictly before the record."""
-        self._running_ms = max(self._running_ms, min(fact.record_ms, self._last_ms))
+        if fact.record_ms > self._running_ms:
+            self._running_ms = max(self._running_ms, min(fact.record_ms, self._last_ms))
         return self._running_ms - 1
 
     def judged_at(self, fact: Fact) -> int:

@@ -37,6 +37,14 @@ class Excess(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.told}, most of them {self.reason}, the first at {self.first}"
 
+    @property
+    def todo(self) -> str:
+        """What there is to decide."""
+        return (
+            "Nothing of them is committed. Mend what writes them; then, to have those in the"
+            f" log become dead letters, raise {self.limit} and restart."
+        )
+
 
 class _Died(Struct, frozen=True, gc=False):
     """A dead letter without its bytes; ``at`` counts the shard's records from its claim on."""

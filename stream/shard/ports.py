@@ -157,6 +157,17 @@ class Store(Protocol):
             The store has lost this owner's claim.
         """
 
+    async def stop(self, owner: Ownership, why: str) -> None:
+        """Note why the shard is read no further, for those who look; the next claim forgets it.
+
+        Raises
+        ------
+        FencedError
+            The shard has a newer owner.
+        RewoundError
+            The store has lost this owner's claim.
+        """
+
 
 class Sink(Protocol):
     """Where records are published."""

@@ -194,7 +194,8 @@ def test_an_encoded_event_is_decoded_to_itself(event):
 @MORE
 @given(EVENTS, st.data())
 def test_a_repeated_key_never_changes_an_event(event, data):
-    value = encode_record(event)
+    fields = {"type": TYPE_OF[type(event)]} | msgspec.structs.asdict(event)
+    value = msgspec.json.encode(fields)  # with what is absent, as null
     junk = data.draw(st.sampled_from([b"null", b"7", b'"x"', b"[]", b"{}", b"1.5"]))
     name = data.draw(st.sampled_from(["type", *type(event).__struct_fields__])).encode()
     assert decode(b'{"%s":%s,%s' % (name, junk, value[1:])) == event

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -17,7 +18,9 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from stream.edge.redis.auto_pipeline import AutoPipeline
 from stream.edge.redis.client import ANSWER_WITHIN_S, made
+from stream.edge.redis.fit import evicts, foreign
 from stream.edge.redis.trouble import is_passing, refusal
+from stream.edge.refusal import Refusal, Refused
 from stream.errors import CartwakeError
 from stream.settings import Redis
 
@@ -34,9 +37,17 @@ class Connection:
     """One client of a server or a cluster; ``address`` is fit to be shown to people."""
 
     def __init__(
-        self, url: str, *, password: str = "", ssl_cafile: str = "", trial: bool = False
+        self,
+        url: str,
+        *,
+        password: str = "",
+        ssl_cafile: str = "",
+        trial: bool = False,
+        once: bool = False,
     ) -> None:
-        """Connect at the first question; a ``trial`` waits for no refusal to be taken back.
+        """Connect at the first question.
+
+        A ``trial`` waits for no refusal to be taken back; what is asked ``once`` waits for nothing.
 
         Raises
         ------
@@ -46,18 +57,18 @@ class Connection:
         # Any: redis-py types every answer for clients that decode it and for those that do not.
         self.client: Any
         self.client, self.address = made(url, password, ssl_cafile)
-        self._is_cluster = isinstance(self.client, RedisCluster)
+        self.is_cluster = isinstance(self.client, RedisCluster)
         # One node of a cluster that is away must not hold up what the others are asked.
         self.send = (
             self.client.execute_command
-            if self._is_cluster
+            if self.is_cluster
             else AutoPipeline(self.client, ANSWER_WITHIN_S)
         )
         self.is_up = False
-        self._trial = trial
+        self._trial, self._once = trial, once
         self._failing: set[object] = set()  # one for each call that is tried again
         self._said_at = float("-inf")
-        self._refused: str | None = None  # and how that was told
+        self._refused: Refusal | None = None  # and how that was told
         self._owes_word = False  # that the server is back, to whom was told that it is away
 
     async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
@@ -66,9 +77,10 @@ class Connection:
         Raises
         ------
         CartwakeError
-            This is a trial, and the server refuses it: the settings are wrong. At work a refusal is
-            waited for as well: somebody is changing passwords or rights and will be done with it,
-            and a script that was refused halfway must be run again to its end.
+            This is a trial, and the server refuses it: the settings are wrong. Or it is asked
+            once, and does not serve. At work a refusal is waited for as well: somebody is changing
+            passwords or rights and will be done with it, and a script that was refused halfway must
+            be run again to its end.
         """
         wait_s, mark = FIRST_WAIT_S, object()
         try:
@@ -103,22 +115,13 @@ class Connection:
         CartwakeError
             ``maxmemory-policy`` is not ``noeviction``, or one server is a cluster's node.
         """
-        for address, known in (await self._told()).items():
-            policy = known.get("maxmemory_policy", "noeviction")
-            if policy != "noeviction":
-                raise CartwakeError(
-                    f"Redis at {address} has maxmemory-policy {policy}: it would throw states"
-                    " away when memory runs short; set maxmemory-policy noeviction"
-                )
-            if known.get("cluster_enabled") and not self._is_cluster:
-                raise CartwakeError(
-                    f"Redis at {address} is a node of a cluster: redis.url needs redis+cluster://"
-                    " or rediss+cluster://"
-                )
+        for address, info in (await self.told()).items():
+            for found, do in (*evicts(info), *foreign(info, is_cluster=self.is_cluster)):
+                raise CartwakeError(f"Redis at {address} {found}; {do}")
 
-    async def _told(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return what each server says of itself."""
-        if not self._is_cluster:
+    async def told(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what each server says of itself, every primary of a cluster."""
+        if not self.is_cluster:
             return {self.address: await self.ask(self.client.info)}
         primaries = RedisCluster.PRIMARIES
         told = await self.ask(lambda: self.client.info(target_nodes=primaries))
@@ -128,7 +131,7 @@ class Connection:
     async def time_ms(self) -> int | None:
         """Return what time it is for the server; None where it does not tell: one try, no wait."""
         # Of a cluster any node will do.
-        one = {"target_nodes": RedisCluster.RANDOM} if self._is_cluster else {}
+        one = {"target_nodes": RedisCluster.RANDOM} if self.is_cluster else {}
         try:
             seconds, micros = await self.client.time(**one)
         except (RedisError, RedisClusterException):
@@ -141,10 +144,12 @@ class Connection:
 
     def _is_away(self, error: Exception) -> None:
         refused = refusal(error)
-        if refused and self._trial:
-            raise CartwakeError(f"Redis at {self.address} {refused}") from error
+        if refused and (self._trial or self._once):
+            raise Refused(f"Redis at {self.address}", refused) from error
         if not is_passing(error):
             raise error
+        if self._once:
+            raise CartwakeError(f"Redis at {self.address} does not serve ({error})") from error
         was_up, self.is_up = self.is_up, False
         now = time.monotonic()
         # What only somebody can mend is worth a word in the middle of an outage, too.
@@ -153,7 +158,7 @@ class Connection:
         is_new = was_up and now - self._said_at > SAID_ONCE_S
         if is_news or is_new or self._said_at < 0:
             self._said_at, self._owes_word, self._refused = now, True, refused
-            why = refused or f"does not serve ({error})"
+            why = refused.words if refused else f"does not serve ({error})"
             log.warning("Redis at %s %s; waiting for it", self.address, why)
 
     def _is_back(self, mark: object) -> None:
@@ -165,19 +170,23 @@ class Connection:
         self._owes_word, self._refused, self.is_up = False, None, True
 
 
-def connected(redis: Redis, *, trial: bool = False) -> Connection:
+def connected(redis: Redis, *, trial: bool = False, once: bool = False) -> Connection:
     """Return the connection that these settings name."""
     login = {"password": redis.password, "ssl_cafile": redis.ssl_cafile}
-    return Connection(redis.url, **login, trial=trial)
+    return Connection(redis.url, **login, trial=trial, once=once)
 
 
 class Script:
-    """One atomic step: sent by its hash, and in full where the server does not know it."""
+    """One atomic step: sent in full until a server has run it, and where one does not know it.
+
+    Else by its hash. A refused hash costs all that was sent with it.
+    """
 
     def __init__(self, connection: Connection, source: str) -> None:
         self._connection = connection
         self._source = source
         self._hash = sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._is_known = False
 
     async def __call__(self, keys: list[str], args: list[Any]) -> Any:  # noqa: ANN401 - Redis's
         """Run the script and return its answer as Redis gives it."""
@@ -185,8 +194,10 @@ class Script:
 
     async def _run(self, *args: Any) -> Any:  # noqa: ANN401 - Redis's
         send = self._connection.send
-        try:
-            return await send("EVALSHA", self._hash, *args)
-        except NoScriptError:
-            # Where the keys are. SCRIPT LOAD would want all nodes of a cluster, and one more right.
-            return await send("EVAL", self._source, *args)
+        if self._is_known:
+            with suppress(NoScriptError):
+                return await send("EVALSHA", self._hash, *args)
+        # Where the keys are. SCRIPT LOAD would want all nodes of a cluster, and one more right.
+        answer = await send("EVAL", self._source, *args)
+        self._is_known = True
+        return answer

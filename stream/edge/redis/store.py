@@ -15,6 +15,7 @@ from stream.domain.visitor import Visitor, Who
 from stream.edge.codec import decode_state, encode_state
 from stream.edge.failpoint import passing
 from stream.edge.redis.connection import Connection
+from stream.edge.redis.fit import torn
 from stream.errors import CartwakeError
 from stream.shard.ports import (
     Commit,
@@ -41,6 +42,22 @@ def member(who: Who) -> bytes:
     return f"{len(who.tenant)}:{who.tenant}{who.visitor}".encode()
 
 
+def key(group: str, shard: int, kind: str) -> str:
+    """Return the name of one of a shard's keys; all of them lie on one node of a cluster.
+
+    Examples
+    --------
+    >>> key("cartwake", 3, "own")
+    'cartwake:{3}:own'
+    """
+    return f"{group}:{{{shard}}}:{kind}"
+
+
+def partitions_key(group: str) -> str:
+    """Return the name of the key that holds how many shards there are."""
+    return f"{group}:partitions"
+
+
 def who(name: bytes) -> Who:
     """Return the visitor of a name in a shard's keys."""
     length, _, rest = name.decode().partition(":")
@@ -61,9 +78,10 @@ class RedisStore:
         self._commit = connection.script("commit")
         self._look = connection.script("look")
         self._remove = connection.script("remove")
+        self._stop = connection.script("stop")
 
     def _keys(self, shard: int, *kinds: str) -> list[str]:
-        return [f"{self._group}:{{{shard}}}:{kind}" for kind in kinds]
+        return [key(self._group, shard, kind) for kind in kinds]
 
     async def claim(self, shard: int) -> Ownership:
         """Implements ``Store.claim``: the token tells owners apart even after a restored copy."""
@@ -87,9 +105,8 @@ class RedisStore:
         """Implements ``Store.load`` in one round trip."""
         if not whos:
             return {}
-        (key,) = self._keys(owner.shard, "state")
         names = [member(one) for one in whos]
-        states = await self._connection.run("HMGET", key, *names)
+        states = await self._connection.run("HMGET", *self._keys(owner.shard, "state"), *names)
         return _states(whos, states)
 
     async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
@@ -104,9 +121,9 @@ class RedisStore:
 
     async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
         """Implements ``Store.due``."""
-        (key,) = self._keys(owner.shard, "wake")
+        (wake,) = self._keys(owner.shard, "wake")
         names = await self._connection.run(
-            "ZRANGEBYSCORE", key, "-inf", until_ms, "LIMIT", 0, limit
+            "ZRANGEBYSCORE", wake, "-inf", until_ms, "LIMIT", 0, limit
         )
         return [who(name) for name in names]
 
@@ -135,8 +152,7 @@ class RedisStore:
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
         """Implements ``Store.outbox``."""
-        (key,) = self._keys(owner.shard, "out")
-        entries = await self._connection.run("HGETALL", key)
+        entries = await self._connection.run("HGETALL", *self._keys(owner.shard, "out"))
         found = {entry_id.decode(): _entry.decode(entry) for entry_id, entry in entries.items()}
         return sorted(found.items(), key=lambda one: _place(one[0]))
 
@@ -149,6 +165,11 @@ class RedisStore:
         self._raise(owner, answer)
         owner.pending = answer[1]
 
+    async def stop(self, owner: Ownership, why: str) -> None:
+        """Implements ``Store.stop``."""
+        answer = await self._stop(self._keys(owner.shard, "own"), [owner.token, owner.epoch, why])
+        self._raise(owner, answer)
+
     async def fix_partitions(self, count: int) -> None:
         """Note how many shards there are; a different number would tear visitors apart.
 
@@ -157,15 +178,11 @@ class RedisStore:
         CartwakeError
             Redis holds the state of another number of shards.
         """
-        key = f"{self._group}:partitions"
-        await self._connection.run("SET", key, count, "NX")
-        known = int(await self._connection.run("GET", key) or 0)
-        if known != count:
-            raise CartwakeError(
-                f"the input topics have {count} partitions, but Redis at"
-                f" {self._connection.address} holds the state of {known}; partitions cannot be"
-                " changed under a group: use another worker.group, which reads the log anew"
-            )
+        kept = partitions_key(self._group)
+        await self._connection.run("SET", kept, count, "NX")
+        known = int(await self._connection.run("GET", kept) or 0)
+        for found, do in torn(known, count, self._connection.address):
+            raise CartwakeError(f"{found}; {do}")
 
     def _raise(self, owner: Ownership, answer: list[Any]) -> None:
         if answer[0] == b"FENCED":

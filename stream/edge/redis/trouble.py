@@ -16,6 +16,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 - Redis's own
 )
 
+from stream.edge.refusal import Kind, Refusal
 from stream.edge.tls import causes, mistrust
 
 AWAY = (
@@ -47,13 +48,14 @@ def is_passing(error: Exception) -> bool:
     )
 
 
-def refusal(error: Exception) -> str | None:
+def refusal(error: Exception) -> Refusal | None:
     """Return how a server refuses these settings; None: it does not."""
     for cause in causes(error):
         if isinstance(cause, AuthenticationError):
-            return f"refuses this login: {cause}"
+            return Refusal(Kind.LOGIN, f"refuses this login: {cause}")
         if isinstance(cause, NoPermissionError) or NO_RIGHT in str(cause):
-            return f"lets this user in, but not to what a worker needs: {cause}"
+            words = f"lets this user in, but not to what is needed: {cause}"
+            return Refusal(Kind.RIGHTS, words)
         if str(cause) == NO_CLUSTER:
-            return "is no cluster: use redis:// or rediss://"
+            return Refusal(Kind.CLUSTER, "is no cluster: use redis:// or rediss://")
     return mistrust(error)

@@ -128,6 +128,17 @@ async def test_a_script_that_the_server_has_forgotten_is_sent_in_full(connection
     assert await connection.client.hget("models", "snapshot") == b"two"
 
 
+async def test_a_script_is_not_asked_for_by_its_hash_before_it_has_run(connection):
+    await connection.client.script_flush()
+    await connection.client.config_resetstat()
+    learn = connection.script("learn")
+    await learn(["models"], ["", 1, b"one"])
+    await learn(["models"], [1, 2, b"two"])
+    assert "errorstat_NOSCRIPT" not in await connection.client.info("errorstats")
+    calls = await connection.client.info("commandstats")
+    assert calls["cmdstat_eval"]["calls"] == calls["cmdstat_evalsha"]["calls"] == 1
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 async def test_a_server_that_would_evict_states_is_refused_in_one_line(
     own_redis, connection, policy
@@ -143,6 +154,16 @@ async def test_a_server_that_would_evict_states_is_refused_in_one_line(
 
 async def test_a_server_that_keeps_everything_is_accepted(connection):
     await connection.check()
+
+
+async def test_what_is_asked_once_waits_for_nothing(own_redis, log):
+    own_redis.stop()
+    connection = Connection(own_redis.url, once=True)
+    with pytest.raises(CartwakeError) as away:
+        await connection.ask(connection.client.ping)
+    assert str(away.value).startswith(f"Redis at 127.0.0.1:{own_redis.port} does not serve (")
+    assert log.lines == []
+    await connection.close()
 
 
 @pytest.mark.parametrize(

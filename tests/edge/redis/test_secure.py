@@ -173,7 +173,7 @@ def test_an_authority_that_is_none_is_refused_in_one_line(login, tmp_path):
 async def test_keys_beyond_the_users_pattern_are_refused_at_the_start(login):
     connection = Connection(**login(), trial=True)
     await connection.check()
-    with pytest.raises(CartwakeError, match="lets this user in, but not to what a worker needs"):
+    with pytest.raises(CartwakeError, match="lets this user in, but not to what is needed"):
         await RedisStore(connection, "another-group").fix_partitions(12)
     await connection.close()
 
@@ -184,7 +184,7 @@ async def test_a_worker_at_work_waits_while_its_rights_are_changed(connection, s
     with secure_redis.client() as admin:
         admin.execute_command("ACL SETUSER", WORKER, "-zadd")
         step = asyncio.create_task(store.commit(owner, commit(1)))
-        await log.said("lets this user in, but not to what a worker needs")
+        await log.said("lets this user in, but not to what is needed")
         assert not step.done()
         admin.execute_command("ACL SETUSER", WORKER, "+zadd")
     assert len(await step) == 1

@@ -15,6 +15,7 @@ from redis.exceptions import (
 )
 
 from stream.edge.redis.trouble import is_passing, refusal
+from stream.edge.refusal import Kind
 
 
 @pytest.mark.parametrize(
@@ -81,16 +82,18 @@ NO_TLS.reason = "WRONG_VERSION_NUMBER"
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("error", "kind", "words"),
     [
-        (AuthenticationError("invalid pair"), "refuses this login: invalid pair"),
+        (AuthenticationError("invalid pair"), Kind.LOGIN, "refuses this login: invalid pair"),
         (
             chained(AuthenticationError("invalid pair"), CLUSTER_AWAY),
+            Kind.LOGIN,
             "refuses this login: invalid pair",
         ),
         (
             NoPermissionError("no permissions to run 'info'"),
-            "lets this user in, but not to what a worker needs: no permissions to run 'info'",
+            Kind.RIGHTS,
+            "lets this user in, but not to what is needed: no permissions to run 'info'",
         ),
         (
             chained(
@@ -98,20 +101,23 @@ NO_TLS.reason = "WRONG_VERSION_NUMBER"
                 RedisClusterException("Cluster mode is not enabled on this node"),
                 RedisClusterException("Redis Cluster cannot be connected."),
             ),
+            Kind.CLUSTER,
             "is no cluster: use redis:// or rediss://",
         ),
         (
             chained(UNTRUSTED, ConnectionError("Error 1 connecting")),
+            Kind.CERTIFICATE,
             "has a certificate that is not to be trusted: self-signed certificate",
         ),
         (
             chained(NO_TLS, ConnectionError("Error 1 connecting")),
+            Kind.TLS,
             "does not agree on TLS: WRONG_VERSION_NUMBER",
         ),
     ],
 )
-def test_a_refusal_is_told_however_redis_py_wraps_it(error, expected):
-    assert refusal(error) == expected
+def test_a_refusal_is_told_however_redis_py_wraps_it(error, kind, words):
+    assert refusal(error) == (kind, words)
 
 
 @pytest.mark.parametrize(

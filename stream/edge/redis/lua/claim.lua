@@ -13,4 +13,5 @@ local watermark = redis.call('HGET', KEYS[1], 'watermark') or ''
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
+redis.call('HDEL', KEYS[1], 'stopped')
 return {epoch, watermark, first[2] or '', armed, pending}

@@ -1,0 +1,130 @@
+"""What became of a trigger: on the page, in a mailbox, at a shop's endpoint.
+
+The one rule: it tells of a trigger that was published, and changes no visitor's state; whoever
+measures what triggers do reads it from its own topic. Whoever acts on triggers reads there, too,
+what has been done with them already.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from stream.domain.events import Event
+from stream.domain.ids import ID_BYTES
+
+MESSAGE_FEEDBACK: Final = "message-feedback"
+EMAIL: Final = "email"
+
+TriggerId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * ID_BYTES}}}$")]
+Channel = Annotated[str, Meta(min_length=1, max_length=128)]
+Code = Annotated[int, Meta(ge=100, le=599)]
+
+
+class Skip(StrEnum):
+    """Why a trigger that was published was not acted on."""
+
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    NO_CONSENT = "no_consent"
+    BOUGHT = "bought"
+    CART_CHANGED = "cart_changed"
+    NO_ADDRESS = "no_address"
+    TEMPLATE = "template"  # no message could be made of it
+    GONE = "gone"  # the endpoint wants no more
+
+
+class ActionShown(Event, frozen=True, gc=False, kw_only=True):
+    """The action was shown to the shopper."""
+
+    trigger_id: TriggerId
+
+
+class ActionClicked(Event, frozen=True, gc=False, kw_only=True):
+    """The shopper followed the action's offer."""
+
+    trigger_id: TriggerId
+
+
+class ActionDismissed(Event, frozen=True, gc=False, kw_only=True):
+    """The shopper closed the action."""
+
+    trigger_id: TriggerId
+
+
+class MessageSent(Event, frozen=True, gc=False, kw_only=True):
+    """The channel's next hop has taken the message: the mail server, or the shop's endpoint."""
+
+    trigger_id: TriggerId
+    channel: Channel
+
+
+class MessageRefused(Event, frozen=True, gc=False, kw_only=True):
+    """The next hop has refused the message for good; nothing is tried again."""
+
+    trigger_id: TriggerId
+    channel: Channel
+    code: Code | None = None
+
+
+class MessageSkipped(Event, frozen=True, gc=False, kw_only=True):
+    """The message was not sent, and never will be."""
+
+    trigger_id: TriggerId
+    channel: Channel
+    reason: Skip
+
+
+class CancelSent(Event, frozen=True, gc=False, kw_only=True):
+    """The next hop that had taken the message has also taken its trigger's cancel."""
+
+    trigger_id: TriggerId
+    channel: Channel
+
+
+class CancelRefused(Event, frozen=True, gc=False, kw_only=True):
+    """The next hop has refused the cancel for good; nothing is tried again."""
+
+    trigger_id: TriggerId
+    channel: Channel
+    code: Code | None = None
+
+
+class MessageBounced(Event, frozen=True, gc=False, kw_only=True):
+    """The message was taken and could not be delivered after all."""
+
+    trigger_id: TriggerId
+    channel: Channel
+
+
+class MessageClicked(Event, frozen=True, gc=False, kw_only=True):
+    """The shopper followed the message's link."""
+
+    trigger_id: TriggerId
+    channel: Channel
+
+
+class MessageUnsubscribed(Event, frozen=True, gc=False, kw_only=True):
+    """The shopper wants no more of these; the withdrawal itself is an event of its own."""
+
+    trigger_id: TriggerId
+    channel: Channel
+
+
+# After one of these the channel does nothing more about the trigger, or about its cancel.
+Outcome = MessageSent | MessageRefused | MessageSkipped | CancelSent | CancelRefused
+# What those tell who send; a page may tell of its actions alone.
+MESSAGES: Final = (
+    MessageSent,
+    MessageRefused,
+    MessageSkipped,
+    CancelSent,
+    CancelRefused,
+    MessageBounced,
+    MessageClicked,
+    MessageUnsubscribed,
+)
+FEEDBACK_TYPES: Final[dict[str, type[Event]]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (ActionShown, ActionClicked, ActionDismissed, *MESSAGES)
+}
