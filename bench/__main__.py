@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import drain, growth, latency, models, replays, report, timers
+from bench import drain, edge, growth, latency, models, page, replays, report, timers
 from bench.events import Log, log
 from bench.peers import race
 from bench.results import FOLDER, LINES, Run
@@ -23,6 +23,9 @@ PARTS: dict[str, Part] = {
     "timers": timers.measure,
     "shards": growth.measure_shards,
     "models": models.measure,
+    "edge": edge.measure,
+    "streams": edge.measure_streams,
+    "page": page.measure,
 }
 
 
