@@ -12,6 +12,7 @@ from stream.edge.kafka.intake import Intake
 from stream.edge.kafka.options import faust_options
 from stream.edge.kafka.owned import Owned
 from stream.edge.kafka.pipeline import Pipeline
+from stream.edge.kafka.record_batches import RecordBatches
 from stream.edge.kafka.shards import FINISH_WITHIN_S, Shards
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.kafka.training import Serving, Training
@@ -49,7 +50,8 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     @app.agent(inputs, name="shards")
     async def fold(turns: StreamT[Sequence[Owned]]) -> None:
         async for turn in turns:
-            app.intake.shards.begin(*turn)
+            with fatal("beginning steps"):
+                app.intake.shards.begin(*turn)
 
     @app.agent(examples, name="trainer")
     async def train(batches: StreamT[Sequence[ConsumerRecord]]) -> None:
@@ -70,7 +72,8 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
 
     @app.timer(BEAT_S, name="vitals")
     async def beat() -> None:
-        vitals.beat(app.intake, redis, app.clock)
+        with fatal("looking at the vitals"):
+            vitals.beat(app.intake, redis, app.clock)
 
     return app
 
@@ -79,10 +82,8 @@ def _shards(
     app: Pipeline, settings: Settings, store: Store, scorer: Scorer, metrics: Metrics
 ) -> Shards:
     source, session_s = source_of(settings.worker.group), settings.worker.session_timeout_s
-    sink = KafkaSink(
-        lambda e, partition: app.producer.send(e.topic, e.key, e.value, partition, None, e.headers),
-        fresh_s=min(session_s / 2, FINISH_WITHIN_S),
-    )
+    batches = RecordBatches(lambda: app.producer.aiokafka)  # type: ignore[attr-defined]  # our own
+    sink = KafkaSink(batches, fresh_s=min(session_s / 2, FINISH_WITHIN_S))
     return Shards(
         store,
         sink,

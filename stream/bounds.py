@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Callable
+from email.utils import parseaddr
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import available_timezones
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
 PORTS = 1 << 16
+FASTEST = 1_000
+SMTP_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
 
 
@@ -67,6 +71,26 @@ def _rise_from_zero(steps: tuple[int, ...]) -> bool:
     return steps[:1] == (0,) and rising and steps[-1] <= YEAR_S
 
 
+def _is_web(text: str) -> bool:
+    url = urlsplit(text)
+    return not text or (url.scheme in {"http", "https"} and bool(url.netloc) and "@" not in text)
+
+
+def _is_smtp(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        is_whole = url.netloc == f"{url.hostname}:{url.port}" and not url.path.strip("/")
+    except ValueError:
+        return False
+    return url.scheme in SMTP_SCHEMES and is_whole
+
+
+def _is_sender(text: str) -> bool:
+    name, address = parseaddr(text)
+    is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) is not None
+    return not text or (is_address and "\n" not in name)
+
+
 TEXT = Allowed("a text")
 NOT_EMPTY = Allowed("a text that is not empty", bool)
 PORT = Allowed("a port from 0 to 65535 (0 takes any free one)", lambda n: 0 <= n < PORTS)
@@ -78,3 +102,14 @@ REDIS = Allowed(f"a URL with a host and one of the schemes {', '.join(REDIS_SCHE
 STEPS = Allowed("a list of whole seconds that starts with 0 and rises", _rise_from_zero)
 # The group is also the prefix of the Redis keys, where a brace would move the shard's hash tag.
 GROUP = Allowed("1 to 200 letters, digits, dots, dashes and underscores", _is_plain)
+CLOCK = Allowed(
+    "a time of day such as 21:00",
+    lambda text: re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is not None,
+)
+ZONE = Allowed(
+    "an IANA time zone such as Europe/Berlin", lambda text: text in available_timezones()
+)
+RATE = Allowed(f"a number above 0 up to {FASTEST}", lambda rate: 0 < rate <= FASTEST)
+WEB = Allowed("an http:// or https:// URL without a login, or empty", _is_web)
+SMTP = Allowed(f"scheme://host:port, the scheme one of {', '.join(SMTP_SCHEMES)}", _is_smtp)
+SENDER = Allowed('an address such as "Tea Shop <hello@shop.example>", or empty', _is_sender)

@@ -15,7 +15,8 @@ from typing import NoReturn
 from stream import __version__
 from stream.arguments import events, folder, moment, number, place, seed
 from stream.errors import CartwakeError, UsageError
-from stream.settings import Settings, load
+from stream.loading import config_file, load
+from stream.settings import Settings
 
 INTERRUPTED = 130
 DRAIN_S = 2700
@@ -76,7 +77,18 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"cartwake {__version__}")
     _add_config(top, default=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_topics, _add_worker, _add_replay, _add_dead_letters):
+    for add in (
+        _add_demo,
+        _add_topics,
+        _add_worker,
+        _add_edge,
+        _add_emailer,
+        _add_webhooks,
+        _add_replay,
+        _add_dead_letters,
+        _add_doctor,
+        _add_status,
+    ):
         add(commands.add_parser)
     return top
 
@@ -138,6 +150,26 @@ def _add_worker(add: Add) -> None:
     _add_command(add, "worker", does, "cartwake worker --config cartwake.toml", _worker)
 
 
+def _add_edge(add: Add) -> None:
+    does = "take events over HTTP, and bring on-site triggers to the page; any number may run"
+    _add_command(add, "edge", does, "cartwake edge --config cartwake.toml", _edge)
+
+
+def _add_emailer(add: Add) -> None:
+    does = "send the mails that triggers ask for, each once, or none in doubt; any number may run"
+    emailer = _add_command(
+        add, "emailer", does, "cartwake emailer --config cartwake.toml", _emailer
+    )
+    emailer.add_argument(
+        "--preview", action="store_true", help="show the mails in a browser, and send none"
+    )
+
+
+def _add_webhooks(add: Add) -> None:
+    does = "post triggers to the shop's endpoints, signed, and again until they are taken"
+    _add_command(add, "webhooks", does, "cartwake webhooks --config cartwake.toml", _webhooks)
+
+
 def _add_replay(add: Add) -> None:
     does = "read events from a file, on their own clock, as fast as it goes; no Kafka, no Redis"
     example = "cartwake replay march.jsonl.gz --out march/"
@@ -193,6 +225,18 @@ def _add_dead_letters(add: Add) -> None:
     replay.add_argument("--dry-run", action="store_true", help="say what would be sent, send none")
 
 
+def _add_doctor(add: Add) -> None:
+    does = "look at all that Cartwake stands on, and say what to do about it; changes nothing"
+    _add_command(add, "doctor", does, "cartwake doctor --config cartwake.toml", _doctor)
+
+
+def _add_status(add: Add) -> None:
+    does = "show shards, owners, lag, timers and models; changes nothing"
+    status = _add_command(add, "status", does, "cartwake status --watch", _status)
+    status.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    status.add_argument("--watch", action="store_true", help="again every 2 s, until Ctrl-C")
+
+
 def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream import demo
 
@@ -216,6 +260,24 @@ def _worker(_: argparse.Namespace, settings: Settings) -> Answer:
     from stream import app
 
     return app.run_worker(settings)
+
+
+def _edge(_: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.storefront import serve
+
+    return serve.run(settings)
+
+
+def _emailer(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.emailer import preview, serve
+
+    return preview.run(settings) if options.preview else serve.run(settings)
+
+
+def _webhooks(_: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.webhooks import serve
+
+    return serve.run(settings)
 
 
 def _replay(options: argparse.Namespace, settings: Settings) -> Answer:
@@ -244,3 +306,15 @@ def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Ans
     return dead_letters.replay(
         settings, reason=options.reason, since=options.since, dry_run=options.dry_run
     )
+
+
+def _doctor(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.operations import doctor
+
+    return doctor.run(settings, config_file(options.config, os.environ), os.environ)
+
+
+def _status(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.operations import status
+
+    return status.run(settings, as_json=options.json, watch=options.watch)

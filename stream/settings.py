@@ -1,43 +1,52 @@
 """Settings: one frozen value, every knob with its unit in its name and its default beside it.
 
-The one rule: a section that exists is within its bounds, wherever it was made. ``load`` reads the
-TOML file, then the environment, and refuses what it does not know.
+The one rule: a section that exists is within its bounds, wherever it was made, and shows no secret.
 """
 
-import json
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from stream.access import (
+    ENDPOINTS,
+    HOOK_SECRETS,
+    KEYS,
+    LISTEN,
+    OFFERS,
+    SIGNING_KEYS,
+    EdgeHook,
+    EdgeKey,
+    Endpoint,
+    Offer,
+)
 from stream.bounds import (
     ADDRESSES,
+    CLOCK,
     DAY_S,
     GROUP,
     NOT_EMPTY,
     PORT,
+    RATE,
     REDIS,
     SECONDS,
+    SENDER,
     SHARE,
+    SMTP,
     STEPS,
     TEXT,
+    WEB,
     WEEK,
     YEAR_S,
+    ZONE,
     Allowed,
     whole,
 )
 from stream.errors import UsageError
-from stream.named_files import first_line
-
-PREFIX = "CARTWAKE_"
-CONFIG = "CARTWAKE_CONFIG"
-SHOWN = 80
+from stream.secrecy import shown, without_login
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +58,7 @@ class Section:
         section = next(name for name, cls in SECTIONS.items() if cls is type(self))
         for knob in fields(self):
             setting = f"{section}.{knob.name}"
-            _accepted(setting, getattr(self, knob.name), setting)
+            accepted(setting, getattr(self, knob.name), setting)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -102,7 +111,7 @@ class Redis(Section):
     @property
     def address(self) -> str:
         """The URL as people may see it: without name and password."""
-        return _without_login(self.url)
+        return without_login(self.url)
 
     def __repr__(self) -> str:
         return f"Redis(url={self.address!r}, ssl_cafile={self.ssl_cafile!r})"
@@ -169,6 +178,76 @@ class Holdout(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edge(Section):
+    """Where browsers and storefronts are heard, and who of them."""
+
+    listen: Annotated[str, LISTEN] = "127.0.0.1:8080"
+    keys: Annotated[tuple[EdgeKey, ...], KEYS] = ()
+    signing_keys: Annotated[tuple[str, ...], SIGNING_KEYS] = field(default=(), repr=False)
+    hooks: Annotated[tuple[EdgeHook, ...], HOOK_SECRETS] = ()
+    offers: Annotated[tuple[Offer, ...], OFFERS] = ()
+    requests_per_s_per_key: Annotated[int, whole(1, 1_000_000, "requests")] = 5_000
+    requests_per_s_per_address: Annotated[int, whole(1, 1_000_000, "requests")] = 200
+    trusted_proxies: Annotated[int, whole(0, 10, "proxies")] = 0
+    max_streams: Annotated[int, whole(1, 1_000_000, "streams")] = 10_000
+    metrics_host: Annotated[str, NOT_EMPTY] = "127.0.0.1"
+    metrics_port: Annotated[int, PORT] = 9465
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emailer(Section):
+    """How mails are sent, from whom, and when not."""
+
+    group: Annotated[str, GROUP] = "emailer"
+    tenant: Annotated[str, NOT_EMPTY] = "default"
+    sender: Annotated[str, SENDER] = ""
+    public_url: Annotated[str, WEB] = ""
+    cart_url: Annotated[str, WEB] = ""
+    smtp_url: Annotated[str, SMTP] = "smtp://localhost:1025"
+    smtp_username: Annotated[str, TEXT] = ""
+    smtp_password: Annotated[str, TEXT] = field(default="", repr=False)
+    smtp_password_file: Annotated[str, TEXT] = ""
+    smtp_cafile: Annotated[str, TEXT] = ""
+    directory: Annotated[str, TEXT] = field(default="", repr=False)
+    directory_query: Annotated[str, TEXT] = ""
+    directory_token: Annotated[str, TEXT] = field(default="", repr=False)
+    directory_token_file: Annotated[str, TEXT] = ""
+    templates: Annotated[str, TEXT] = ""
+    quiet_from: Annotated[str, CLOCK] = "21:00"
+    quiet_until: Annotated[str, CLOCK] = "09:00"
+    timezone: Annotated[str, ZONE] = "UTC"
+    cap_s: Annotated[int, whole(0, DAY_S, "seconds")] = 57_600
+    per_domain_per_s: Annotated[float, RATE] = 10.0
+    at_once: Annotated[int, whole(1, 100, "mails")] = 1
+    metrics_host: Annotated[str, NOT_EMPTY] = "127.0.0.1"
+    metrics_port: Annotated[int, PORT] = 9466
+
+    def _check_together(self) -> None:
+        """Refuse a database without a question, and a secret that would go out in clear."""
+        is_sql = "://" in self.directory and not self.directory.startswith("http")
+        if is_sql != bool(self.directory_query):
+            verb = "needs" if is_sql else "does not use"
+            raise UsageError(f"emailer.directory as it is {verb} emailer.directory_query")
+        if self.smtp_password and self.smtp_url.startswith("smtp://"):
+            raise UsageError(
+                "emailer.smtp_url smtp:// would send emailer.smtp_password in clear: "
+                "use smtp+starttls:// or smtps://"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhooks(Section):
+    """Where triggers are posted to."""
+
+    group: Annotated[str, GROUP] = "webhooks"
+    endpoints: Annotated[tuple[Endpoint, ...], ENDPOINTS] = ()
+    allow_private: Annotated[bool, Allowed("true or false")] = False
+    at_once: Annotated[int, whole(1, 100, "requests")] = 4
+    metrics_host: Annotated[str, NOT_EMPTY] = "127.0.0.1"
+    metrics_port: Annotated[int, PORT] = 9467
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of one process."""
 
@@ -181,6 +260,9 @@ class Settings:
     session: Session = field(default_factory=Session)
     learning: Learning = field(default_factory=Learning)
     holdout: Holdout = field(default_factory=Holdout)
+    edge: Edge = field(default_factory=Edge)
+    emailer: Emailer = field(default_factory=Emailer)
+    webhooks: Webhooks = field(default_factory=Webhooks)
 
 
 SECTIONS: dict[str, type[Section]] = get_type_hints(Settings)
@@ -199,100 +281,17 @@ def _known() -> Iterator[tuple[str, tuple[object, Allowed]]]:
 KNOWN = dict(_known())
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """Return the settings of a file, if one is named, overridden by those of the environment."""
-    file = path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
-    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for setting, value, where in (*(_in_file(file) if file else ()), *_in_environment(environ)):
-        section, name = setting.split(".")
-        values[section][name] = _accepted(setting, value, where)
-    _follow_files("kafka", "sasl_password", values["kafka"])
-    _follow_files("redis", "password", values["redis"])
-    sections: dict[str, Any] = {name: cls(**values[name]) for name, cls in SECTIONS.items()}
-    return Settings(**sections)
+def accepted(setting: str, value: object, where: str) -> object:
+    """Return the value as its setting has it.
 
-
-def _in_file(file: Path) -> Iterator[tuple[str, object, str]]:
-    """Yield setting, value and where it stands, for each setting of a TOML file."""
-    for section, names in _document(file).items():
-        if not isinstance(names, dict):
-            near = _nearest(f".{section}")
-            raise UsageError(f"{file}: {section} stands outside a section; the nearest is {near}")
-        if section not in SECTIONS:
-            near = get_close_matches(section, SECTIONS, 1, 0)[0]
-            raise UsageError(f"{file}: there is no section [{section}]; the nearest is [{near}]")
-        for name, value in names.items():
-            setting = f"{section}.{name}"
-            if setting not in KNOWN:
-                near = _nearest(setting)
-                raise UsageError(f"{file}: there is no setting {setting}; the nearest is {near}")
-            yield setting, value, f"{file}: {setting}"
-
-
-def _document(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: is not TOML: {error}") from error
-
-
-def _in_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    """Yield likewise what variables set; one without two underscores is not a setting."""
-    for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or "__" not in variable:
-            continue
-        setting = variable.removeprefix(PREFIX).replace("__", ".", 1).lower()
-        if setting not in KNOWN:
-            near = PREFIX + _nearest(setting).replace(".", "__").upper()
-            raise UsageError(f"{variable}: there is no such setting; the nearest is {near}")
-        yield setting, _parsed(setting, text), f"{variable}: {setting}"
-
-
-def _nearest(setting: str) -> str:
-    """Return the known setting most like an unknown one, of the same section if one is close."""
-    own = [known for known in KNOWN if known.startswith(setting.partition(".")[0] + ".")]
-    return (get_close_matches(setting, own, 1, 0.7) or get_close_matches(setting, KNOWN, 1, 0))[0]
-
-
-def _parsed(setting: str, text: str) -> object:
-    """Return what the text of a variable means for this setting."""
-    kind, _ = KNOWN[setting]
-    if kind is str or get_origin(kind) is Literal:
-        return text
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
-    return text
-
-
-def _accepted(setting: str, value: object, where: str) -> object:
-    """Return the value as its setting has it, or refuse it."""
+    Raises
+    ------
+    UsageError
+        It is out of bounds; ``where`` it stands comes first in what is said.
+    """
     kind, allowed = KNOWN[setting]
     with suppress(msgspec.ValidationError):
         converted: object = msgspec.convert(value, kind)
         if allowed.test(converted):
             return converted
-    raise UsageError(f"{where}: {_shown(setting, value)} is not {allowed.words}")
-
-
-def _shown(setting: str, value: object) -> str:
-    if setting in {"kafka.sasl_password", "redis.password"}:
-        return "what is given"
-    text = _without_login(json.dumps(value, default=str))
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def _without_login(url: str) -> str:
-    return re.sub(r"((?:username|password)=)[^&\"]*", r"\1***", re.sub(r"//.*@", "//***@", url))
-
-
-def _follow_files(section: str, password: str, values: dict[str, Any]) -> None:
-    """Take the password from its file, and look for the authority's, before anything connects."""
-    setting = f"{section}.{password}"
-    if file := values.get(f"{password}_file"):
-        if values.get(password):
-            raise UsageError(f"{setting} and {setting}_file exclude each other")
-        values[password] = first_line(Path(file), f"{setting}_file")
-    if file := values.get("ssl_cafile"):
-        first_line(Path(file), f"{section}.ssl_cafile")
+    raise UsageError(f"{where}: {shown(setting, value)} is not {allowed.words}")

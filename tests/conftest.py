@@ -5,13 +5,16 @@ server (``CI=true``) it fails, so that nothing there goes unproven in silence.
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.rig import browser as rig_browser
 from tests.rig.certificates import Certificates
 from tests.rig.kafka import Kafka
 from tests.rig.merch_store import shop_file
@@ -21,7 +24,13 @@ from tests.rig.redis_cluster import RedisCluster
 from tests.rig.secure_kafka import SecureKafka
 from tests.rig.secure_redis import SecureRedis
 
+# A shell ignores Ctrl-C for what it runs in the background, and programs inherit that: those that a
+# test ends in this way would not hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 MARKERS = {
+    "browser": "browser",
     "kafka_server": "kafka",
     "secure_kafka": "kafka",
     "redis_server": "redis",
@@ -57,6 +66,17 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield kafka
     finally:
         kafka.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module: while it runs, no test of that module may run an event loop."""
+    try:
+        rig_browser.chromium()
+    except Unavailable as why:
+        pytest.skip(str(why))  # the build server installs it, where it can
+    with rig_browser.browser() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

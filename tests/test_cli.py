@@ -11,18 +11,25 @@ import pytest
 import stream
 from stream import cli
 from stream.errors import CartwakeError, UsageError
-from stream.settings import load
+from stream.loading import load
+from tests.rig.processes import REPOSITORY, cartwake_environment
 
 COMMANDS = {
     "demo",
     "topics create",
     "topics check",
     "worker",
+    "edge",
+    "emailer",
+    "webhooks",
     "replay",
     "dead-letters list",
     "dead-letters show",
     "dead-letters replay",
+    "doctor",
+    "status",
 }
+LONG_RUNNING = ("worker", "edge", "emailer", "webhooks")
 
 
 class Calls(list):
@@ -50,9 +57,16 @@ def calls(monkeypatch):
         "stream.replay": ["run"],
         "stream.edge.kafka.topics": ["create", "check"],
         "stream.edge.kafka.dead_letters": ["list_", "show", "replay"],
+        "stream.storefront.serve": ["run"],
+        "stream.emailer.serve": ["run"],
+        "stream.emailer.preview": ["run"],
+        "stream.webhooks.serve": ["run"],
+        "stream.operations.doctor": ["run"],
+        "stream.operations.status": ["run"],
     }
-    kafka = ModuleType("stream.edge.kafka")
-    monkeypatch.setitem(sys.modules, "stream.edge.kafka", kafka)
+    own = ("edge.kafka", "storefront", "emailer", "webhooks", "operations")
+    for parent in (f"stream.{name}" for name in own):
+        monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
     for name, functions in rooms.items():
         room = ModuleType(name)
         for function in functions:
@@ -121,6 +135,15 @@ def test_the_version_is_told(capsys):
     assert (done.value.code, capsys.readouterr().out) == (0, f"cartwake {stream.__version__}\n")
 
 
+def test_the_emailer_shows_its_mails_or_sends_them(calls):
+    assert cli.main(["emailer", "--preview"]) == 0
+    assert cli.main(["emailer"]) == 0
+    assert [name for name, *_ in calls] == [
+        "stream.emailer.preview.run",
+        "stream.emailer.serve.run",
+    ]
+
+
 def test_the_demo_takes_length_rate_and_seed(calls):
     assert cli.main(["demo", "--seconds", "25", "--rate", "12.5", "--seed", "7"]) == 0
     named = {"seconds": 25, "rate": 12.5, "seed": 7, "settings": load(None, {})}
@@ -143,6 +166,60 @@ def test_a_worker_runs_with_the_settings_and_its_exit_code_is_ours(calls):
     calls.answer = 70
     assert cli.main(["worker"]) == 70
     assert calls == [("stream.app.run_worker", (load(None, {}),), {})]
+
+
+BROKEN = """
+import asyncio, sys
+from stream import cli, logs
+from stream.errors import CartwakeError
+
+ERRORS = {"defect": ValueError, "people": CartwakeError, "cancelled": asyncio.CancelledError}
+
+def broken(*_):
+    raise ERRORS[sys.argv[1]]("zoe@shop.example")
+
+logs.begin = broken
+sys.exit(cli.main(sys.argv[2:]))
+"""
+ENOUGH = {
+    "EDGE__KEYS": '[{"key": "k", "kind": "server"}]',
+    "EDGE__SIGNING_KEYS": '["k"]',
+    "EMAILER__SENDER": "Tea Shop <hello@shop.example>",
+    "EMAILER__PUBLIC_URL": "https://events.shop.example",
+    "EMAILER__CART_URL": "https://shop.example/cart",
+    "EMAILER__DIRECTORY": "customers.csv",
+    "WEBHOOKS__ENDPOINTS": '[{"name": "a", "url": "https://a.example", "secrets": ["whsec_AAAA"]}]',
+}
+
+
+def ended_by(error, command):
+    """Return how a long-running command ends whose main thread raises this."""
+    settings = {f"CARTWAKE_{name}": value for name, value in ENOUGH.items()}
+    return subprocess.run(
+        [sys.executable, "-c", BROKEN, error, command],
+        cwd=REPOSITORY,
+        env=cartwake_environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", LONG_RUNNING)
+@pytest.mark.parametrize(("error", "kind"), [("defect", "Value"), ("cancelled", "Cancelled")])
+def test_what_nobody_has_foreseen_ends_a_long_running_command_with_70(command, error, kind):
+    ended = ended_by(error, command)
+    assert ended.returncode == 70, ended.stderr
+    assert f"{kind}Error while" in ended.stderr
+    assert "in broken" in ended.stderr
+    assert "zoe" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", LONG_RUNNING)
+def test_what_people_can_mend_ends_a_long_running_command_with_one_line_and_1(command):
+    ended = ended_by("people", command)
+    assert (ended.returncode, ended.stderr) == (1, "cartwake: zoe@shop.example\n")
 
 
 def test_a_replay_takes_file_folder_and_drain(calls, tmp_path):
@@ -217,6 +294,31 @@ def test_a_dry_list_is_a_list(calls):
     assert calls[0][0].endswith("list_")
 
 
+def test_a_doctor_is_told_where_the_settings_come_from(calls, config, monkeypatch):
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setenv("CARTWAKE_CONFIG", str(config))
+    assert cli.main(["doctor"]) == 0
+    calls.answer = 1
+    assert cli.main(["doctor", "--config", str(config)]) == 1
+    assert [given[1] for _, given, _ in calls] == [None, config, config]
+    assert all(given[2] is os.environ for _, given, _ in calls)
+
+
+@pytest.mark.parametrize(
+    ("options", "as_json", "watch"),
+    [
+        ([], False, False),
+        (["--json"], True, False),
+        (["--watch"], False, True),
+        (["--watch", "--json"], True, True),
+    ],
+)
+def test_the_status_is_shown_once_or_watched_for_people_or_programs(options, as_json, watch, calls):
+    assert cli.main(["status", *options]) == 0
+    named = {"as_json": as_json, "watch": watch}
+    assert calls == [("stream.operations.status.run", (load(None, {}),), named)]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -264,6 +366,8 @@ def test_a_duration_counts_back_from_now(text, ago, calls):
         (["demo", "--rate", "inf"], "--rate"),
         (["demo", "--seed", "1.5"], "--seed"),
         (["worker", "extra"], "extra"),
+        (["doctor", "redis"], "redis"),
+        (["status", "--wat"], "--wat"),
         (["dead-letters", "list", "--since", "yesterday"], "'yesterday'"),
         (["dead-letters", "show", "triggers-3-1"], "'triggers-3-1' is not TOPIC-PARTITION-OFFSET"),
         (["dead-letters", "show", "cart-events-3"], "TOPIC-PARTITION-OFFSET"),

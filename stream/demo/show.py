@@ -10,6 +10,7 @@ from stream.demo.embedded import Broker, Worker
 from stream.demo.tally import READ_TOPICS, Tally
 from stream.demo.traffic import Record
 from stream.demo.view import View, trigger_line
+from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
 
 LOOK_EVERY_S, READ_S = 0.5, 0.02
@@ -58,7 +59,8 @@ class Show:
         self._view.say("no more shoppers; the worker reads what is left ...")
         until_s = self._at_s + DRAIN_S
         self._look()
-        while self.tally.counted < self._broker.delivered and self._at_s < until_s:
+        stored = self._broker.stored(TOPICS)
+        while self.tally.counted < stored and self._at_s < until_s:
             self._turn()
 
     def stop(self) -> None:

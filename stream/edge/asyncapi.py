@@ -7,6 +7,7 @@ under ``components``, so that any tool reads it without a second file.
 from typing import Any, Final
 
 from stream.domain.events import TOPICS, TYPE_OF
+from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
 from stream.edge.contract import RECORDS, Schema, definitions, headers_schema
 from stream.edge.outgoing import ANY_BYTES, DEAD_LETTERS, JSON, TRAINING_EXAMPLES
 from stream.settings import Kafka, Worker
@@ -25,6 +26,7 @@ ABOUT: Final[dict[str, str]] = {
     "decisions": "Every decision, fired or skipped, with its reason.",
     "trigger-cancels": "A published trigger must not be acted on any more.",
     "dead-letters": "Records that can never be processed: original key and value, and why.",
+    "message-feedback": "What became of triggers: actions on the page, messages, their cancels.",
     "training-examples": "Labelled predictions, from which Cartwake's own trainer learns.",
 }
 SHARDED: Final = (
@@ -46,7 +48,7 @@ KEYS: Final[dict[str, Schema]] = {
 
 def document() -> dict[str, Any]:
     """Return the whole document, ready for encoding as JSON."""
-    topics = [*TOPICS, *RECORDS]
+    topics = [*TOPICS, *RECORDS, MESSAGE_FEEDBACK]
     return {
         "asyncapi": "3.0.0",
         "id": "urn:cartwake",
@@ -83,7 +85,7 @@ def _channel(topic: str) -> Schema:
 
 def _operations() -> Schema:
     received = {f"receive-{topic}": _operation("receive", topic) for topic in TOPICS}
-    sent = {f"send-{topic}": _operation("send", topic) for topic in RECORDS}
+    sent = {f"send-{topic}": _operation("send", topic) for topic in [*RECORDS, MESSAGE_FEEDBACK]}
     learnt = {"receive-training-examples": _operation("receive", TRAINING_EXAMPLES)}
     return received | sent | learnt
 
@@ -103,13 +105,14 @@ def _operation(action: str, topic: str) -> Schema:
 def _message_names(topic: str) -> list[str]:
     if topic in TOPICS:
         return [TYPE_OF[kind] for kind in TOPICS[topic]]
-    return [topic]
+    return [*FEEDBACK_TYPES] if topic == MESSAGE_FEEDBACK else [topic]
 
 
 def _messages() -> Schema:
+    events = {name: kind for kind, name in TYPE_OF.items()} | FEEDBACK_TYPES
     messages = {
         name: _message(name, JSON, KEY_IS_VISITOR, {"$ref": f"{SCHEMAS}/{kind.__name__}"})
-        for kind, name in TYPE_OF.items()
+        for name, kind in events.items()
     }
     for topic, kind in RECORDS.items():
         known = {"$ref": f"{SCHEMAS}/{kind.__name__}"} if kind is not None else None
@@ -133,5 +136,9 @@ def _message(name: str, content_type: str, key: Schema, payload: Schema) -> Sche
 
 
 def _schemas() -> dict[str, Schema]:
-    kinds = [*TYPE_OF, *(kind for kind in RECORDS.values() if kind is not None)]
+    kinds = [
+        *TYPE_OF,
+        *FEEDBACK_TYPES.values(),
+        *(kind for kind in RECORDS.values() if kind is not None),
+    ]
     return definitions(kinds, SCHEMAS)

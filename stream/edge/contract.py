@@ -12,6 +12,7 @@ from stream.domain.cart import MAX_EVIDENCE
 from stream.domain.consent import Purpose
 from stream.domain.decisions import Reason
 from stream.domain.events import MAX_LINES, TOPICS, TYPE_OF
+from stream.domain.feedback import FEEDBACK_TYPES
 from stream.domain.ids import ID_BYTES
 from stream.domain.records import Decision, Example, Trigger, TriggerCancel
 from stream.edge.codec import Defect
@@ -68,6 +69,8 @@ FIELDS: Final[Mapping[str, Mapping[str, Schema]]] = {
         "dwell_ms": _says("time spent on the page, milliseconds"),
         "order": _says("the order's id"),
         "total_minor": _says("the order's total in minor units of its currency"),
+        "trigger_id": _says("the trigger that was acted on"),
+        "channel": _says("by which way: email, or webhook/ and the endpoint's name"),
     },
     "Context": {"bot": _says("the producer knows that this is no person")},
     "Product": {
@@ -80,6 +83,8 @@ FIELDS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "ProductRemoved": {"quantity": _says("how many left the cart; absent: the whole line")},
     "CartUpdated": {"lines": _says("the whole cart; an empty list empties it")},
     "CheckoutStepCompleted": {"shipping_minor": _says("the price of shipping, in minor units")},
+    "MessageRefused": {"code": _says("what the next hop answered: an SMTP or HTTP status")},
+    "CancelRefused": {"code": _says("what the next hop answered: an HTTP status")},
     "ConsentUpdated": {
         "valid_until_ms": _says(f"the last moment at which the grants count, {_MS}"),
         "source": _says("where the choice was made"),
@@ -210,4 +215,4 @@ def _refined(name: str, schema: Schema) -> Schema:
     return schema | RULES.get(name, {})
 
 
-_EVENT_NAMES: Final = frozenset(kind.__name__ for kind in TYPE_OF)
+_EVENT_NAMES: Final = frozenset(kind.__name__ for kind in [*TYPE_OF, *FEEDBACK_TYPES.values()])

@@ -1,4 +1,8 @@
-"""The end for anything unexpected: Faust would acknowledge and go on, which loses events."""
+"""The end for anything unexpected, in a task or at the top of a process: its supervisor knows best.
+
+The one rule: nothing that nobody has foreseen is gone on from. Faust would acknowledge what failed,
+which loses events.
+"""
 
 import asyncio
 import logging
@@ -6,26 +10,32 @@ import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from stream.errors import CartwakeError
 
 log = logging.getLogger(__name__)
 
 EXIT_CODE = 70
+TOLD_TO_STOP: Final = (asyncio.CancelledError, GeneratorExit)
+# What may end a whole process and is no defect: what people can mend, and Ctrl-C.
+FORESEEN: Final = (CartwakeError, KeyboardInterrupt)
 
 
 @contextmanager
-def fatal(doing: str, but: type[BaseException] = GeneratorExit) -> Iterator[None]:
+def fatal(doing: str, but: tuple[type[BaseException], ...] = TOLD_TO_STOP) -> Iterator[None]:
     """End the process with code 70 where the body raises: what was read is delivered again.
 
-    Cancellation and what ``but`` names pass.
+    What ``but`` names passes: around a task's work ``TOLD_TO_STOP``, around a process ``FORESEEN``.
 
     The traceback is logged without the exception's own words, which may quote a record.
     """
     try:
         yield
-    except (asyncio.CancelledError, GeneratorExit, but):
+    except but:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, going on would lose events
         trace = "".join(traceback.format_tb(error.__traceback__))
-        log.critical("%s while %s; the worker ends\n%s", type(error).__name__, doing, trace)
+        log.critical("%s while %s; the process ends\n%s", type(error).__name__, doing, trace)
         logging.shutdown()
         os._exit(EXIT_CODE)

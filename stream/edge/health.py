@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -26,6 +26,14 @@ from stream.errors import CartwakeError
 Check = Callable[[], tuple[bool, list[str]]]
 
 
+class Where(NamedTuple):
+    """A host and a port, and how their settings begin, such as ``worker.metrics``."""
+
+    settings: str
+    host: str
+    port: int
+
+
 class HealthPage:
     """``/metrics``, ``/healthz`` and ``/readyz`` over HTTP, from construction until ``close``.
 
@@ -33,8 +41,8 @@ class HealthPage:
     ----------
     registry
         What ``/metrics`` shows.
-    host, port
-        Where to listen: ``worker.metrics_host`` and ``worker.metrics_port``; 0 is any free port.
+    where
+        Where to listen; port 0 is any free port.
     alive, ready
         What ``/healthz`` and ``/readyz`` answer: 200, or 503 with the reasons.
 
@@ -45,12 +53,17 @@ class HealthPage:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, host: str, port: int, *, alive: Check, ready: Check
+        self,
+        registry: CollectorRegistry,
+        where: Where,
+        *,
+        alive: Check,
+        ready: Check,
     ) -> None:
         try:
-            self._server = _Server(host, port, _Pages(registry, alive, ready))
+            self._server = _Server(where.host, where.port, _Pages(registry, alive, ready))
         except OSError as error:
-            raise CartwakeError(_why_not(error, host, port)) from error
+            raise CartwakeError(_why_not(error, where)) from error
         serve = partial(self._server.serve_forever, poll_interval=0.1)
         self._thread = Thread(target=serve, name="health", daemon=True)
         self._thread.start()
@@ -78,10 +91,11 @@ class HealthPage:
         self.close()
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _why_not(error: OSError, where: Where) -> str:
+    settings, host, port = where
     if error.errno == EADDRINUSE:
-        return f"worker.metrics_port: {port} on {host} is in use: set another, or 0 for a free one"
-    setting = "worker.metrics_port" if isinstance(error, PermissionError) else "worker.metrics_host"
+        return f"{settings}_port: {port} on {host} is in use: set another, or 0 for a free one"
+    setting = f"{settings}_{'port' if isinstance(error, PermissionError) else 'host'}"
     return f"{setting}: cannot listen on {host} port {port}: {error.strerror}"
 
 

@@ -28,6 +28,7 @@ class _Kept(Struct):
     epoch: int = 0
     token: str = ""
     watermark: Watermark = Watermark()
+    stopped: str = ""
     states: dict[Who, bytes] = field(default_factory=dict)
     wakes: dict[Who, int] = field(default_factory=dict)
     queue: list[tuple[int, Who]] = []  # a heap; an entry that differs from ``wakes`` is void
@@ -47,6 +48,7 @@ class MemoryStore:
         kept = self._shards.setdefault(shard, _Kept())
         kept.epoch += 1
         kept.token = str(next(self._tokens))
+        kept.stopped = ""
         owner = Ownership(shard, kept.epoch, kept.token, kept.watermark, None)
         self._tell(owner, kept)
         return owner
@@ -109,6 +111,10 @@ class MemoryStore:
         for entry_id in ids:
             kept.outbox.pop(entry_id, None)
         owner.pending = len(kept.outbox)
+
+    async def stop(self, owner: Ownership, why: str) -> None:
+        """Implements ``Store.stop``."""
+        self._owned(owner).stopped = why
 
     def _owned(self, owner: Ownership) -> _Kept:
         kept = self._kept(owner)

@@ -12,6 +12,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from stream.edge.codec import Defect
+
 # From one fetch wait to an outage of an hour.
 LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -56,6 +58,9 @@ class Metrics:
             "'cartwake dead-letters list', mend the producer, then replay them.",
             ("reason",),
         )
+        # A series that is born with its first burst shows no rise: no alert would see that one.
+        for defect in Defect:
+            self.dead_letters.labels(defect)
 
     def _define_consent(self) -> None:
         self.consent_refused = self._counter(
@@ -93,6 +98,11 @@ class Metrics:
             "Effects committed and not yet acknowledged by Kafka; when it keeps growing, Kafka "
             "does not take what is sent: look at kafka_up and the broker.",
         )
+        self.outbox_oldest_seconds = self._gauge(
+            "outbox_oldest_seconds",
+            "For how long the oldest effect of the outbox has waited for Kafka, 0 where none does; "
+            "beyond 30 s look at the broker's health and at the rights on its topics.",
+        )
 
     def _define_shards(self) -> None:
         self.timers_armed = self._gauge(
@@ -121,6 +131,11 @@ class Metrics:
             "shards_stopped",
             "Shards that stopped because their log and their state do not fit, or because too much "
             "of their input is dead letters; the worker's log says which and what to do.",
+        )
+        self.shard_still_seconds = self._gauge(
+            "shard_still_seconds",
+            "For how long the stillest owned shard has had work and has not moved; beyond 30 s "
+            "with Kafka and Redis up it is stuck, and the worker soon ends itself: see its log.",
         )
         self.shard_fenced = self._counter(
             "shard_fenced",

@@ -26,11 +26,17 @@ def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms
         metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
 
 
-def observe_owners(metrics: Metrics, owners: Sequence[Ownership]) -> None:
-    """Tell what the owned shards hold."""
+def observe_owners(metrics: Metrics, owners: Sequence[tuple[Ownership, float]]) -> None:
+    """Tell what the owned shards hold; beside each, for how long it has not moved, in seconds.
+
+    A step commits, then publishes all of it: what is pending is as old as the step at most.
+    """
     metrics.shards_owned.set(len(owners))
-    metrics.timers_armed.set(sum(owner.armed for owner in owners))
-    metrics.outbox_entries.set(sum(owner.pending for owner in owners))
+    metrics.timers_armed.set(sum(owner.armed for owner, _ in owners))
+    metrics.outbox_entries.set(sum(owner.pending for owner, _ in owners))
+    metrics.shard_still_seconds.set(max((still_s for _, still_s in owners), default=0))
+    unsent = (still_s for owner, still_s in owners if owner.pending)
+    metrics.outbox_oldest_seconds.set(max(unsent, default=0))
 
 
 def _observe_inputs(

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from stream.domain.events import TOPICS, TYPE_OF
+from stream.domain.events import TOPICS, TYPE_OF, Event
+from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
 from stream.edge.asyncapi import document
 from stream.edge.contract import RECORDS, Schema, definitions, headers_schema
 
@@ -19,7 +20,9 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def generate() -> dict[str, bytes]:
     """Return the content of every generated file by its path inside ``schemas/``."""
     files = {f"events/{name}.json": _of_type(kind) for kind, name in TYPE_OF.items()}
-    files |= {f"topics/{topic}.json": _of_topic(topic) for topic in TOPICS}
+    files |= {f"events/{name}.json": _of_type(kind) for name, kind in FEEDBACK_TYPES.items()}
+    topics = {**TOPICS, MESSAGE_FEEDBACK: tuple(FEEDBACK_TYPES.values())}
+    files |= {f"topics/{topic}.json": _of_topic(topic, kinds) for topic, kinds in topics.items()}
     for topic, kind in RECORDS.items():
         if kind is not None:
             files[f"records/{topic}.json"] = _of_type(kind)
@@ -42,8 +45,7 @@ def _of_type(kind: type[msgspec.Struct]) -> Schema:
     return schema | ({"$defs": parts} if parts else {})
 
 
-def _of_topic(topic: str) -> Schema:
-    kinds = TOPICS[topic]
+def _of_topic(topic: str, kinds: tuple[type[Event], ...]) -> Schema:
     return {
         "title": f"Records of {topic}",
         "description": "Told apart by type; fields that no type names are ignored.",

@@ -6,6 +6,7 @@ The one rule: a server proves who it is, by its name and an authority; there is 
 import ssl
 from collections.abc import Iterator
 
+from stream.edge.refusal import Kind, Refusal
 from stream.errors import UsageError
 
 
@@ -23,16 +24,17 @@ def context(cafile: str, setting: str) -> ssl.SSLContext:
         raise UsageError(f"{setting}: {cafile} is not PEM: {error}") from error
 
 
-def mistrust(error: BaseException) -> str | None:
+def mistrust(error: BaseException) -> Refusal | None:
     """Return why TLS failed where trying again will not help; None: it was something else."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"has a certificate that is not to be trusted: {cause.verify_message}"
+            words = f"has a certificate that is not to be trusted: {cause.verify_message}"
+            return Refusal(Kind.CERTIFICATE, words)
         # A connection that ends too early ends for reasons that have nothing to do with trust.
         if isinstance(cause, ssl.SSLError) and not isinstance(
             cause, ssl.SSLEOFError | ssl.SSLZeroReturnError
         ):
-            return f"does not agree on TLS: {cause.reason}"
+            return Refusal(Kind.TLS, f"does not agree on TLS: {cause.reason}")
     return None
 
 

@@ -9,6 +9,7 @@ import time
 
 from stream.edge.kafka.intake import Intake
 from stream.edge.metrics import Metrics
+from stream.edge.pulse import Pulse
 from stream.edge.redis.connection import Connection
 from stream.edge.wall import WallClock
 
@@ -22,12 +23,12 @@ NEVER = float("-inf")
 
 
 class Vitals:
-    """What is known at each beat of the event loop; two beats far apart mean it is stuck."""
+    """What is known at each beat of the event loop. Implements ``watchdog.Watched``."""
 
     def __init__(self, metrics: Metrics, kafka: str) -> None:
         self._metrics = metrics
         self._kafka = kafka
-        self._beat_at: float | None = None  # none before the event loop turns
+        self._pulse = Pulse()
         self._waiting: list[str] = ["the worker is starting"]
         self._said_silent = False
         self._stalled: list[int] = []
@@ -47,14 +48,14 @@ class Vitals:
 
     def beat(self, intake: Intake, redis: Connection, clock: WallClock) -> None:
         """Look at everything that readiness depends on; called about once a second."""
-        now = time.monotonic()
-        self._beat_at = now
+        now = self._pulse.beat()
         # Where nothing is assigned nothing is fetched, and nothing is amiss.
         is_reading = intake.is_settled and not intake.is_idle
         answers = now - intake.answered < SILENT_AFTER_S or not is_reading
         self._say(answers=answers)
         self._metrics.kafka_up.set(answers)
         self._metrics.redis_up.set(redis.is_up)
+        intake.shards.observe()
         for name, skew_s in clock.skews_s.items():
             self._metrics.clock_skew_seconds.labels(name).set(skew_s)
         # While a server is away nothing can move, and a restart would not help.
@@ -100,9 +101,8 @@ class Vitals:
 
     def alive(self) -> tuple[bool, list[str]]:
         """Say whether the event loop turns, and all that has work moves, or cannot for now."""
-        still_s = 0.0 if self._beat_at is None else time.monotonic() - self._beat_at
-        if still_s > STUCK_AFTER_S:
-            return False, [f"the event loop has not turned for {still_s:.0f} s"]
+        if stuck := self._pulse.stuck():
+            return False, [stuck]
         if self._stalled:
             return False, [f"shards {self._stalled} have not moved for {STUCK_AFTER_S:.0f} s"]
         if self._is_served and (suspicion := self.suspicion()):

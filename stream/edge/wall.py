@@ -27,7 +27,8 @@ UNCERTAIN = "clocks disagree, so nothing becomes due"
 Ask = Callable[[], Awaitable[int | None]]
 
 
-def _wall_ms() -> int:
+def wall_ms() -> int:
+    """Return what this machine's clock says, for who need not mind that it may jump."""
     return time.time_ns() // 1_000_000
 
 
@@ -88,7 +89,7 @@ class WallClock:
     """What time it is, and whether that can be trusted; safe to be read on any thread."""
 
     def __init__(
-        self, wall_ms: Callable[[], int] = _wall_ms, steady_ms: Callable[[], int] = _steady_ms
+        self, wall_ms: Callable[[], int] = wall_ms, steady_ms: Callable[[], int] = _steady_ms
     ) -> None:
         """Trust nothing before the first comparison."""
         self._wall_ms = wall_ms

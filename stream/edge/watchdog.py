@@ -1,4 +1,4 @@
-"""The end of a worker that makes no progress, so that its supervisor starts it again.
+"""The end of a process that makes no progress, so that its supervisor starts it again.
 
 The one rule: it depends on nothing that may be stuck: it looks on a thread of its own, and a log
 that takes nothing any more does not hold up the end either. Nobody's data is in what it tells:
@@ -13,9 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Self
-
-from stream.edge.vitals import Vitals
+from typing import Any, Protocol, Self
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +22,22 @@ LOOK_S = 1.0
 # Looks and not a duration: a process that was frozen gets them after it goes on.
 PATIENCE_LOOKS = 30
 TELL_WITHIN_S = 5.0
+
+
+class Watched(Protocol):
+    """What is known of a process; asked on any thread, and answers at once."""
+
+    def suspicion(self) -> str:
+        """Return for what a fresh client has to be asked whether Kafka serves; empty: nothing."""
+        ...
+
+    def told(self, *, is_served: bool) -> None:
+        """Note a fresh client's word; while Kafka is away, nothing has been waited for too long."""
+        ...
+
+    def alive(self) -> tuple[bool, list[str]]:
+        """Say whether a restart would not help, and else why it would."""
+        ...
 
 
 class Watchdog:
@@ -37,7 +51,7 @@ class Watchdog:
 
     def __init__(
         self,
-        vitals: Vitals,
+        vitals: Watched,
         is_served: Callable[[], bool],
         *,
         end: Callable[[int], object] = os._exit,
@@ -82,7 +96,7 @@ class Watchdog:
 
 
 def _tell(reasons: list[str]) -> None:
-    log.critical("No progress: %s; the worker ends", "; ".join(reasons))
+    log.critical("No progress: %s; the process ends", "; ".join(reasons))
     faulthandler.dump_traceback()
     log.critical("Tasks:\n%s", "\n".join(_tasks()))
     logging.shutdown()

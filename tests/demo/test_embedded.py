@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import shutil
+import signal
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 import redis
@@ -102,11 +104,29 @@ def test_the_readers_see_what_was_acknowledged(broker):
     broker.send("page-views", b"key", b"elsewhere")
     broker.send("cart-events", b"key", b"value")
     broker.flush()
-    assert broker.delivered == 3
+    assert broker.stored(["cart-events", "page-views"]) == 3
+    assert broker.stored(["page-views"]) == 1
     read = []
     while len(read) < 2:
         read += reader.read(0.02)
     assert {message.value for message in read} == {b"", b"value"}
+
+
+def test_no_signal_reaches_the_brokers_own_threads():
+    threads = Path("/proc/self/task")
+    before = {thread.name for thread in threads.iterdir()}
+    with Broker(TOPICS):
+        own = [thread for thread in threads.iterdir() if thread.name not in before]
+        assert own
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            assert all(blocks(thread, number) for thread in own), number.name
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def blocks(thread: Path, number: signal.Signals) -> bool:
+    """Return whether a thread's signal mask holds this one."""
+    masks = dict(line.split(":\t") for line in (thread / "status").read_text().splitlines())
+    return bool(int(masks["SigBlk"], 16) >> (number - 1) & 1)
 
 
 def test_a_broker_ends_with_its_context():
@@ -185,6 +205,7 @@ def test_a_worker_gets_our_settings_and_none_of_the_callers(monkeypatch, tmp_pat
     worker = Worker(tmp_path, {"CARTWAKE_REDIS__URL": "redis://localhost:1/0"})
     ours = {name: value for name, value in worker.env.items() if name.startswith("CARTWAKE")}
     assert ours == {
+        "CARTWAKE_LOG": "text",
         "CARTWAKE_REDIS__URL": "redis://localhost:1/0",
         "CARTWAKE_WORKER__METRICS_PORT": str(worker.port),
     }

@@ -1,5 +1,6 @@
 """The demo as a command: what it prints, how it ends, and that it leaves nothing behind."""
 
+import re
 import shutil
 import signal
 import sys
@@ -11,11 +12,12 @@ from stream import demo
 from stream.demo import worker_environment
 from stream.demo.tally import Tally
 from stream.errors import CartwakeError
-from stream.settings import CartAbandonment, Holdout, Settings, Worker, load
+from stream.loading import load
+from stream.settings import CartAbandonment, Holdout, Settings, Worker
 from tests.demo.samples import page
 from tests.rig.processes import Program, cartwake_command, cartwake_environment, wait_until
 
-READY = "the worker is ready"
+READY = "all is ready"
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_both_kinds_of_trigger_come_and_the_events_add_up(command, tmp_path):
     assert program.wait(120) == 0, program.output
     lines = program.output.splitlines()
     assert "\x1b" not in program.output
+    assert re.fullmatch(r"a shop to walk through: http://127\.0\.0\.1:\d+ .*", lines[0])
     assert any(" s  cart_abandonment  " in line for line in lines)
     assert any(" s  exit_intent       " in line for line in lines)
     summary = lines[lines.index("Summary") :]
@@ -78,9 +81,10 @@ def test_ctrl_c_ends_it_with_the_summary(command, tmp_path):
 
 
 @pytest.mark.redis
-def test_a_termination_ends_everything_that_was_started(command, tmp_path):
+@pytest.mark.parametrize("started", range(2, 7))
+def test_a_termination_ends_everything_that_was_started_so_far(command, tmp_path, started):
     program = command("--seed", "7")
-    wait_until(lambda: len(leftovers(tmp_path)) >= 3, "folder, Redis and worker", 90)
+    wait_until(lambda: len(leftovers(tmp_path)) >= started, "folder, Redis and programs", 90)
     program.signal(signal.SIGTERM)
     assert program.wait(60) == 128 + signal.SIGTERM, program.output
     assert leftovers(tmp_path) == []

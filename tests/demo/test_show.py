@@ -16,13 +16,16 @@ class FakeBroker:
     def __init__(self):
         self.sent = []
         self.out = []
-        self.delivered = 0
+        self.acknowledged = 0
+
+    def stored(self, topics):
+        return self.acknowledged
 
     def send(self, topic, key, value):
         self.sent.append((topic, key, value))
 
     def flush(self):
-        self.delivered = len(self.sent)
+        self.acknowledged = len(self.sent)
 
     def reader(self, topics):
         return self
@@ -125,7 +128,7 @@ def test_the_drain_ends_when_everything_sent_is_counted(broker, view):
     show = Show(broker, worker, view)
     show.play(records(*[0] * 20), None, after(2))
     show.drain()
-    assert show.tally.counted == broker.delivered == 20
+    assert show.tally.counted == broker.acknowledged == 20
 
 
 def test_the_drain_ends_though_the_worker_has_stopped_reading(broker, view, monkeypatch):
@@ -133,7 +136,7 @@ def test_the_drain_ends_though_the_worker_has_stopped_reading(broker, view, monk
     show = Show(broker, FakeWorker(broker, reads=False), view)
     show.play(records(0), None, after(1))
     show.drain()
-    assert show.tally.counted < broker.delivered
+    assert show.tally.counted < broker.acknowledged
 
 
 def test_the_last_words_of_a_stopping_worker_are_read(broker, view):

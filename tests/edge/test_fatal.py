@@ -43,9 +43,9 @@ def test_being_told_to_stop_is_not_unexpected(exits, error):
 
 
 def test_what_is_expected_passes_and_nothing_else(exits):
-    with pytest.raises(KeyError), fatal("trying", but=KeyError):
+    with pytest.raises(KeyError), fatal("trying", but=(KeyError,)):
         raise KeyError
-    with fatal("trying", but=KeyError):
+    with fatal("trying", but=(KeyError,)):
         raise IndexError
     assert exits == [EXIT_CODE]
 
@@ -53,7 +53,7 @@ def test_what_is_expected_passes_and_nothing_else(exits):
 def test_the_log_tells_where_but_not_what_a_record_said(exits, caplog):
     with caplog.at_level(logging.CRITICAL), fatal("reading a record"):
         raise ValueError(SECRET)
-    assert "ValueError while reading a record; the worker ends" in caplog.text
+    assert "ValueError while reading a record; the process ends" in caplog.text
     assert "test_fatal.py" in caplog.text
     assert SECRET not in caplog.text
 
@@ -79,3 +79,9 @@ finally:
     )
     assert (done.returncode, done.stdout) == (EXIT_CODE, "")
     assert "ValueError while trying" in done.stderr
+
+
+def test_on_top_of_a_process_nobody_has_cancelled_it(exits):
+    with fatal("serving", but=(KeyError,)):
+        raise asyncio.CancelledError
+    assert exits == [EXIT_CODE]

@@ -5,7 +5,7 @@ from http.client import HTTPConnection
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from stream.edge.health import HealthPage
+from stream.edge.health import HealthPage, Where
 from stream.errors import CartwakeError
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +32,10 @@ def registry():
 @pytest.fixture
 def page(worker, registry):
     with HealthPage(
-        registry, LOOPBACK, 0, alive=lambda: worker.alive, ready=lambda: worker.ready
+        registry,
+        Where("worker.metrics", LOOPBACK, 0),
+        alive=lambda: worker.alive,
+        ready=lambda: worker.ready,
     ) as page:
         yield page
 
@@ -90,7 +93,9 @@ def test_a_check_that_fails_itself_is_a_no(registry):
     def broken():
         raise LookupError("secret")
 
-    with HealthPage(registry, LOOPBACK, 0, alive=broken, ready=broken) as page:
+    with HealthPage(
+        registry, Where("worker.metrics", LOOPBACK, 0), alive=broken, ready=broken
+    ) as page:
         status, _, body = ask(page, "/healthz")
     assert status == 503
     assert json.loads(body)["reasons"] == ["the check itself failed: LookupError"]
@@ -148,7 +153,7 @@ def test_a_defect_is_not_hidden(registry, capfd):
         def collect(self):
             raise LookupError("a collector's defect")
 
-    with HealthPage(registry, LOOPBACK, 0, alive=dict, ready=dict) as page:
+    with HealthPage(registry, Where("worker.metrics", LOOPBACK, 0), alive=dict, ready=dict) as page:
         registry.register(type("Late", (), {"collect": Broken.collect, "describe": list})())
         assert raw(page, b"GET /metrics HTTP/1.0\r\n\r\n") == b""
     assert "a collector's defect" in capfd.readouterr().err
@@ -156,7 +161,7 @@ def test_a_defect_is_not_hidden(registry, capfd):
 
 def test_a_port_in_use_is_said_with_its_setting(page, registry):
     with pytest.raises(CartwakeError) as refused:
-        HealthPage(registry, LOOPBACK, page.port, alive=dict, ready=dict)
+        HealthPage(registry, Where("worker.metrics", LOOPBACK, page.port), alive=dict, ready=dict)
     assert str(refused.value).startswith(f"worker.metrics_port: {page.port} on 127.0.0.1 is in use")
     assert refused.value.exit_code == 1
 
@@ -164,7 +169,7 @@ def test_a_port_in_use_is_said_with_its_setting(page, registry):
 @pytest.mark.parametrize("host", ["192.0.2.1", "::g"])
 def test_a_host_that_is_not_ours_is_said_with_its_setting(host, registry):
     with pytest.raises(CartwakeError, match=rf"^worker\.metrics_host: cannot listen on {host} "):
-        HealthPage(registry, host, 0, alive=dict, ready=dict)
+        HealthPage(registry, Where("worker.metrics", host, 0), alive=dict, ready=dict)
 
 
 def test_a_port_that_needs_rights_is_said_with_its_setting(registry, monkeypatch):
@@ -173,11 +178,13 @@ def test_a_port_that_needs_rights_is_said_with_its_setting(registry, monkeypatch
 
     monkeypatch.setattr("socketserver.TCPServer.server_bind", refuse)
     with pytest.raises(CartwakeError, match=r"^worker\.metrics_port: .* Permission denied$"):
-        HealthPage(registry, LOOPBACK, 80, alive=dict, ready=dict)
+        HealthPage(registry, Where("worker.metrics", LOOPBACK, 80), alive=dict, ready=dict)
 
 
 def test_a_closed_page_frees_its_port(registry):
-    with HealthPage(registry, LOOPBACK, 0, alive=dict, ready=dict) as page:
+    with HealthPage(registry, Where("worker.metrics", LOOPBACK, 0), alive=dict, ready=dict) as page:
         port = page.port
-    with HealthPage(registry, LOOPBACK, port, alive=dict, ready=dict) as again:
+    with HealthPage(
+        registry, Where("worker.metrics", LOOPBACK, port), alive=dict, ready=dict
+    ) as again:
         assert again.port == port

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.edge.codec import Defect
 from stream.edge.metrics import Metrics
 
 CONTRACT = {
@@ -89,6 +90,11 @@ def test_counters_count_from_zero_before_anything_happens(metrics, registry):
     assert registry.get_sample_value("cartwake_shard_fenced_total") == 1
 
 
+def test_the_first_burst_of_dead_letters_is_a_rise_from_zero(metrics, registry):
+    for defect in Defect:
+        assert registry.get_sample_value("cartwake_dead_letters_total", {"reason": defect}) == 0
+
+
 def test_two_registries_do_not_meet(metrics):
     Metrics(CollectorRegistry()).kafka_up.set(1)
     assert metrics.kafka_up._value.get() == 0
@@ -96,7 +102,7 @@ def test_two_registries_do_not_meet(metrics):
 
 def test_names_keep_to_the_rules_of_promtool(page):
     families = list(text_string_to_metric_families(page))
-    assert len(families) == 22
+    assert len(families) == 24
     for family in families:
         assert family.name.startswith("cartwake_")
         assert len(family.documentation) > 40

@@ -139,7 +139,7 @@ def test_an_answer_is_timed_from_its_record_to_kafkas_word(metrics, value):
 
 def test_the_owned_shards_are_added_up(metrics, value):
     owners = [Ownership(n, 1, "t", Watermark(), None, armed=n, pending=10 * n) for n in (1, 2)]
-    observe_owners(metrics, owners)
+    observe_owners(metrics, [(owner, 0.0) for owner in owners])
     assert [value(name) for name in ("shards_owned", "timers_armed", "outbox_entries")] == [
         2,
         3,
@@ -151,6 +151,28 @@ def test_the_owned_shards_are_added_up(metrics, value):
         0,
         0,
     ]
+
+
+@pytest.mark.parametrize(
+    ("stood", "oldest_s", "still_s"),
+    [
+        ([], 0, 0),
+        ([(0, 40.0)], 0, 40),
+        ([(3, 40.0)], 40, 40),
+        ([(3, 31.0), (0, 40.0), (1, 2.0)], 31, 40),
+    ],
+    ids=["no shard", "nothing to send", "unsent", "the oldest of several"],
+)
+def test_what_waits_for_kafka_is_as_old_as_its_shard_has_not_moved(
+    metrics, value, stood, oldest_s, still_s
+):
+    owners = [
+        (Ownership(number, 1, "t", Watermark(), None, pending=pending), seconds)
+        for number, (pending, seconds) in enumerate(stood)
+    ]
+    observe_owners(metrics, owners)
+    assert value("outbox_oldest_seconds") == oldest_s
+    assert value("shard_still_seconds") == still_s
 
 
 def test_no_visitor_is_ever_a_label(metrics, registry):

@@ -43,7 +43,7 @@ def test_what_a_shard_tolerates_comes_from_the_settings_with_the_same_defaults()
 
 
 # What is no policy: where things are, and how a worker runs.
-ELSEWHERE = {"kafka", "redis", "worker", "dead_letters"}
+ELSEWHERE = {"emailer", "webhooks", "kafka", "redis", "worker", "dead_letters", "edge"}
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,12 @@ import pytest
 
 from stream.edge import progress as module
 from stream.edge.progress import LOOK_EVERY, Progress
-
-
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self):
-        self.now_s = 100.0
-
-    def monotonic(self):
-        return self.now_s
+from tests.rig.clocks import steady
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
+    return steady(monkeypatch, module)
 
 
 def advance(progress, events, size=10):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF
+from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
 from stream.edge.codec import Defect, encode_record
 from stream.edge.contract import FIELDS, RECORDS, RULES, definitions
 from stream.edge.outgoing import DEAD_LETTERS, outgoing
@@ -58,6 +59,7 @@ def resolve(document, reference):
 
 def test_the_files_in_the_repository_are_the_generated_ones():
     found = {str(path.relative_to(FOLDER)): path for path in FOLDER.rglob("*.json")}
+    del found["openapi.json"]  # the edge's, which has a test of its own
     assert sorted(found) == sorted(FILES), "run: make schemas"
     for name, path in found.items():
         assert path.read_bytes() == FILES[name], f"{name}: run: make schemas"
@@ -71,8 +73,8 @@ def test_the_command_writes_them(tmp_path):
 
 
 def test_there_is_a_schema_for_every_type_and_topic():
-    expected = {f"events/{name}.json" for name in TYPE_OF.values()}
-    expected |= {f"topics/{topic}.json" for topic in TOPICS}
+    expected = {f"events/{name}.json" for name in [*TYPE_OF.values(), *FEEDBACK_TYPES]}
+    expected |= {f"topics/{topic}.json" for topic in [*TOPICS, MESSAGE_FEEDBACK]}
     expected |= {f"headers/{topic}.json" for topic in RECORDS}
     expected |= {f"records/{topic}.json" for topic in RECORDS if topic != DEAD_LETTERS}
     assert set(SCHEMAS) == expected
@@ -94,11 +96,9 @@ def test_no_two_schemas_have_the_same_id():
 
 
 def test_what_is_said_of_fields_is_said_of_fields_that_exist():
-    kinds = [*TYPE_OF, *filter(None, RECORDS.values())]
-    known = definitions(kinds, "#")
-    in_events = {
-        field for kind, name in TYPE_OF.items() for field in known[kind.__name__]["properties"]
-    }
+    events = [*TYPE_OF, *FEEDBACK_TYPES.values()]
+    known = definitions([*events, *filter(None, RECORDS.values())], "#")
+    in_events = {field for kind in events for field in known[kind.__name__]["properties"]}
     assert set(FIELDS["Event"]) <= in_events
     assert (set(FIELDS) | set(RULES)) - {"Event"} <= set(known)
     for name, fields in FIELDS.items():
@@ -257,13 +257,17 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere():
 def test_the_asyncapi_document_holds_every_topic_from_cartwakes_view():
     assert DOCUMENT["asyncapi"] == "3.0.0"
     channels = DOCUMENT["channels"]
-    assert {channel["address"] for channel in channels.values()} == {*TOPICS, *RECORDS}
+    assert {channel["address"] for channel in channels.values()} == {
+        *TOPICS,
+        *RECORDS,
+        MESSAGE_FEEDBACK,
+    }
     directions = {
         (operation["action"], resolve(DOCUMENT, operation["channel"]["$ref"])["address"])
         for operation in DOCUMENT["operations"].values()
     }
     expected = {("receive", topic) for topic in [*TOPICS, "training-examples"]}
-    assert directions == expected | {("send", topic) for topic in RECORDS}
+    assert directions == expected | {("send", topic) for topic in [*RECORDS, MESSAGE_FEEDBACK]}
 
 
 def test_the_messages_of_the_asyncapi_document_have_keys_and_outgoing_ones_headers():

@@ -12,6 +12,7 @@ from stream.domain.session import Session
 from stream.domain.visitor import Behaviour, Visitor, Who
 from stream.edge.memory import MemoryStore
 from stream.edge.redis.connection import Connection
+from stream.edge.redis.reader import RedisReader
 from stream.edge.redis.store import RedisStore, member, who
 from stream.shard.ports import Commit, Entry, FencedError, RewoundError, Watermark
 
@@ -34,6 +35,9 @@ class InMemory:
 
     async def wipe(self):
         self.store._shards = {}
+
+    async def stopped(self):
+        return self.store._shards[0].stopped
 
     async def close(self):
         pass
@@ -58,6 +62,9 @@ class InRedis:
     async def wipe(self):
         for key in await self._keys():  # one by one, as a cluster has them in different places
             await self.client.delete(key)
+
+    async def stopped(self):
+        return await RedisReader(self.connection, self.group).stopped(0)
 
     async def close(self):
         await self.connection.close()
@@ -479,6 +486,30 @@ async def test_an_earlier_owner_removes_nothing(store):
     assert await store.outbox(new) == [(ids[0], ENTRY)]
     await store.remove(new, ids)
     assert await store.outbox(new) == []
+
+
+async def test_why_a_shard_was_stopped_is_kept_until_it_is_claimed_again(kept):
+    owner = await kept.store.claim(0)
+    assert await kept.stopped() == ""
+    await kept.store.stop(owner, "101 dead letters in a row")
+    assert await kept.stopped() == "101 dead letters in a row"
+    await kept.store.claim(0)
+    assert await kept.stopped() == ""
+
+
+async def test_an_earlier_owner_stops_nothing(kept):
+    old = await kept.store.claim(0)
+    await kept.store.claim(0)
+    with pytest.raises(FencedError):
+        await kept.store.stop(old, "101 dead letters in a row")
+    assert await kept.stopped() == ""
+
+
+async def test_a_stop_in_a_store_that_lost_the_claim_is_rewound(kept):
+    owner = await kept.store.claim(0)
+    await kept.wipe()
+    with pytest.raises(RewoundError):
+        await kept.store.stop(owner, "101 dead letters in a row")
 
 
 async def test_ids_are_not_given_out_again_after_removal(store):

@@ -3,9 +3,11 @@ import logging
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream.edge import pulse
 from stream.edge import vitals as module
 from stream.edge.metrics import Metrics
 from stream.edge.vitals import SILENT_AFTER_S, STUCK_AFTER_S, UNSETTLED_AFTER_S, Vitals
+from tests.rig.clocks import steady
 
 KAFKA = "kafka.shop.example:9092"
 
@@ -14,10 +16,13 @@ class Shards:
     """What a beat asks of shards; ``still_s`` is for how long shard 4 has had work and stood."""
 
     def __init__(self):
-        self.stopped, self.still_s = {}, 0.0
+        self.stopped, self.still_s, self.observed = {}, 0.0, 0
 
     def stalled(self, longer_than_s):
         return [4] if self.still_s > longer_than_s else []
+
+    def observe(self):
+        self.observed += 1
 
 
 class Intake:
@@ -43,21 +48,9 @@ class Wall:
         self.doubt, self.skews_s = "", {"wall": 0.0}
 
 
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    def __init__(self):
-        self.now_s = 1_000.0
-
-    def monotonic(self):
-        return self.now_s
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
+    return steady(monkeypatch, module, pulse)
 
 
 @pytest.fixture
@@ -105,6 +98,12 @@ def test_with_its_shards_and_both_servers_it_is_ready(vitals, intake, redis, wal
     assert vitals.ready() == (True, [])
     assert registry.get_sample_value("cartwake_kafka_up") == 1
     assert registry.get_sample_value("cartwake_redis_up") == 1
+
+
+def test_each_beat_tells_how_the_shards_stand(vitals, intake, redis, wall):
+    vitals.beat(intake, redis, wall)
+    vitals.beat(intake, redis, wall)
+    assert intake.shards.observed == 2
 
 
 def test_shards_that_are_not_claimed_yet_are_waited_for(vitals, intake, redis, wall):

@@ -129,12 +129,12 @@ STUCK = """
 import asyncio, logging, sys, time
 from types import SimpleNamespace
 from prometheus_client import CollectorRegistry
-from stream.edge import vitals, watchdog
+from stream.edge import pulse, vitals, watchdog
 from stream.edge.metrics import Metrics
 
-vitals.STUCK_AFTER_S, watchdog.PATIENCE_LOOKS = 0.2, 3
+pulse.STUCK_AFTER_S, watchdog.PATIENCE_LOOKS = 0.2, 3
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-shards = SimpleNamespace(stalled=lambda _: [], stopped={})
+shards = SimpleNamespace(stalled=lambda _: [], stopped={}, observe=lambda: None)
 intake = SimpleNamespace(
     shards=shards, is_settled=True, is_idle=True, answered=0.0, silent=lambda _: []
 )
@@ -173,7 +173,7 @@ def test_a_process_whose_event_loop_is_blocked_ends_and_says_where():
     )
     assert (done.returncode, done.stdout) == (EXIT_CODE, "")
     said = done.stderr
-    assert "No progress: the event loop has not turned for 0 s; the worker ends" in said
+    assert "No progress: the event loop has not turned for 0 s; the process ends" in said
     for place in ("blocks_the_loop", "waits_for_ever", "main"):
         assert f" in {place}" in said
     assert said.count("No progress") == 1

@@ -11,7 +11,7 @@ from tests.rig.kafka import Kafka, Message
 from tests.rig.processes import Worker, wait_until
 from tests.rig.redis import Redis
 
-OUTPUTS = ("triggers", "decisions", "trigger-cancels", "dead-letters")
+OUTPUTS = ("triggers", "decisions", "trigger-cancels", "dead-letters", "message-feedback")
 PARTITIONS = 12
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,21 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourcePatternType,
     ResourceType,
 )
 
 from stream.domain.events import TOPICS
-from tests.rig.processes import Worker, run_cartwake, wait_until
+from tests.rig.endpoint import SECRET, Endpoint
+from tests.rig.mailbox import Mailbox
+from tests.rig.processes import Emailer, Served, Worker, run_cartwake, wait_until
 from tests.rig.secure_kafka import ROLES, SecureKafka
 from tests.rig.secure_redis import SecureRedis, password
 
-WORKER, OPERATOR, STOREFRONT, EMAILER = ROLES
+WORKER, OPERATOR, STOREFRONT, EMAILER, WEBHOOKS, EDGE, AUTOSCALER = ROLES
 OUT = {"triggers", "decisions", "trigger-cancels", "dead-letters", "training-examples"}
-ALL = {*TOPICS, *OUT}
+ALL = {*TOPICS, *OUT, "message-feedback"}
 VISITOR = "v-4711"
 BOTH = {"personalization": "granted", "marketing_email": "granted"}
 PRODUCT = {"id": "mug", "price_minor": 1200, "currency": "EUR"}
@@ -65,11 +69,11 @@ def roles_kafka(secure_kafka: SecureKafka) -> SecureKafka:
     return secure_kafka
 
 
-def secured(server: SecureRedis) -> dict[str, str]:
-    """Return the settings of a worker that comes to Redis as its user, by TLS."""
+def secured(server: SecureRedis, role: str = WORKER) -> dict[str, str]:
+    """Return the settings of a role that comes to Redis as its user, by TLS."""
     return {
-        "CARTWAKE_REDIS__URL": server.url_of(WORKER),
-        "CARTWAKE_REDIS__PASSWORD": password(WORKER),
+        "CARTWAKE_REDIS__URL": server.url_of(role),
+        "CARTWAKE_REDIS__PASSWORD": password(role),
         "CARTWAKE_REDIS__SSL_CAFILE": str(server.certificates.ca),
     }
 
@@ -82,6 +86,16 @@ def shop(kafka: SecureKafka) -> None:
         value = json.dumps(event | {"at_ms": time.time_ns() // 1_000_000} | fields)
         producer.produce(topic, key=VISITOR, value=value)
         assert producer.flush(30) == 0
+
+
+def webhooks(folder: Path, settings: dict[str, str], endpoint: Endpoint) -> Served:
+    """Return what posts triggers to an endpoint."""
+    told = [{"name": "crm", "url": endpoint.url, "secrets": [SECRET]}]
+    own = {
+        "CARTWAKE_WEBHOOKS__ENDPOINTS": json.dumps(told),
+        "CARTWAKE_WEBHOOKS__ALLOW_PRIVATE": "true",
+    }
+    return Served("webhooks", folder, settings | own, "webhooks")
 
 
 def received(kafka: SecureKafka, wanted: int) -> list[dict[str, Any]]:
@@ -137,14 +151,27 @@ def test_every_role_does_its_work(
         assert "sent back: 1 dead letter" in replay.stdout, replay.stderr
         wait_until(lambda: len(kafka.read_all("dead-letters")) == 2, "its second death")
         assert worker.is_ready()
-    assert "secret" not in worker.output
+        mailed, posted = (
+            settings
+            | kafka.settings(role, protocol, sasl_mechanism=mechanism)
+            | (secured(server, role) if redis == "secure_redis" else {})
+            for role in (EMAILER, WEBHOOKS)
+        )
+        customers = tmp_path / "customers.csv"
+        customers.write_text(f"visitor,email\n{VISITOR},somebody@mail.example\n")
+        with Mailbox() as mailbox, Emailer(tmp_path, mailed, mailbox.url, customers) as emailer:
+            wait_until(lambda: mailbox.mails, "the mail")
+        with closing(Endpoint()) as endpoint, webhooks(tmp_path, posted, endpoint) as poster:
+            wait_until(lambda: endpoint.heard, "the trigger at the endpoint")
+    assert "secret" not in worker.output + emailer.output + poster.output
     assert worker.wait() == 0
 
 
 def test_a_refused_worker_says_so_in_one_line_and_ends(
     secure_kafka: SecureKafka, secure_redis: SecureRedis
 ) -> None:
-    good = {**secure_kafka.settings(WORKER), **secured(secure_redis)}
+    free = {"CARTWAKE_WORKER__METRICS_PORT": "0"}
+    good = {**secure_kafka.settings(WORKER), **secured(secure_redis), **free}
     for setting, told in (
         ("CARTWAKE_KAFKA__SASL_PASSWORD", "Kafka at .* refuses this login of cartwake-worker by"),
         ("CARTWAKE_REDIS__PASSWORD", "Redis at .* refuses this login: invalid username-password"),
@@ -161,10 +188,31 @@ READS = {
     WORKER: {*TOPICS, "training-examples"},
     OPERATOR: {"dead-letters"},
     STOREFRONT: set(),
-    EMAILER: {"triggers", "trigger-cancels"},
+    EMAILER: {"triggers", "trigger-cancels", "message-feedback"},
+    WEBHOOKS: {"triggers", "trigger-cancels", "message-feedback"},
+    EDGE: {"triggers", "trigger-cancels"},
+    AUTOSCALER: set(),
 }
-WRITES = {WORKER: OUT, OPERATOR: set(TOPICS), STOREFRONT: set(TOPICS), EMAILER: set()}
-GROUPS = {WORKER: {"cartwake"}, OPERATOR: set(), STOREFRONT: set(), EMAILER: {"emailer"}}
+WRITES = {
+    WORKER: OUT,
+    OPERATOR: set(TOPICS),
+    STOREFRONT: set(TOPICS),
+    EMAILER: {"message-feedback"},
+    WEBHOOKS: {"message-feedback"},
+    EDGE: {*TOPICS, "message-feedback"},
+    AUTOSCALER: set(),
+}
+GROUPS = {
+    WORKER: {"cartwake"},
+    OPERATOR: set(),
+    STOREFRONT: set(),
+    EMAILER: {"emailer"},
+    WEBHOOKS: {"webhooks.crm"},
+    EDGE: set(),
+    AUTOSCALER: set(),
+}
+# Who is in a group, and how far it is, the operator sees as well, and whoever scales the workers.
+SEES = GROUPS | {OPERATOR: {"cartwake"}, AUTOSCALER: {"cartwake"}}
 REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -263,12 +311,90 @@ def test_a_role_administers_nothing_but_what_the_operator_must(
     assert [name for name, change in FORBIDDEN.items() if allows(change, admin)] == []
     allowed = [name for name, change in OPERATORS.items() if allows(change, admin)]
     assert allowed == (list(OPERATORS) if role == OPERATOR else [])
-    assert {group for group in ("cartwake", "emailer", "other") if joins(admin, group)} == GROUPS[
-        role
-    ]
+    groups = ("cartwake", "emailer", "webhooks", "webhooks.crm", "other")
+    assert {group for group in groups if sees(admin, group)} == SEES[role]
+    assert {group for group in groups if joins(admin, group)} == GROUPS[role]
+
+
+def test_who_scales_the_workers_sees_the_ends_of_the_inputs_alone(
+    roles_kafka: SecureKafka,
+) -> None:
+    admin = roles_kafka.role(AUTOSCALER)
+    seen = [topic for topic in admin.list_topics(timeout=30).topics if topic in ALL]
+    assert set(seen) == set(TOPICS)
+    ends = admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest() for topic in seen})
+    assert all(end.result(30).offset >= 0 for end in ends.values())
+
+
+def sees(admin: AdminClient, group: str) -> bool:
+    """Return whether a role may look at a consumer group."""
+    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition("triggers", 0)])]
+    return allows(lambda one: one.list_consumer_group_offsets(asked), admin)
 
 
 def joins(admin: AdminClient, group: str) -> bool:
-    """Return whether a role may use a consumer group."""
-    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition("triggers", 0)])]
-    return allows(lambda one: one.list_consumer_group_offsets(asked), admin)
+    """Return whether a role may read in a consumer group, as the broker itself tells it."""
+    if not sees(admin, group):
+        return False
+    asked = admin.describe_consumer_groups([group], include_authorized_operations=True)
+    return AclOperation.READ in asked[group].result(30).authorized_operations
+
+
+def operators(kafka: SecureKafka, redis: SecureRedis) -> dict[str, str]:
+    """Return the settings of the person who runs it."""
+    return {
+        **kafka.settings(OPERATOR),
+        "CARTWAKE_REDIS__URL": redis.url_of(OPERATOR),
+        "CARTWAKE_REDIS__PASSWORD": password(OPERATOR),
+        "CARTWAKE_REDIS__SSL_CAFILE": str(redis.certificates.ca),
+    }
+
+
+def test_the_operator_may_ask_what_doctor_and_status_ask(
+    kafka: SecureKafka, secure_redis: SecureRedis, tmp_path: Path
+) -> None:
+    with secure_redis.client() as client:
+        client.flushall()
+        client.config_set("maxmemory", "100mb")
+    own = operators(kafka, secure_redis)
+    with Worker(tmp_path, {**kafka.settings(WORKER), **secured(secure_redis)}):
+        looked = run_cartwake("doctor", settings=own)
+        told = run_cartwake("status", "--json", settings=own)
+    assert looked.returncode == 0, looked.stdout
+    assert "cartwake-operator may do what these need: operator\n" in looked.stdout
+    assert "group cartwake: 1 worker, Stable" in looked.stdout
+    assert "\nwarn" not in looked.stdout
+    status = json.loads(told.stdout)
+    assert status["totals"]["owned"] == status["totals"]["shards"] == len(status["shards"])
+    assert "secret" not in looked.stdout + looked.stderr + told.stdout
+
+
+def test_doctor_says_what_a_user_lacks_who_fits_no_role(
+    kafka: SecureKafka, secure_redis: SecureRedis
+) -> None:
+    # A worker by its Redis user; by its Kafka user somebody who is told of no group.
+    settings = {**kafka.settings(STOREFRONT), **secured(secure_redis)}
+    looked = run_cartwake("doctor", settings=settings)
+    assert looked.returncode == 1
+    assert "FAIL  rights in Kafka: storefront fits no role; for " in looked.stdout
+    assert "FAIL  topic triggers: is not there, or not to be seen by this user" in looked.stdout
+    assert (
+        "cart-events, consent-events, page-views do not tell theirs to this user" in looked.stdout
+    )
+    assert "warn  group cartwake: is not told (GroupAuthorizationFailedError)" in looked.stdout
+    assert "warn  rights in Redis: this user may not zcount" in looked.stdout
+
+
+def test_the_rights_that_doctor_asks_for_are_those_that_the_script_gives(
+    kafka: SecureKafka, secure_redis: SecureRedis
+) -> None:
+    for role, name in (
+        (WORKER, "worker"),
+        (EDGE, "edge"),
+        (EMAILER, "emailer, webhooks"),
+        (WEBHOOKS, "emailer, webhooks"),
+        (OPERATOR, "operator"),
+    ):
+        settings = kafka.settings(role) | secured(secure_redis)
+        looked = run_cartwake("doctor", settings=settings)
+        assert f"{role} may do what these need: {name}\n" in looked.stdout

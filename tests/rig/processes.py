@@ -5,6 +5,7 @@ end of the program's output.
 """
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Self
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+SIGNING_KEYS = ["a signing key of the tests"]
 POLL_S = 0.02
 TAIL_CHARS = 4_000
 
@@ -131,8 +133,14 @@ class Program:
         self.wait()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): alive for the system, silent for everybody else."""
+        """Freeze it (SIGSTOP): alive for the system, silent for everybody else, all its threads."""
         self.signal(signal.SIGSTOP)
+        wait_until(lambda: self._states() <= {"T"}, "every thread to stop")
+
+    def _states(self) -> set[str]:
+        """Return the states of its threads, as the kernel names them."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return {task.read_text().rpartition(")")[2].split()[0] for task in tasks}
 
     def resume(self) -> None:
         """Let a frozen one go on (SIGCONT)."""
@@ -187,27 +195,28 @@ def run_cartwake(
     )
 
 
-class Worker(Program):
-    """A ``cartwake worker``; ``with Worker(...) as worker:`` starts it, ready, and stops it.
+class Served(Program):
+    """A ``cartwake`` process with a metrics page; ``with ...:`` starts it, ready, and stops it.
 
     ``settings`` are environment variables (``CARTWAKE_KAFKA__BOOTSTRAP`` ...); a free metrics
-    port is added, so any number of workers run side by side. Output goes to ``folder/name.log``.
+    port is added, so any number run side by side. Output goes to ``folder/name.log``.
     ``program`` is another command line that starts one.
     ``environment`` is what else it is to find in its environment.
     """
 
     def __init__(
         self,
+        command: str,
         folder: Path,
         settings: Mapping[str, str],
-        name: str = "worker",
+        name: str,
         program: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.metrics_port = free_port()
-        own = {"CARTWAKE_WORKER__METRICS_PORT": str(self.metrics_port)}
+        own = {f"CARTWAKE_{command.upper()}__METRICS_PORT": str(self.metrics_port)}
         found = cartwake_environment({**settings, **own}) | dict(environment or {})
-        super().__init__(program or cartwake_command("worker"), folder / f"{name}.log", found)
+        super().__init__(program or cartwake_command(command), folder / f"{name}.log", found)
 
     def start(self, *, ready_within_s: float | None = 60.0) -> None:
         """Start it and return once it is ready; with None, at once."""
@@ -243,3 +252,46 @@ class Worker(Program):
         if self.running:
             self.resume()
             self.stop()
+
+
+class Worker(Served):
+    """A ``cartwake worker``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        name: str = "worker",
+        program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__("worker", folder, settings, name, program, environment)
+
+
+class Emailer(Served):
+    """A ``cartwake emailer`` that writes at any hour and as fast as it goes.
+
+    ``customers`` is the file of its directory.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        smtp_url: str,
+        customers: Path,
+        name: str = "emailer",
+    ) -> None:
+        own = {
+            "SENDER": "Tea Shop <hello@shop.example>",
+            "PUBLIC_URL": "https://events.shop.example",
+            "CART_URL": "https://shop.example/cart",
+            "SMTP_URL": smtp_url,
+            "DIRECTORY": str(customers),
+            "QUIET_FROM": "00:00",
+            "QUIET_UNTIL": "00:00",
+            "PER_DOMAIN_PER_S": "1000",
+        }
+        theirs = {f"CARTWAKE_EMAILER__{name}": value for name, value in own.items()}
+        theirs["CARTWAKE_EDGE__SIGNING_KEYS"] = json.dumps(SIGNING_KEYS)
+        super().__init__("emailer", folder, theirs | dict(settings), name)

@@ -25,7 +25,15 @@ from tests.rig.kafka import CALL_TIMEOUT_S, Kafka
 from tests.rig.processes import LOOPBACK, REPOSITORY, free_port
 
 ACLS = REPOSITORY / "deploy" / "kafka-acls.sh"
-ROLES = ("cartwake-worker", "cartwake-operator", "storefront", "emailer")
+ROLES = (
+    "cartwake-worker",
+    "cartwake-operator",
+    "storefront",
+    "emailer",
+    "webhooks",
+    "edge",
+    "autoscaler",
+)
 PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 MODULES = "org.apache.kafka.common.security"
@@ -133,6 +141,7 @@ def _bindings(calls: Iterable[list[str]]) -> Iterator[AclBinding]:
     tool.add_argument("--add", action="store_true", required=True)
     tool.add_argument("--bootstrap-server", required=True)
     tool.add_argument("--allow-principal", required=True)
+    tool.add_argument("--resource-pattern-type", choices=("literal", "prefixed"), default="literal")
     for many in ("operation", "topic", "group"):
         tool.add_argument(f"--{many}", action="append", default=[])
     for call in calls:
@@ -144,7 +153,7 @@ def _bindings(calls: Iterable[list[str]]) -> Iterator[AclBinding]:
                     yield AclBinding(
                         ResourceType[kind.upper()],
                         resource,
-                        ResourcePatternType.LITERAL,
+                        ResourcePatternType[asked.resource_pattern_type.upper()],
                         asked.allow_principal,
                         "*",
                         AclOperation[name],

@@ -8,20 +8,12 @@ from stream.edge.kafka import sink as module
 from stream.edge.kafka.sink import KafkaSink
 from stream.edge.memory import MemoryStore
 from stream.shard.ports import FencedError
+from tests.rig.clocks import steady
 from tests.scenarios.world import MINUTE, T0, World, added, consented, refused
 
 DUE = T0 + 31 * MINUTE
 SESSION_S = 8.0
 FRESH_S = SESSION_S / 2
-
-
-class Clock:
-    """A monotonic clock moved by hand."""
-
-    now_s = 1_000.0
-
-    def monotonic(self):
-        return self.now_s
 
 
 class Timed(MemoryStore):
@@ -53,7 +45,10 @@ class Producer:
         self.sent = []
         self.before_send = None
 
-    async def send(self, entry, partition):
+    async def of(self, entries, *, alone):
+        return [Alone(self, number, entry) for number, entry in enumerate(entries)]
+
+    async def send(self, entry):
         if self.before_send is not None:
             happening, self.before_send = self.before_send, None
             await happening()
@@ -63,11 +58,19 @@ class Producer:
         return done
 
 
+class Alone:
+    """A batch of one entry."""
+
+    def __init__(self, producer, number, entry):
+        self.producer, self.numbers, self.entry = producer, [number], entry
+
+    async def send(self):
+        return await self.producer.send(self.entry)
+
+
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(module, "time", made)
-    return made
+    return steady(monkeypatch, module)
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ async def world(clock):
     """Ann's reminder is due, and her withdrawal is stored a moment later."""
     producer = Producer()
     made = World(consented(T0), added(T0 + MINUTE), store=Timed(clock))
-    made.sink, made.producer = KafkaSink(producer.send, FRESH_S), producer
+    made.sink, made.producer = KafkaSink(producer, FRESH_S), producer
     return made
 
 

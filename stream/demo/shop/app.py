@@ -1,0 +1,184 @@
+"""The shop's server: its pages, its orders, and the live page's stream.
+
+The one rule: an order is told to the edge by this server, with the secret key; prices are those of
+the catalogue, whatever a page says.
+"""
+
+import asyncio
+import json
+import time
+import urllib.request
+import uuid
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from html import escape
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from stream.demo.catalogue import SHOPS
+from stream.demo.shop.inbox import Inbox, Letter, address_of
+from stream.demo.shop.watch import Watch, followed
+from stream.storefront.visitors import COOKIE, Visitors
+
+LOOK_EVERY_S: Final = 0.25
+MOST_OF_ONE: Final = 99
+TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+PAGES: Final = {"/": "index.html", "/restore": "index.html", "/live": "live.html"}
+SHOP: Final = SHOPS[0]
+INBOX: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inbox</title>
+<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="2">
+<link rel="stylesheet" href="/shop.css"><main class="inbox"><h1>Your inbox</h1>{body}</main>"""
+
+
+class Place(NamedTuple):
+    """Where the shop is, and what it was given to talk to the edge."""
+
+    edge: str
+    browser_key: str
+    server_key: str
+    signing_key: str
+
+
+class Shop:
+    """Answers the shop's pages."""
+
+    def __init__(self, place: Place, watch: Watch, inbox: Inbox, smtp_port: int) -> None:
+        self._place, self._watch = place, watch
+        self._inbox, self._smtp_port = inbox, smtp_port
+        self._visitors = Visitors([place.signing_key])
+        self._products = {product.id: product for product in SHOP.products}
+
+    def app(self) -> Starlette:
+        """Return the application."""
+        names = ("shop.js", "shop.css", "live.js", "live.css")
+        return Starlette(
+            routes=[
+                *(Route(path, self.page) for path in (*PAGES, *(f"/{name}" for name in names))),
+                Route("/catalogue.json", self.catalogue),
+                Route("/order", self.order, methods=["POST"]),
+                Route("/live/stream", self.stream),
+                Route("/inbox", self.mails),
+                Route("/inbox/{number:int}", self.mail),
+                Route("/customers/{visitor}", self.customer),
+                Route("/healthz", self.alive),
+            ],
+            lifespan=self._watching,
+        )
+
+    async def page(self, request: Request) -> Response:
+        """Return a page, its style or its script."""
+        name = PAGES.get(request.url.path, request.url.path[1:])
+        text = files("stream.demo.shop").joinpath("static", name).read_text()
+        text = text.replace("{EDGE}", self._place.edge).replace("{KEY}", self._place.browser_key)
+        edge = self._place.edge
+        policy = (
+            f"default-src 'none'; script-src 'self' {edge}; style-src 'self'; img-src 'self' data:;"
+            f" connect-src 'self' {edge}; frame-src 'self'; base-uri 'none'; form-action 'none'"
+        )
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+        return Response(text, media_type=TYPES[name.rpartition(".")[2]], headers=headers)
+
+    async def catalogue(self, _: Request) -> Response:
+        """Return all products."""
+        return JSONResponse([msgspec.to_builtins(product) for product in SHOP.products])
+
+    async def order(self, request: Request) -> Response:
+        """Take an order: ``{"visitor": signed or null, "lines": {product id: quantity}}``."""
+        asked: Any = json.loads(await request.body())
+        lines = [
+            {"product": msgspec.to_builtins(self._products[name]), "quantity": count}
+            for name, count in asked["lines"].items()
+            if name in self._products and 0 < count <= MOST_OF_ONE
+        ]
+        order = f"T-{uuid.uuid4().hex[:8]}"
+        total = sum(line["product"]["price_minor"] * line["quantity"] for line in lines)
+        # Of who is not known nothing is told.
+        if self._visitors.verify(asked.get("visitor") or "", [SHOP.tenant]):
+            event = {
+                "type": "order_completed",
+                "id": order,
+                "visitor": asked["visitor"],
+                "at_ms": time.time_ns() // 1_000_000,
+                "order": order,
+                "total_minor": total,
+                "currency": "EUR",
+                "lines": lines,
+            }
+            await asyncio.to_thread(self._tell_edge, event)
+        return JSONResponse({"order": order, "total_minor": total})
+
+    async def stream(self, request: Request) -> Response:
+        """Return all that happens to the visitor whose signed id is shown."""
+        known = self._visitors.verify(request.query_params.get("visitor", ""), [SHOP.tenant])
+        if known is None:
+            return PlainTextResponse("not a signed id\n", 403)
+
+        async def told() -> AsyncIterator[ServerSentEvent]:
+            async for one in followed(self._watch, known.visitor, LOOK_EVERY_S):
+                yield ServerSentEvent(json.dumps(one))
+
+        return EventSourceResponse(told())
+
+    async def mails(self, request: Request) -> Response:
+        """Return the mails of the visitor whose signed id the cookie is."""
+        rows = "".join(
+            f'<li><a href="/inbox/{one.number}">{escape(one.subject)}</a>'
+            f"<time>{escape(one.at)}</time></li>"
+            for one in self._letters(request)
+        )
+        body = f"<ul>{rows}</ul>" if rows else "<p>No mail yet. Leave something in the cart.</p>"
+        return self._told(INBOX.format(body=body))
+
+    async def mail(self, request: Request) -> Response:
+        """Return one mail as a mail program shows it."""
+        number = request.path_params["number"]
+        found = next((one for one in self._letters(request) if one.number == number), None)
+        return self._told(found.html) if found else PlainTextResponse("not yours\n", 404)
+
+    async def customer(self, request: Request) -> Response:
+        """Tell the e-mailer who a visitor is."""
+        if request.headers.get("authorization") != f"Bearer {self._place.server_key}":
+            return PlainTextResponse("who are you?\n", 401)
+        return JSONResponse({"email": address_of(request.path_params["visitor"]), "locale": "en"})
+
+    def _letters(self, request: Request) -> list[Letter]:
+        known = self._visitors.verify(request.cookies.get(COOKIE, ""), [SHOP.tenant])
+        return self._inbox.of(known.visitor) if known else []
+
+    def _told(self, html: str) -> Response:
+        policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:"
+        return Response(
+            html,
+            media_type="text/html",
+            headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"},
+        )
+
+    async def alive(self, _: Request) -> Response:
+        """Say that it serves."""
+        return PlainTextResponse("ok\n")
+
+    def _tell_edge(self, event: dict[str, Any]) -> None:
+        login = b64encode(f"{self._place.server_key}:".encode()).decode()
+        request = urllib.request.Request(  # noqa: S310 - the demo's own edge, on loopback
+            f"{self._place.edge}/v1/events",
+            json.dumps([event]).encode(),
+            {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - likewise
+
+    @asynccontextmanager
+    async def _watching(self, _: Starlette) -> AsyncIterator[None]:
+        await self._inbox.serve(self._smtp_port)
+        task = asyncio.create_task(self._watch.run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

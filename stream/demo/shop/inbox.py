@@ -1,0 +1,65 @@
+"""The demo's mail server and mailboxes: every address leads to the shop's own inbox page.
+
+The one rule: nothing is sent on; mails are kept in memory alone, the newest of them.
+"""
+
+import asyncio
+from collections import deque
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from aiosmtpd.smtp import SMTP
+
+from stream.demo.embedded import LOOPBACK
+
+MAILS_KEPT: Final = 1_000
+DOMAIN: Final = "tea-house.example"
+
+
+class Letter(NamedTuple):
+    """A mail as a mail program shows it."""
+
+    number: int
+    to: str
+    subject: str
+    at: str
+    text: str
+    html: str
+
+
+class Inbox:
+    """Takes mails by SMTP, and shows each to whom it is for."""
+
+    def __init__(self) -> None:
+        self._letters: deque[Letter] = deque(maxlen=MAILS_KEPT)
+        self._count = 0
+
+    async def serve(self, port: int) -> None:
+        """Listen on loopback."""
+        loop = asyncio.get_running_loop()
+        await loop.create_server(partial(SMTP, self, hostname=DOMAIN), LOOPBACK, port)
+
+    def of(self, visitor: str) -> list[Letter]:
+        """Return a visitor's mails, the newest first."""
+        return [one for one in reversed(self._letters) if one.to == address_of(visitor)]
+
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: ANN401, N802 - aiosmtpd's
+        """Keep a mail."""
+        mail = message_from_bytes(envelope.content, policy=default)
+        self._count += 1
+        self._letters.append(_letter(self._count, mail))
+        return "250 kept"
+
+
+def address_of(visitor: str) -> str:
+    """Return where a visitor's mails go."""
+    return f"{visitor}@{DOMAIN}"
+
+
+def _letter(number: int, mail: EmailMessage) -> Letter:
+    parts = {kind: mail.get_body((kind,)) for kind in ("plain", "html")}
+    text, html = (part.get_content() if part is not None else "" for part in parts.values())
+    return Letter(number, str(mail["To"]), str(mail["Subject"]), str(mail["Date"]), text, html)

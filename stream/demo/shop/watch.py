@@ -1,0 +1,136 @@
+"""What is known of one visitor: what was read and decided, from Kafka, and the state, from Redis.
+
+The one rule: everything is bounded and kept in memory alone; a visitor who is not of the shop's
+tenant is not looked at.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.partitioner import murmur2
+from redis.asyncio import Redis
+
+from stream.demo.embedded import PARTITIONS
+from stream.domain.events import TOPICS
+from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.visitor import Behaviour, Visitor, Who
+from stream.edge.codec import decode_state
+from stream.edge.outgoing import DECISIONS, TRIGGER_CANCELS, TRIGGERS
+from stream.edge.redis.store import member
+
+READ: Final = (*TOPICS, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
+RECORDS_KEPT: Final = 100
+VISITORS_KEPT: Final = 1_000
+FETCH_WAIT_MS: Final = 20
+
+Told = dict[str, Any]
+
+
+class Watch:
+    """Reads the demo's topics, and remembers the newest records of each visitor of the shop."""
+
+    def __init__(self, bootstrap: str, redis_url: str, group: str, tenant: str) -> None:
+        self._bootstrap, self._group, self._tenant = bootstrap, group, tenant
+        self._redis = Redis.from_url(redis_url)
+        self._records: OrderedDict[str, deque[Told]] = OrderedDict()
+        self._count = 0
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(t, n) for t in READ for n in range(PARTITIONS)])
+            while True:
+                read = await consumer.getmany(timeout_ms=200)
+                for record in (one for records in read.values() for one in records):
+                    self.take(record.topic, record.value or b"")
+        finally:
+            await consumer.stop()
+            await self._redis.aclose()
+
+    def take(self, topic: str, value: bytes) -> None:
+        """Remember a record, if it is of a visitor of the shop."""
+        try:
+            told = msgspec.json.decode(value, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return
+        visitor = told.get("visitor")
+        if told.get("tenant") != self._tenant or not isinstance(visitor, str):
+            return
+        self._count += 1
+        records = self._records.setdefault(visitor, deque(maxlen=RECORDS_KEPT))
+        records.append({"number": self._count, "topic": topic, "record": told})
+        self._records.move_to_end(visitor)
+        if len(self._records) > VISITORS_KEPT:
+            self._records.popitem(last=False)
+
+    def since(self, visitor: str, number: int) -> Iterator[Told]:
+        """Yield what was read of a visitor after a record."""
+        return (one for one in self._records.get(visitor, ()) if one["number"] > number)
+
+    async def state(self, visitor: str) -> Told:
+        """Return what Redis holds of a visitor, in words; empty where it holds nothing."""
+        shard = (murmur2(visitor.encode()) & 0x7FFFFFFF) % PARTITIONS
+        name = member(Who(self._tenant, visitor))
+        ask: Any = self._redis.execute_command
+        data = await ask("HGET", f"{self._group}:{{{shard}}}:state", name)
+        wake_ms = await ask("ZSCORE", f"{self._group}:{{{shard}}}:wake", name)
+        told = readable(decode_state(data)) if data else {}
+        return told | ({"looked at again at_ms": int(wake_ms)} if wake_ms else {})
+
+
+def readable(state: Visitor) -> Told:
+    """Return a state as people read it."""
+    told: Told = {
+        "consent": {
+            purpose: {
+                "status": choice.status,
+                "at_ms": choice.at_ms,
+                "until_ms": choice.valid_until_ms,
+            }
+            for purpose, choice in state.consent.items()
+        }
+    }
+    if state.erased_ms is not None:
+        told["erased up to at_ms"] = state.erased_ms
+    return told | (_behaviour(state.behaviour) if state.behaviour else {})
+
+
+def _behaviour(known: Behaviour) -> Told:
+    cart = known.cart
+    return {
+        "last activity at_ms": known.seen_ms,
+        "cart": [
+            f"{line.quantity} x {line.product.name or line.product.id}"
+            for line in (cart.lines if cart else ())
+        ],
+        "reminded of": [one.fingerprint[:8] for one in known.fired],
+        "exit offered at_ms": known.exit_fired_ms,
+        "score": known.score.value if known.score else None,
+        "recent events known": len(known.recent) // 8,
+        "predictions open": len(known.predictions),
+    }
+
+
+async def followed(watch: Watch, visitor: str, every_s: float) -> AsyncIterator[Told]:
+    """Yield, for ever, new records and the state when it has changed."""
+    number, before = 0, None
+    while True:
+        for one in list(watch.since(visitor, number)):
+            number = one["number"]
+            yield {"kind": "record", **one}
+        state = await watch.state(visitor)
+        if state != before:
+            before = state
+            yield {"kind": "state", "state": state}
+        await asyncio.sleep(every_s)
