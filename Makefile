@@ -8,11 +8,11 @@ PEERS := .cache/bench/peers
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults bench peers lint format schemas clean
+.PHONY: help setup demo test faults mails bench peers lint format schemas dashboards panels sbom clean
 MAKEFLAGS += --no-print-directory
 
 help: ## print these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything, the command cartwake included
 	@:
@@ -34,17 +34,19 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passed on
 	@$(BIN)/cartwake demo $(ARGS)
 
-# The rooms' own tests need no server and keep a core busy; the others mostly wait for some.
-ROOMS := $(foreach room,$(COVERED),$(wildcard tests/$(room) stream/$(room))) tests/scenarios
+# Two halves that take about as long, side by side: each waits for servers while the other works.
+BESIDE := $(foreach room,$(COVERED) mappers storefront delivery emailer webhooks,$(wildcard tests/$(room) stream/$(room))) \
+	tests/scenarios tests/demo tests/operations tests/deploy \
+	tests/real/test_rolling.py tests/real/test_webhooks.py
 
 # Part of the suite (PYTEST_ARGS given) cannot be held to the coverage of the whole.
 test: lint ## all checks, as in CI; PYTEST_ARGS="-k consent" runs a part
 ifdef PYTEST_ARGS
 	@$(BIN)/pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/pytest -p no:cacheprovider --cov --cov-report= $(ROOMS) > .test-rooms.log 2>&1 & \
-		rooms=$$!; $(BIN)/pytest $(ROOMS:%=--ignore=%); others=$$?; \
-		wait $$rooms; rooms=$$?; cat .test-rooms.log; exit $$((rooms | others))
+	@$(BIN)/pytest -p no:cacheprovider --cov --cov-report= $(BESIDE) > .test-beside.log 2>&1 & \
+		beside=$$!; $(BIN)/pytest $(BESIDE:%=--ignore=%); others=$$?; \
+		wait $$beside; beside=$$?; cat .test-beside.log; exit $$((beside | others))
 	@for room in $(COVERED); do \
 		printf 'branch coverage of %s: ' $$room; \
 		$(BIN)/coverage report --include="stream/$$room/*" --format=total --fail-under=95 || { \
@@ -54,6 +56,9 @@ endif
 faults: setup ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
 	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+mails: setup ## ten thousand triggers, an e-mailer killed five times, exactly the right mails
+	@$(BIN)/python -m tests.real.mails $(ARGS)
 
 bench: setup ## measure, beside floors and peers; PART=drain ROUNDS=3 EVENTS=100000
 	@$(BIN)/python -m bench $(PART) $(if $(ROUNDS),--rounds $(ROUNDS)) \
@@ -80,8 +85,21 @@ format: setup ## rewrite the code in the common form
 
 schemas: setup ## write schemas/ from the code
 	@$(BIN)/python -m stream.edge.schemas schemas
+	@$(BIN)/python -m stream.storefront.openapi schemas
+
+dashboards: setup ## write deploy/grafana/dashboards from the code
+	@$(BIN)/python -m deploy.grafana
+
+panels: setup ## ask every panel's queries of a real Prometheus that scraped a real run
+	@$(BIN)/python -m tests.deploy.panels
+
+# A lock does not say who needs whom, of which the tool would warn.
+sbom: setup ## write dist/cartwake.cdx.json: what the image holds, with hashes (CycloneDX)
+	@mkdir -p dist
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		-o dist/cartwake.cdx.json deploy/requirements.lock
 
 clean: ## remove what the verbs made, .venv included
 	@rm -rf .venv dist build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@rm -rf .import_linter_cache .lint-imports.log .test-rooms.log
+	@rm -rf .import_linter_cache .lint-imports.log .test-beside.log
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
