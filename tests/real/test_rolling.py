@@ -23,7 +23,7 @@ from tests.rig.kafka import Kafka
 from tests.rig.processes import wait_until
 from tests.rig.redis import Redis
 
-WORKERS = 3
+WORKERS = 2
 IDLE_S = 3
 LATE_MS = 5_000
 WITHIN_S = 90.0

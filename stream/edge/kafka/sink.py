@@ -59,7 +59,8 @@ class KafkaSink:
     async def publish(self, entries: Sequence[Entry], looked: float) -> int:
         """Implements ``Sink.publish``: sends until all are acknowledged, or the look is old."""
         waiting, alone = list(entries), False
-        passing("before_send")
+        if any(entry.needs for entry in entries):
+            passing("before_send")
         while waiting and self._is_fresh(looked):
             handed = await self._handed(waiting, looked, alone=alone)
             passing("after_send")

@@ -20,7 +20,7 @@ def run(arena: Arena) -> None:
     zombies = []
     with arena.shoppers(script=_withdraws_often):
         for point in ("before_send", "before_commit"):
-            armed = f"{point}:{arena.draw.randint(20, 60)}:stop"
+            armed = f"{point}:{arena.draw.randint(10, 30)}:stop"
             zombie = arena.start_worker(CARTWAKE_FAILPOINT=armed)
             wait_until(lambda zombie=zombie: _is_frozen(zombie.pid), f"the freeze {armed}", 60)
             _bury(arena, zombie)
@@ -48,7 +48,7 @@ def also(arena: Arena, _: Evidence) -> list[str]:
 
 def _withdraws_often(draw: random.Random) -> list[Step]:
     """Withdraw soon after the reminder: while the worker that decided it is frozen."""
-    if draw.random() < 0.5:
+    if draw.random() < 0.2:
         return shops(draw)
     refuses = consents(draw.choice((NO_MAIL, NOTHING)), IDLE_S + draw.uniform(0.5, 3))
     return [consents(BOTH), adds(draw, 0.3), refuses]
