@@ -358,12 +358,15 @@ def test_the_operator_may_ask_what_doctor_and_status_ask(
         client.config_set("maxmemory", "100mb")
     own = operators(kafka, secure_redis)
     with Worker(tmp_path, {**kafka.settings(WORKER), **secured(secure_redis)}):
-        looked = run_cartwake("doctor", settings=own)
+        looks = [run_cartwake("doctor", settings=own)]
+        while "rebalance" in looks[-1].stdout.lower() and len(looks) < 10:  # it may join once more
+            looks.append(run_cartwake("doctor", settings=own))
         told = run_cartwake("status", "--json", settings=own)
+    looked = looks[-1]
     assert looked.returncode == 0, looked.stdout
     assert "cartwake-operator may do what these need: operator\n" in looked.stdout
-    assert "group cartwake: 1 worker, Stable" in looked.stdout
-    assert "\nwarn" not in looked.stdout
+    assert "group cartwake: 1 worker, Stable" in looked.stdout, looked.stdout
+    assert "\nwarn" not in looked.stdout, looked.stdout
     status = json.loads(told.stdout)
     assert status["totals"]["owned"] == status["totals"]["shards"] == len(status["shards"])
     assert "secret" not in looked.stdout + looked.stderr + told.stdout
