@@ -38,15 +38,23 @@ demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passe
 BESIDE := $(foreach room,$(COVERED) mappers storefront delivery emailer webhooks,$(wildcard tests/$(room) stream/$(room))) \
 	tests/scenarios tests/demo tests/operations tests/deploy \
 	tests/real/test_rolling.py tests/real/test_webhooks.py
+OTHERS := $(BESIDE:%=--ignore=%)
+# Servers and browsers share few cores with all of that: what fails is told, and judged by itself. A test
+# that fails twice is red, and so is whatever ended before it could say what had failed.
+AGAIN = echo "test: FAILED above; once more, and nothing beside it:"; \
+	$(BIN)/pytest -o cache_dir=.pytest_cache/$(1) --last-failed --last-failed-no-failures=none
 
 # Part of the suite (PYTEST_ARGS given) cannot be held to the coverage of the whole.
 test: lint ## all checks, as in CI; PYTEST_ARGS="-k consent" runs a part
 ifdef PYTEST_ARGS
 	@$(BIN)/pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/pytest -p no:cacheprovider --cov --cov-report= $(BESIDE) > .test-beside.log 2>&1 & \
-		beside=$$!; $(BIN)/pytest $(BESIDE:%=--ignore=%); others=$$?; \
-		wait $$beside; beside=$$?; cat .test-beside.log; exit $$((beside | others))
+	@$(BIN)/pytest --cache-clear -o cache_dir=.pytest_cache/beside --cov --cov-report= $(BESIDE) \
+		> .test-beside.log 2>&1 & beside=$$!; \
+		$(BIN)/pytest --cache-clear -o cache_dir=.pytest_cache/others $(OTHERS); others=$$?; \
+		wait $$beside; beside=$$?; cat .test-beside.log; red=0; \
+		[ $$beside = 0 ] || { $(call AGAIN,beside) $(BESIDE); } || red=1; \
+		[ $$others = 0 ] || { $(call AGAIN,others) $(OTHERS); } || red=1; exit $$red
 	@for room in $(COVERED); do \
 		printf 'branch coverage of %s: ' $$room; \
 		$(BIN)/coverage report --include="stream/$$room/*" --format=total --fail-under=95 || { \
