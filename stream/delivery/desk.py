@@ -154,4 +154,4 @@ class Desk(Generic[ParcelT]):
             case Refused(code):
                 return (CancelRefused if of_cancel else MessageRefused)(**told, code=code)
             case _:
-                return MessageSkipped(**told, reason=result)
+                return MessageSkipped(**told, reason=result, attempts=debt.attempts)

@@ -37,7 +37,7 @@ class DeliveryMetrics:
         )
         self.cancels = self._counter(
             "cancels",
-            "Cancels of triggers that had been taken, by what became of them; when refused rises, "
+            "Cancels of triggers that had been tried, by what became of them; when refused rises, "
             "somebody may act who must not: read what the next hop says.",
             ("channel", "kind", "outcome"),
         )

@@ -30,22 +30,22 @@ class Stage(IntEnum):
     """How far a channel is with a trigger; outcomes raise it alone, so that any order will do."""
 
     OWED = 0
-    UNSENT = 1
-    SENT = 2
+    UNTRIED = 1
+    TRIED = 2  # whatever the next hop said, it may act on it
     OVER = 3
 
 
 REACHED: Final[dict[type[Event], Stage]] = {
-    MessageSkipped: Stage.UNSENT,
-    MessageRefused: Stage.UNSENT,
-    MessageSent: Stage.SENT,
+    MessageSkipped: Stage.UNTRIED,
+    MessageRefused: Stage.TRIED,
+    MessageSent: Stage.TRIED,
     CancelSent: Stage.OVER,
     CancelRefused: Stage.OVER,
 }
 
 
 class Debt(Struct, eq=False):
-    """A trigger to be acted on, or the cancel of one that was sent, from one moment to another.
+    """A trigger to be acted on, or the cancel of one that was tried, from one moment to another.
 
     ``attempts`` have failed so far.
     """
@@ -75,7 +75,7 @@ class Known(Struct, eq=False):
         if self.stage is Stage.OWED:
             return self.trigger
         # Without the trigger nobody knows whether this channel wants to hear of it.
-        is_called_back = self.stage is Stage.SENT and self.expires_at_ms
+        is_called_back = self.stage is Stage.TRIED and self.expires_at_ms
         return self.cancel if is_called_back else None
 
 
@@ -118,7 +118,9 @@ class Owed:
 
     def settle(self, outcome: Outcome, now_ms: int) -> None:
         """Know what became of a trigger, or of its cancel."""
-        self._reach(outcome.trigger_id, REACHED[type(outcome)], now_ms)
+        was_tried = isinstance(outcome, MessageSkipped) and outcome.attempts > 0
+        stage = Stage.TRIED if was_tried else REACHED[type(outcome)]
+        self._reach(outcome.trigger_id, stage, now_ms)
         if isinstance(outcome, MessageSent):
             who = Who(outcome.tenant, outcome.visitor)
             self._sent_ms[who] = max(outcome.at_ms, self._sent_ms.get(who, outcome.at_ms))

@@ -68,15 +68,16 @@ class MessageRefused(Event, frozen=True, gc=False, kw_only=True):
 
 
 class MessageSkipped(Event, frozen=True, gc=False, kw_only=True):
-    """The message was not sent, and never will be."""
+    """The message was not sent, and never will be; so many attempts had got no good answer."""
 
     trigger_id: TriggerId
     channel: Channel
     reason: Skip
+    attempts: Annotated[int, Meta(ge=0)] = 0
 
 
 class CancelSent(Event, frozen=True, gc=False, kw_only=True):
-    """The next hop that had taken the message has also taken its trigger's cancel."""
+    """The next hop has taken the cancel of a trigger that it had been sent, or may have been."""
 
     trigger_id: TriggerId
     channel: Channel

@@ -312,6 +312,18 @@ async def test_a_cancel_waits_while_it_is_not_known_whose_it_is(here):
     assert here.owed() == (1, NOW_MS + DOUBT_MS)
 
 
+async def test_what_is_cancelled_after_an_attempt_that_failed_is_called_back(here):
+    here.sent = Failed(NOW_MS + 50, "failed")
+    await here.work()
+    here.now_ms, here.sent = NOW_MS + 50, Sent()
+    await called_back(here)
+    skip, recall = here.told
+    assert isinstance(skip, MessageSkipped)
+    assert (skip.reason, skip.attempts) == ("cancelled", 1)
+    assert isinstance(recall, CancelSent)
+    assert here.asked.count("send") == 1
+
+
 async def test_where_nobody_can_be_told_a_cancel_is_nothing_to_do(here):
     await here.work()
     here.recalled = None

@@ -24,6 +24,7 @@ from tests.delivery.triggers import (
     cancel_sent,
     skipped,
     trigger,
+    was_refused,
     was_sent,
 )
 
@@ -173,6 +174,8 @@ READS = {
     "c": lambda owed, one: owed.cancel(cancel(one), NOW_MS),
     "s": lambda owed, one: owed.settle(was_sent(one), NOW_MS),
     "k": lambda owed, one: owed.settle(skipped(one), NOW_MS),
+    "a": lambda owed, one: owed.settle(skipped(one, attempts=1), NOW_MS),
+    "r": lambda owed, one: owed.settle(was_refused(one), NOW_MS),
     "S": lambda owed, one: owed.settle(cancel_sent(one), NOW_MS),
     "R": lambda owed, one: owed.settle(cancel_refused(one), NOW_MS),
 }
@@ -190,14 +193,18 @@ def debts(owed):
         ("tc", "trigger"),  # which is then skipped as cancelled
         ("ts", None),
         ("tsc", "cancel"),
-        ("tkc", None),  # never taken
+        ("tkc", None),  # never tried
+        ("tac", "cancel"),  # tried, and who has not answered may have heard
+        ("tkac", "cancel"),
+        ("trc", "cancel"),
         ("sc", None),  # nobody knows whether it is wanted here
         ("tscS", None),
         ("tscR", None),
         ("tkscS", None),
+        ("tacS", None),
     ],
 )
-def test_the_cancel_of_what_was_sent_is_owed_in_whatever_order_it_was_read(read, owes):
+def test_the_cancel_of_what_was_tried_is_owed_in_whatever_order_it_was_read(read, owes):
     expected = set() if owes is None else {(T1.trigger_id, owes == "cancel")}
     for order in permutations(read):
         owed = Owed()
@@ -206,7 +213,7 @@ def test_the_cancel_of_what_was_sent_is_owed_in_whatever_order_it_was_read(read,
         assert debts(owed) == expected, "".join(order)
 
 
-@given(st.lists(st.tuples(st.sampled_from("tcskSR"), st.integers(0, 2))), st.randoms())
+@given(st.lists(st.tuples(st.sampled_from("tcskarSR"), st.integers(0, 2))), st.randoms())
 def test_what_is_owed_follows_from_what_was_read_and_not_from_its_order(reads, random):
     straight, shuffled = Owed(), Owed()
     for letter, number in reads:

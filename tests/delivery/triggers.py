@@ -1,7 +1,13 @@
 """Triggers, and outcomes of them, for tests of those who act on them."""
 
 from stream.domain.events import Line, Product
-from stream.domain.feedback import CancelRefused, CancelSent, MessageSent, MessageSkipped
+from stream.domain.feedback import (
+    CancelRefused,
+    CancelSent,
+    MessageRefused,
+    MessageSent,
+    MessageSkipped,
+)
 from stream.domain.records import CartSnapshot, Trigger, TriggerCancel
 
 NOW_MS = 1_790_000_000_000
@@ -60,8 +66,12 @@ def was_sent(one, at_ms=NOW_MS):
     return MessageSent(**_of(one, at_ms))
 
 
-def skipped(one, at_ms=NOW_MS, reason="bought"):
-    return MessageSkipped(**_of(one, at_ms), reason=reason)
+def skipped(one, at_ms=NOW_MS, reason="bought", attempts=0):
+    return MessageSkipped(**_of(one, at_ms), reason=reason, attempts=attempts)
+
+
+def was_refused(one, at_ms=NOW_MS):
+    return MessageRefused(**_of(one, at_ms), code=503)
 
 
 def cancel_sent(one, at_ms=NOW_MS):
