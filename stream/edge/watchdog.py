@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 log = logging.getLogger(__name__)
@@ -85,12 +84,7 @@ class Watchdog:
         Thread(target=self._watch, name="watchdog", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Not joined: it may be asking Kafka, and nobody waits for the answer any more.
         self._is_over.set()
 
