@@ -145,7 +145,7 @@ def test_ctrl_c_is_told_from_an_orderly_end(shop):
 
 
 def test_of_many_triggers_exactly_the_right_become_mails_though_the_emailer_is_killed(shop):
-    result = mails.run(shop, triggers=300, kills=2)
+    result = mails.run(shop, triggers=150, kills=2)
     assert result.wrong == []
     assert result.mails - result.expected == result.repeated <= 2
     assert set(result.outcomes) == {"sent", "cancelled", "expired", "no_consent"} or set(
