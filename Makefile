@@ -37,7 +37,7 @@ demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passe
 # Two halves that take about as long, side by side: each waits for servers while the other works.
 BESIDE := $(foreach room,$(COVERED) mappers storefront delivery emailer webhooks,$(wildcard tests/$(room) stream/$(room))) \
 	tests/scenarios tests/demo tests/operations tests/deploy \
-	tests/real/test_rolling.py tests/real/test_webhooks.py
+	tests/real/test_rolling.py tests/real/test_stuck.py tests/real/test_webhooks.py
 OTHERS := $(BESIDE:%=--ignore=%)
 # Servers and browsers share few cores with all of that: what fails is told, and judged by itself. A test
 # that fails twice is red, and so is whatever ended before it could say what had failed.
