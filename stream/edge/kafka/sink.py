@@ -59,7 +59,7 @@ class KafkaSink:
     async def publish(self, entries: Sequence[Entry], looked: float) -> int:
         """Implements ``Sink.publish``: sends until all are acknowledged, or the look is old."""
         waiting, alone = list(entries), False
-        if any(entry.needs for entry in entries):
+        if any(entry.needs for entry in entries):  # else freezing here does no harm
             passing("before_send")
         while waiting and self._is_fresh(looked):
             handed = await self._handed(waiting, looked, alone=alone)
