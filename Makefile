@@ -35,8 +35,8 @@ demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passe
 	@$(BIN)/cartwake demo $(ARGS)
 
 # Two halves that take about as long, side by side: each waits for servers while the other works.
-BESIDE := $(foreach room,$(COVERED) mappers storefront delivery emailer webhooks,$(wildcard tests/$(room) stream/$(room))) \
-	tests/scenarios tests/demo tests/operations tests/deploy \
+BESIDE := $(foreach room,$(COVERED) mappers edge delivery emailer webhooks,$(wildcard tests/$(room) stream/$(room))) \
+	tests/scenarios tests/demo tests/admin tests/deploy \
 	tests/real/test_rolling.py tests/real/test_stuck.py tests/real/test_webhooks.py
 OTHERS := $(BESIDE:%=--ignore=%)
 # Servers and browsers share few cores with all of that: what fails is told, and judged by itself. A test
@@ -92,8 +92,8 @@ format: setup ## rewrite the code in the common form
 	@$(BIN)/ruff format --quiet
 
 schemas: setup ## write schemas/ from the code
-	@$(BIN)/python -m stream.edge.schemas schemas
-	@$(BIN)/python -m stream.storefront.openapi schemas
+	@$(BIN)/python -m stream.adapters.wire.schemas schemas
+	@$(BIN)/python -m stream.edge.openapi schemas
 
 dashboards: setup ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana

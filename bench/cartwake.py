@@ -14,8 +14,8 @@ from typing import NamedTuple, Self
 
 from bench.cpu import Reading, peak_mib, spent
 from bench.events import PARTITIONS, Log
+from stream.adapters.wire.outgoing import source_of
 from stream.domain.events import TOPICS
-from stream.edge.outgoing import source_of
 from tests.rig.kafka import Kafka
 from tests.rig.processes import Worker
 from tests.rig.redis import Redis

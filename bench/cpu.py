@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, ParamSpec, Self, TypeVar
 
-from stream.edge.collector import settle
+from stream.runtime.gc_tuning import settle
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")

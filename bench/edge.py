@@ -24,7 +24,7 @@ from bench.http_load import Asked, ask, listen, post
 from bench.results import Run, latencies
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
-from stream.storefront.visitors import Visitors
+from stream.edge.visitors import Visitors
 from tests.rig.kafka import Kafka
 from tests.rig.processes import LOOPBACK, Program, cartwake_environment, free_port, wait_until
 

@@ -17,8 +17,8 @@ from aiokafka.partitioner import murmur2
 from bench import synthetic
 from bench.results import FOLDER
 from stream import replay
+from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.settings import Settings
 from tests.rig import merch_store
 from tests.rig.kafka import Kafka, Record
 

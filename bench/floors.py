@@ -16,15 +16,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.cpu import cpu_s, tree
 from bench.events import PARTITIONS, Log, partition_of
+from stream.adapters.memory import MemorySink, MemoryStore
+from stream.adapters.redis.store import member
+from stream.adapters.wire.codec import encode_state
+from stream.adapters.wire.facts import read
+from stream.adapters.wire.outgoing import outgoing
+from stream.config.policy import policy_of
+from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.edge.codec import encode_state
-from stream.edge.facts import read
-from stream.edge.memory import MemorySink, MemoryStore
-from stream.edge.outgoing import outgoing
-from stream.edge.policy import policy_of
-from stream.edge.redis.store import member
 from stream.learning.scorer import Scorer
-from stream.settings import Settings
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.ports import Commit, Ownership
 from stream.shard.shard import Batch, Shard
@@ -35,7 +35,7 @@ POLLED = 5_000
 
 @dataclass(slots=True)
 class Line:
-    """A line of a log as a record of ``stream.shard.batch``."""
+    """A line of a log as a record of ``stream.shard.merge``."""
 
     topic: str
     partition: int

@@ -92,7 +92,7 @@ def drained_by(workers: int, log: Log, folder: Path) -> dict[str, float]:
 def stepping(most: int) -> list[str]:
     """Return the command line of a worker that takes at most so many records in a step."""
     program = (
-        "import sys; from stream.cli import main; from stream.edge.kafka import owned;"
+        "import sys; from stream.cli import main; from stream.adapters.kafka import owned;"
         f" owned.MAX_BATCH = {most}; sys.exit(main())"
     )
     return [sys.executable, "-c", program, "worker"]

@@ -24,14 +24,14 @@ PARTS = (66, 29, 3, 0.4, 1.2, 0.2)
 
 Event = dict[str, Any]
 # When, whose, what; and what that visitor does afterwards.
-Turn = tuple[int, int, Event, Iterator[Event]]
+FoldContext = tuple[int, int, Event, Iterator[Event]]
 
 
 def events(visitors: int, seed: int = 1) -> Iterator[Event]:
     """Yield what the visitors of a month do."""
     random = Random(seed)
     starts = sorted(FIRST_MS + int(random.random() * MONTH_MS) for _ in range(visitors))
-    under_way: list[Turn] = []
+    under_way: list[FoldContext] = []
     for number, start_ms in enumerate(starts):
         while under_way and under_way[0][0] < start_ms:
             yield _take(under_way)
@@ -41,7 +41,7 @@ def events(visitors: int, seed: int = 1) -> Iterator[Event]:
         yield _take(under_way)
 
 
-def _take(under_way: list[Turn]) -> Event:
+def _take(under_way: list[FoldContext]) -> Event:
     """Remove and return the earliest event, and have its visitor's next one wait in its place."""
     _, number, event, rest = under_way[0]
     following = next(rest, None)

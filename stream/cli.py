@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from stream import __version__
 from stream.arguments import events, folder, moment, number, place, seed
+from stream.config.loading import config_file, load
+from stream.config.settings import Settings
 from stream.errors import CartwakeError, UsageError
-from stream.loading import config_file, load
-from stream.settings import Settings
 
 INTERRUPTED = 130
 DRAIN_S = 2700
@@ -245,25 +245,25 @@ def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
 
 
 def _create_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge.kafka import topics
+    from stream.adapters.kafka import topics
 
     return topics.create(settings)
 
 
 def _check_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge.kafka import topics
+    from stream.adapters.kafka import topics
 
     return topics.check(settings)
 
 
 def _worker(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream import app
+    from stream.worker import app
 
     return app.run_worker(settings)
 
 
 def _edge(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.storefront import serve
+    from stream.edge import serve
 
     return serve.run(settings)
 
@@ -289,19 +289,19 @@ def _replay(options: argparse.Namespace, settings: Settings) -> Answer:
 
 
 def _list_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge.kafka import dead_letters
+    from stream.admin import dead_letters
 
     return dead_letters.list_(settings, reason=options.reason, since=options.since)
 
 
 def _show_dead_letter(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge.kafka import dead_letters
+    from stream.admin import dead_letters
 
     return dead_letters.show(settings, options.place, value=options.value)
 
 
 def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge.kafka import dead_letters
+    from stream.admin import dead_letters
 
     return dead_letters.replay(
         settings, reason=options.reason, since=options.since, dry_run=options.dry_run
@@ -309,12 +309,12 @@ def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Ans
 
 
 def _doctor(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.operations import doctor
+    from stream.admin import doctor
 
     return doctor.run(settings, config_file(options.config, os.environ), os.environ)
 
 
 def _status(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.operations import status
+    from stream.admin import status
 
     return status.run(settings, as_json=options.json, watch=options.watch)

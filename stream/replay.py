@@ -18,18 +18,24 @@ from typing import BinaryIO
 
 import orjson
 
+from stream.adapters.memory import MemoryStore
+from stream.adapters.wire.codec import Rejected, clamp, decode
+from stream.adapters.wire.facts import sent_by_bot
+from stream.adapters.wire.outgoing import (
+    DEAD_LETTERS,
+    DECISIONS,
+    TRIGGER_CANCELS,
+    TRIGGERS,
+    outgoing,
+)
+from stream.config.policy import policy_of
+from stream.config.settings import Settings
 from stream.domain.records import Decision, Example
-from stream.domain.visitor import Who
-from stream.edge.codec import Rejected, clamp, decode
-from stream.edge.facts import sent_by_bot
-from stream.edge.memory import MemoryStore
-from stream.edge.outgoing import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS, outgoing
-from stream.edge.policy import policy_of
-from stream.edge.progress import Progress
+from stream.domain.visitor import VisitorKey
 from stream.errors import CartwakeError
 from stream.learning.scorer import Scorer
 from stream.learning.trainer import Trainer
-from stream.settings import Settings
+from stream.runtime.progress import Progress
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.ports import DeadLetter, Entry
 from stream.shard.shard import Batch, Report, Shard
@@ -161,7 +167,7 @@ def _read(number: int, line: bytes) -> Fact | DeadLetter:
         return DeadLetter(TOPIC, 0, number, None, line, why.reason, why.detail)
     received_ms = event.at_ms if event.received_at_ms is None else event.received_at_ms
     at_ms = clamp(event.at_ms, received_ms)
-    who = Who(event.tenant, event.visitor)
+    who = VisitorKey(event.tenant, event.visitor)
     return Fact(who, event, at_ms, at_ms, TOPIC, bot=sent_by_bot(event.context))
 
 

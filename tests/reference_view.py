@@ -11,7 +11,7 @@ from typing import Any
 from stream.domain.visitor import Behaviour, Visitor
 
 HASHED = ("trigger_id", "decision_id", "session", "score")
-UNTOLD = ("step", "signal", "due_at_ms")
+NOT_REPORTED = ("step", "signal", "due_at_ms")
 """What the reference says besides, of decisions and cancels."""
 
 
@@ -55,7 +55,7 @@ def told(body: Mapping[str, Any]) -> str:
 def expected(one: Mapping[str, Any]) -> str:
     """Return a trigger or decision of the reference as `told` returns the published one."""
     is_trigger = "expires_at_ms" in one
-    return told({k: fact for k, fact in one.items() if is_trigger or k not in UNTOLD})
+    return told({k: fact for k, fact in one.items() if is_trigger or k not in NOT_REPORTED})
 
 
 def called_back(cancel: Mapping[str, Any], trigger: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,14 +29,14 @@ from stream.domain.events import (
     Purposes,
 )
 from stream.domain.policy import DAY_MS, FUTURE_MS, HOUR_MS, LATENESS_MS, MINUTE_MS
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from stream.shard.clock import Fact
 
 # Bounded by the number of examples, never by time: slow machines prove as much as fast ones. On
 # the build server Hypothesis draws the same examples in every run, because ``CI`` is set there.
 BOUNDED = settings(deadline=None, max_examples=60)
 
-WHOS = (Who("shop", "ann"), Who("shop", "bob"), Who("other", "ann"))
+WHOS = (VisitorKey("shop", "ann"), VisitorKey("shop", "bob"), VisitorKey("other", "ann"))
 START_MS = 1_600_000_000_000
 IDLE_MS = 30 * MINUTE_MS
 # Moments at which something happens or just does not: ties, idle time, horizon, follow-ups.
@@ -57,7 +57,7 @@ CHOICE_SHARE = 8
 class Act(NamedTuple):
     """What one shopper does, ``gap_ms`` after whatever happened before in the shard."""
 
-    who: Who
+    who: VisitorKey
     gap_ms: int
     late_ms: int
     kind: type[Event]
@@ -141,7 +141,7 @@ OPENINGS = st.sampled_from(
 
 
 @st.composite
-def acts(draw, whos: Sequence[Who] = WHOS, *, consent=CONSENT):
+def acts(draw, whos: Sequence[VisitorKey] = WHOS, *, consent=CONSENT):
     """Draw one thing that a shopper does; ``consent=None`` leaves all choices as they are."""
     chooses = consent is not None and draw(st.integers(0, CHOICE_SHARE)) == 0
     kind, fields = draw(consent if chooses else BEHAVIOUR)
@@ -156,7 +156,9 @@ def acts(draw, whos: Sequence[Who] = WHOS, *, consent=CONSENT):
 
 
 @st.composite
-def logs(draw, whos: Sequence[Who] = WHOS, *, openings=OPENINGS, consent=CONSENT, max_size=40):
+def logs(
+    draw, whos: Sequence[VisitorKey] = WHOS, *, openings=OPENINGS, consent=CONSENT, max_size=40
+):
     """Draw a shard's log as facts in merged order: at most ``max_size`` after the first choices."""
     openers = [(who, purposes) for who in whos if (purposes := draw(openings)) is not None]
     first = [Act(who, 0, 0, ConsentUpdated, {"purposes": purposes}) for who, purposes in openers]
@@ -169,7 +171,7 @@ def logs(draw, whos: Sequence[Who] = WHOS, *, openings=OPENINGS, consent=CONSENT
 def written(deeds: Sequence[Act]) -> list[Fact]:
     """Return the records that producers write; a repetition carries the id of the one before."""
     facts: list[Fact] = []
-    ids: dict[Who, str] = {}
+    ids: dict[VisitorKey, str] = {}
     record_ms = START_MS
     for number, act in enumerate(deeds):
         record_ms += act.gap_ms

@@ -10,8 +10,8 @@ import pytest
 
 import stream
 from stream import cli
+from stream.config.loading import load
 from stream.errors import CartwakeError, UsageError
-from stream.loading import load
 from tests.rig.processes import REPOSITORY, cartwake_environment
 
 COMMANDS = {
@@ -52,19 +52,19 @@ def calls(monkeypatch):
     """Fakes in place of the rooms behind the commands."""
     taken = Calls()
     rooms = {
-        "stream.app": ["run_worker"],
+        "stream.worker.app": ["run_worker"],
         "stream.demo": ["run"],
         "stream.replay": ["run"],
-        "stream.edge.kafka.topics": ["create", "check"],
-        "stream.edge.kafka.dead_letters": ["list_", "show", "replay"],
-        "stream.storefront.serve": ["run"],
+        "stream.adapters.kafka.topics": ["create", "check"],
+        "stream.admin.dead_letters": ["list_", "show", "replay"],
+        "stream.edge.serve": ["run"],
         "stream.emailer.serve": ["run"],
         "stream.emailer.preview": ["run"],
         "stream.webhooks.serve": ["run"],
-        "stream.operations.doctor": ["run"],
-        "stream.operations.status": ["run"],
+        "stream.admin.doctor": ["run"],
+        "stream.admin.status": ["run"],
     }
-    own = ("edge.kafka", "storefront", "emailer", "webhooks", "operations")
+    own = ("adapters.kafka", "worker", "edge", "emailer", "webhooks", "admin")
     for parent in (f"stream.{name}" for name in own):
         monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
     for name, functions in rooms.items():
@@ -159,18 +159,19 @@ def test_the_demo_needs_no_options(calls):
 @pytest.mark.parametrize("verb", ["create", "check"])
 def test_topics_are_made_and_checked_with_the_settings(verb, calls):
     assert cli.main(["topics", verb]) == 0
-    assert calls == [(f"stream.edge.kafka.topics.{verb}", (load(None, {}),), {})]
+    assert calls == [(f"stream.adapters.kafka.topics.{verb}", (load(None, {}),), {})]
 
 
 def test_a_worker_runs_with_the_settings_and_its_exit_code_is_ours(calls):
     calls.answer = 70
     assert cli.main(["worker"]) == 70
-    assert calls == [("stream.app.run_worker", (load(None, {}),), {})]
+    assert calls == [("stream.worker.app.run_worker", (load(None, {}),), {})]
 
 
 BROKEN = """
 import asyncio, sys
-from stream import cli, logs
+from stream import cli
+from stream.runtime import logs
 from stream.errors import CartwakeError
 
 ERRORS = {"defect": ValueError, "people": CartwakeError, "cancelled": asyncio.CancelledError}
@@ -272,7 +273,7 @@ def test_dead_letters_are_listed_by_reason_and_time(calls):
     since = "2026-03-01T12:00:00+02:00"
     assert cli.main(["dead-letters", "list", "--reason", "bad_key", "--since", since]) == 0
     named = {"reason": "bad_key", "since": datetime(2026, 3, 1, 10, tzinfo=UTC)}
-    assert calls == [("stream.edge.kafka.dead_letters.list_", (load(None, {}),), named)]
+    assert calls == [("stream.admin.dead_letters.list_", (load(None, {}),), named)]
 
 
 def test_a_dead_letter_is_shown_with_its_value_only_when_asked(calls):
@@ -316,7 +317,7 @@ def test_a_doctor_is_told_where_the_settings_come_from(calls, config, monkeypatc
 def test_the_status_is_shown_once_or_watched_for_people_or_programs(options, as_json, watch, calls):
     assert cli.main(["status", *options]) == 0
     named = {"as_json": as_json, "watch": watch}
-    assert calls == [("stream.operations.status.run", (load(None, {}),), named)]
+    assert calls == [("stream.admin.status.run", (load(None, {}),), named)]
 
 
 @pytest.mark.parametrize(
@@ -445,7 +446,8 @@ def test_a_reader_who_has_gone_is_no_reason_for_a_traceback():
     os.close(reading)
     code = """
 import sys, stream
-sys.modules["stream.app"] = stream.app = type("Room", (), {"run_worker": lambda _: ["line"] * 99})
+room = type("Room", (), {"run_worker": lambda _: ["line"] * 99})
+sys.modules["stream.worker.app"] = room
 from stream.cli import main
 sys.exit(main(["worker"]))
 """
@@ -463,7 +465,7 @@ def test_help_loads_none_of_the_rooms():
     )
     with python("-c", code, stdout=subprocess.PIPE) as command:
         loaded = command.communicate()[0].split()
-    assert not {b"faust", b"redis", b"river", b"aiokafka", b"stream.edge"} & set(loaded)
+    assert not {b"faust", b"redis", b"river", b"aiokafka", b"stream.adapters"} & set(loaded)
 
 
 def test_python_dash_m_stream_is_cartwake():

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from stream import logs, replay
+from stream import replay
+from stream.adapters.wire.codec import decode
 from stream.cli import parser
+from stream.config.loading import CONFIG, PREFIX
+from stream.config.settings import KNOWN, SECTIONS, Settings
 from stream.domain.events import TOPIC_OF, TOPICS
-from stream.edge.codec import decode
-from stream.edge.metrics import Metrics
+from stream.edge.metrics import EdgeMetrics
 from stream.emailer.metrics import EmailerMetrics
-from stream.loading import CONFIG, PREFIX
-from stream.settings import KNOWN, SECTIONS, Settings
-from stream.storefront.metrics import EdgeMetrics
+from stream.runtime import logs
 from stream.webhooks.metrics import WebhookMetrics
+from stream.worker.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -17,19 +17,19 @@ import yaml
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from stream.access import Endpoint
+from stream.config.edge import Endpoint
+from stream.config.loading import load
 from stream.delivery.channel import Failed, Sent
+from stream.delivery.links import CartLink, Content, Links
 from stream.domain.feedback import MESSAGES
 from stream.domain.records import TriggerCancel
-from stream.links import CartLink, Content, Links
-from stream.loading import load
+from stream.webhooks.egress import session
 from stream.webhooks.endpoint import WebhookChannel
-from stream.webhooks.reach import session
 from tests.delivery.triggers import trigger
+from tests.edge.script.visit import Site
+from tests.edge.shop import Shop, basic
 from tests.guides import FOLDER, blocks, replaced, written
 from tests.rig.processes import LOOPBACK, REPOSITORY, Program, free_port
-from tests.storefront.script.visit import Site
-from tests.storefront.shop import Shop, basic
 
 NODE = shutil.which("node")
 MODULES = Path(os.environ.get("NODE_PATH", "/none"))

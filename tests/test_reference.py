@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests import reference
-from tests.edge.examples import raw
-from tests.edge.test_poison import POISON
+from tests.adapters.wire.examples import raw
+from tests.adapters.wire.test_poison import POISON
 from tests.reference.decoding import DeadLetter, decode
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from stream import replay
+from stream.config.settings import CartAbandonment, Holdout, Settings
 from stream.errors import CartwakeError
-from stream.settings import CartAbandonment, Holdout, Settings
 from tests.scenarios.world import (
     DAY,
     HOUR,

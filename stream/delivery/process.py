@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from stream.delivery.desk import Desk
-from stream.delivery.inbox import Inbox
-from stream.delivery.teller import Teller
-from stream.delivery.vitals import Vitals
-from stream.edge.fatal import TOLD_TO_STOP, fatal
-from stream.edge.health import HealthPage, Where
-from stream.edge.watchdog import Watchdog
+from stream.delivery.dispatcher import Dispatcher
+from stream.delivery.liveness import Vitals
+from stream.delivery.outcome_writer import OutcomeWriter
+from stream.delivery.trigger_reader import TriggerReader
 from stream.errors import CartwakeError
+from stream.runtime.fatal import TOLD_TO_STOP, fatal
+from stream.runtime.health import HealthPage, Where
+from stream.runtime.watchdog import Watchdog
 
 # Longer than a mail server or an endpoint may take for its answer.
 FINISH_WITHIN_S: Final = 40.0
@@ -26,8 +26,8 @@ BEAT_S: Final = 1.0
 
 
 async def work(  # noqa: PLR0913 - what such a process is made of
-    desks: Sequence[Desk[Any]],
-    teller: Teller,
+    desks: Sequence[Dispatcher[Any]],
+    teller: OutcomeWriter,
     tasks: int,
     *,
     registry: CollectorRegistry,
@@ -80,7 +80,7 @@ def _hear(number: int, signals: set[int], stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _ready(desks: Sequence[Desk[Any]]) -> tuple[bool, list[str]]:
+def _ready(desks: Sequence[Dispatcher[Any]]) -> tuple[bool, list[str]]:
     reasons = [why for desk in desks for why in desk.inbox.unready()]
     return not reasons, reasons
 
@@ -92,12 +92,12 @@ async def _beat(vitals: Vitals) -> None:
             await asyncio.sleep(BEAT_S)
 
 
-async def _read(inbox: Inbox) -> None:
+async def _read(inbox: TriggerReader) -> None:
     with fatal("reading triggers", but=(*TOLD_TO_STOP, CartwakeError)):
         await inbox.run()
 
 
-async def _act(desks: Sequence[Desk[Any]], teller: Teller, tasks: int) -> None:
+async def _act(desks: Sequence[Dispatcher[Any]], teller: OutcomeWriter, tasks: int) -> None:
     with fatal("acting on triggers"):
         try:
             await teller.start()

@@ -22,6 +22,8 @@ from tempfile import mkdtemp
 from types import FrameType
 from typing import Any, NoReturn
 
+from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
+from stream.config.settings import Settings
 from stream.demo import embedded, storefront, view
 from stream.demo.embedded import Broker, Child, Worker
 from stream.demo.show import Show
@@ -31,9 +33,7 @@ from stream.demo.traffic import traffic
 from stream.demo.view import View
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
-from stream.edge.outgoing import TRAINING_EXAMPLES
 from stream.errors import CartwakeError
-from stream.settings import Settings
 
 EVENTS_PER_S = 50.0
 TAIL_LINES = 15

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple, Self
 
 import redis
 
-from stream import logs
 from stream.errors import CartwakeError
+from stream.runtime import logs
 
 LOOPBACK = "127.0.0.1"
 PARTITIONS = 4  # the mock cluster makes every topic with so many, and offers no choice

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.adapters.wire.outgoing import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.demo.embedded import Message
 from stream.domain.events import TOPICS
 from stream.domain.records import Decision, Trigger
-from stream.edge.outgoing import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
 
 READ_TOPICS = (TRIGGERS, DECISIONS, TRIGGER_CANCELS, DEAD_LETTERS)
 # The sides of the equation, and the outcomes of the worker's counter that each adds up.

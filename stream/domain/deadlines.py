@@ -6,6 +6,7 @@ The one rule: nothing else remembers a deadline, so none can dangle and none can
 from enum import Enum, auto
 from typing import Final, assert_never
 
+from stream.domain.context import FoldContext
 from stream.domain.forget import expire
 from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
 from stream.domain.predictions import label_by_silence, label_due_ms
@@ -15,7 +16,6 @@ from stream.domain.triggers.cart_abandonment import (
     remind_again,
     remind_first,
 )
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Visitor
 
 # Later than any moment a deadline can fall on.
@@ -43,7 +43,7 @@ def next_due_ms(state: Visitor, policy: Policy) -> int | None:
     return due_ms if due_ms < NEVER_MS else None
 
 
-def pass_deadlines(turn: Turn, until_ms: int, judged_ms: int | None) -> None:
+def pass_deadlines(turn: FoldContext, until_ms: int, judged_ms: int | None) -> None:
     """Handle every deadline up to and including ``until_ms``, in the order of their moments.
 
     ``judged_ms`` is the clock that decisions are judged by; None judges each at its own due
@@ -83,7 +83,7 @@ def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901
     return due_ms, deadline
 
 
-def _handle(turn: Turn, deadline: Deadline, due_ms: int) -> None:
+def _handle(turn: FoldContext, deadline: Deadline, due_ms: int) -> None:
     behaviour = turn.state.behaviour or Behaviour(due_ms)
     match deadline:
         case Deadline.REMINDER:

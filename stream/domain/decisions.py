@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from stream.domain.cart import Cart, value_of
 from stream.domain.consent import permits, standing, stands
+from stream.domain.context import FoldContext
 from stream.domain.events import Line
 from stream.domain.ids import make_id
 from stream.domain.records import NEEDS, CartSnapshot, Decision, Kind, Trigger, TriggerClass
 from stream.domain.session import session_id
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Sent
 
 # What a refusal can still call back. Only a policy that counts in seconds sends more in a day.
@@ -39,7 +39,7 @@ class Reason(StrEnum):
 Blockers = tuple[tuple[Reason, Callable[[SituationT], bool]], ...]
 
 
-class Owed(Struct, frozen=True, kw_only=True):
+class Candidate(Struct, frozen=True, kw_only=True):
     """What is being decided on; ``identity`` tells the decisions of one visitor apart."""
 
     kind: Kind
@@ -60,7 +60,7 @@ def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
     return Reason.FIRED
 
 
-def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
+def has_consent(turn: FoldContext, kind: Kind, at_ms: int) -> bool:
     """Say whether all that a kind needs was granted when it was owed, and still is."""
     consent = turn.state.consent
     for purpose in NEEDS[kind]:
@@ -69,7 +69,7 @@ def has_consent(turn: Turn, kind: Kind, at_ms: int) -> bool:
     return True
 
 
-def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bool:
+def conclude(turn: FoldContext, behaviour: Behaviour, owed: Candidate, reason: Reason) -> bool:
     """Add the decision, and the trigger where it fired; return whether it did."""
     cart = behaviour.cart or Cart()
     fired = reason is Reason.FIRED
@@ -97,13 +97,15 @@ def conclude(turn: Turn, behaviour: Behaviour, owed: Owed, reason: Reason) -> bo
     return fired
 
 
-def _allowed_since_ms(turn: Turn) -> int:
+def _allowed_since_ms(turn: FoldContext) -> int:
     """Return since when behaviour has been kept; it never is through a refusal."""
     choice = turn.state.consent.get("personalization")
     return choice.since_ms if choice is not None else 0
 
 
-def _trigger(turn: Turn, behaviour: Behaviour, cart: Cart, owed: Owed, trigger_id: str) -> Trigger:
+def _trigger(
+    turn: FoldContext, behaviour: Behaviour, cart: Cart, owed: Candidate, trigger_id: str
+) -> Trigger:
     assert behaviour.session is not None  # noqa: S101 - nothing fires for an empty cart, so a visit was
     value_minor, currency = value_of(cart.lines)
     return Trigger(

@@ -11,6 +11,7 @@ from stream.domain import cart as carts
 from stream.domain import session as sessions
 from stream.domain.cart import Cart
 from stream.domain.consent import Choice, choices, granted, is_newer, permits
+from stream.domain.context import FoldContext
 from stream.domain.events import (
     AnyEvent,
     BehaviourEvent,
@@ -34,14 +35,8 @@ from stream.domain.events import (
 from stream.domain.features import observe
 from stream.domain.forget import erase, refuse
 from stream.domain.ids import digest, remember, remembers
-from stream.domain.predictions import (
-    AFTER_ADD,
-    AFTER_EXIT,
-    label_by_order,
-    predict,
-)
+from stream.domain.predictions import AFTER_ADD, AFTER_EXIT, label_by_order, predict
 from stream.domain.triggers import exit_intent
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Visitor
 
 RECENT_EVENTS = 256
@@ -60,7 +55,7 @@ class Outcome(StrEnum):
     BOT = "bot"
 
 
-def apply(turn: Turn, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
+def apply(turn: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
     """Fold one event whose (clamped) event time is ``at_ms``; ``bot`` says who sent it."""
     if bot and not isinstance(event, (ConsentUpdated, ErasureRequested)):
         return Outcome.BOT
@@ -74,7 +69,7 @@ def apply(turn: Turn, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
     return _behave(turn, event, at_ms)
 
 
-def _choose(turn: Turn, event: ConsentUpdated, at_ms: int) -> Outcome:
+def _choose(turn: FoldContext, event: ConsentUpdated, at_ms: int) -> Outcome:
     if _is_repeated(turn.state, digest(event.id)):
         return Outcome.DUPLICATE
     turn.state.consent_ids = remember(turn.state.consent_ids, digest(event.id), RECENT_EVENTS)
@@ -100,7 +95,7 @@ def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
     )
 
 
-def _behave(turn: Turn, event: BehaviourEvent, at_ms: int) -> Outcome:
+def _behave(turn: FoldContext, event: BehaviourEvent, at_ms: int) -> Outcome:
     state = turn.state
     if not permits(state.consent, "personalization", at_ms):
         return Outcome.REFUSED
@@ -123,27 +118,27 @@ def _behave(turn: Turn, event: BehaviourEvent, at_ms: int) -> Outcome:
     return Outcome.APPLIED
 
 
-def _add(turn: Turn, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
+def _add(turn: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
     if not _is_before_last_order(behaviour, at_ms):
         _change_cart(behaviour, carts.add, event, at_ms)
     _predict_after_first_add(turn, behaviour, event, at_ms)
 
 
-def _update(_: Turn, behaviour: Behaviour, event: CartUpdated, at_ms: int) -> None:
+def _update(_: FoldContext, behaviour: Behaviour, event: CartUpdated, at_ms: int) -> None:
     if not _is_before_last_order(behaviour, at_ms):
         _change_cart(behaviour, carts.update, event, at_ms)
 
 
-def _remove(_: Turn, behaviour: Behaviour, event: ProductRemoved, at_ms: int) -> None:
+def _remove(_: FoldContext, behaviour: Behaviour, event: ProductRemoved, at_ms: int) -> None:
     _change_cart(behaviour, carts.remove, event, at_ms)
 
 
-def _check_out(_: Turn, behaviour: Behaviour, event: CheckoutStarted, at_ms: int) -> None:  # noqa: ARG001 - as every act
+def _check_out(_: FoldContext, behaviour: Behaviour, event: CheckoutStarted, at_ms: int) -> None:  # noqa: ARG001 - as every act
     if behaviour.cart is not None:
         carts.rename(behaviour.cart, event.cart)
 
 
-def _leave(turn: Turn, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
+def _leave(turn: FoldContext, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
     predict(turn, behaviour, AFTER_EXIT, event, at_ms)
     exit_intent.answer(turn, behaviour, event, at_ms)
 
@@ -160,7 +155,7 @@ def _change_cart(
         behaviour.sequence = None
 
 
-def _order(turn: Turn, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
+def _order(turn: FoldContext, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
     last_ms = behaviour.last_order_ms
     behaviour.last_order_ms = at_ms if last_ms is None else max(last_ms, at_ms)
     behaviour.orders = remember(behaviour.orders, digest(event.order), KNOWN_ORDERS)
@@ -172,7 +167,7 @@ def _order(turn: Turn, behaviour: Behaviour, event: OrderCompleted, at_ms: int) 
 
 
 def _predict_after_first_add(
-    turn: Turn, behaviour: Behaviour, event: ProductAdded, at_ms: int
+    turn: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int
 ) -> None:
     session = behaviour.session
     if session is None or at_ms < session.started_ms:
@@ -182,7 +177,7 @@ def _predict_after_first_add(
         predict(turn, behaviour, AFTER_ADD, event, at_ms)
 
 
-Act = Callable[[Turn, Behaviour, Any, int], None]
+Act = Callable[[FoldContext, Behaviour, Any, int], None]
 
 # What a type of event does beside being counted; it is asked for by every event.
 ACTS: Final[dict[type[BehaviourEvent], Act | None]] = {

@@ -3,14 +3,14 @@
 from typing import Literal
 
 from stream.domain.consent import Choice, Purpose
+from stream.domain.context import FoldContext
 from stream.domain.records import NEEDS, TriggerCancel
 from stream.domain.triggers.cart_abandonment import drop_pending
-from stream.domain.turn import Turn
 
 CancelReason = Literal["consent_refused", "consent_expired", "erased"]
 
 
-def refuse(turn: Turn, purpose: Purpose, at_ms: int, reason: CancelReason) -> None:
+def refuse(turn: FoldContext, purpose: Purpose, at_ms: int, reason: CancelReason) -> None:
     """Take away what ``purpose`` allowed: all behaviour, or what is pending for e-mail."""
     behaviour = turn.state.behaviour
     if behaviour is None:
@@ -35,7 +35,7 @@ def refuse(turn: Turn, purpose: Purpose, at_ms: int, reason: CancelReason) -> No
         drop_pending(behaviour)
 
 
-def expire(turn: Turn, due_ms: int) -> None:
+def expire(turn: FoldContext, due_ms: int) -> None:
     """Refuse every purpose whose grant was valid up to ``due_ms``."""
     for purpose, choice in turn.state.consent.items():
         if choice.status == "granted" and choice.valid_until_ms == due_ms:
@@ -43,7 +43,7 @@ def expire(turn: Turn, due_ms: int) -> None:
             refuse(turn, purpose, due_ms, "consent_expired")
 
 
-def erase(turn: Turn, at_ms: int) -> None:
+def erase(turn: FoldContext, at_ms: int) -> None:
     """Forget everything but that events up to ``at_ms`` are refused."""
     refuse(turn, "personalization", at_ms, "erased")
     known_ms = turn.state.erased_ms

@@ -3,11 +3,11 @@
 The label is "bought within the horizon": an order says yes, the horizon's passing says no.
 """
 
+from stream.domain.context import FoldContext
 from stream.domain.events import Event
 from stream.domain.features import features
 from stream.domain.ids import make_id
 from stream.domain.records import Example
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Prediction
 
 AFTER_ADD = "purchase_after_add"
@@ -16,7 +16,7 @@ MODELS = (AFTER_ADD, AFTER_EXIT)
 MAX_PENDING = 8
 
 
-def predict(turn: Turn, behaviour: Behaviour, model: str, event: Event, at_ms: int) -> None:
+def predict(turn: FoldContext, behaviour: Behaviour, model: str, event: Event, at_ms: int) -> None:
     """Score the visitor as known now, and wait for the label; a full waiting list waits no more.
 
     Not for an event older than the last order: the features would know of what came after it.
@@ -35,14 +35,14 @@ def predict(turn: Turn, behaviour: Behaviour, model: str, event: Event, at_ms: i
         )
 
 
-def label_by_order(turn: Turn, behaviour: Behaviour, order_ms: int) -> None:
+def label_by_order(turn: FoldContext, behaviour: Behaviour, order_ms: int) -> None:
     """Label what an order at ``order_ms`` answers with yes."""
     horizon_ms = turn.policy.horizon_ms
     answered = [p for p in behaviour.predictions if 0 <= order_ms - p.at_ms <= horizon_ms]
     _label(turn, behaviour, answered, label=True)
 
 
-def label_by_silence(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
+def label_by_silence(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Label what the horizon's passing at ``due_ms`` answers with no."""
     silent = [p for p in behaviour.predictions if p.at_ms + turn.policy.horizon_ms <= due_ms]
     _label(turn, behaviour, silent, label=False)
@@ -54,7 +54,9 @@ def label_due_ms(behaviour: Behaviour, horizon_ms: int) -> int | None:
     return min(asked_ms) + horizon_ms if asked_ms else None
 
 
-def _label(turn: Turn, behaviour: Behaviour, known: list[Prediction], *, label: bool) -> None:
+def _label(
+    turn: FoldContext, behaviour: Behaviour, known: list[Prediction], *, label: bool
+) -> None:
     behaviour.predictions = [p for p in behaviour.predictions if p not in known]
     turn.effects.extend(
         Example(

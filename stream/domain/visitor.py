@@ -15,7 +15,7 @@ from stream.domain.records import Kind, Score
 from stream.domain.session import Session
 
 
-class Who(NamedTuple):
+class VisitorKey(NamedTuple):
     """A visitor of a shop; no two tenants share any state."""
 
     tenant: str

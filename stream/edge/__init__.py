@@ -1,4 +1,6 @@
-"""Everything that can fail: Kafka, Redis, bytes from strangers, and what operators look at.
+"""``cartwake edge``: where storefronts and browsers meet the log, over HTTP.
 
-The one rule: nothing further inside imports this room; it fills the ports that they define.
+``collector`` takes events and answers once Kafka has them; ``gateway`` brings on-site triggers back
+to the page that they are for; ``script`` is what the page loads. The one rule: nothing is kept here
+that another edge would need, so any number may run behind a load balancer.
 """

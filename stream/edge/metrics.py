@@ -1,188 +1,90 @@
-"""All metrics, each with what it means and what to do about it.
+"""The edge's metrics, each with what it means and what to do about it.
 
-The one rule: base units, the prefix ``cartwake_``, and no label whose values a stranger can
-invent: an unknown event type is counted under a name of ours, and no visitor is ever a label.
+As in ``stream.worker.metrics``: base units, and no label that a stranger can invent. A
+vendor's unknown event is counted by its name for the first so many names, and then as ``other``.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from stream.edge.codec import Defect
-
-# From one fetch wait to an outage of an hour.
-LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+KNOWN_NAMES = 200
 
 
-class Metrics:
-    """The metrics of one process; a counter's name gets its ``_total`` from the client library."""
+class EdgeMetrics:
+    """The metrics of one edge."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # They double the series for a moment of birth that nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without a type
         self._registry = registry
-        self._define_events()
-        self._define_consent()
-        self._define_triggers()
-        self._define_shards()
-        self._define_owners()
-        self._define_models()
+        self._names: set[tuple[str, str]] = set()
+        self._define_collector()
+        self._define_letters()
+        self._define_gateway()
 
-    def _define_events(self) -> None:
+    def count_unmapped(self, vendor: str, name: str) -> None:
+        """Count a vendor's event that has no counterpart here."""
+        if (vendor, name) not in self._names:
+            if len(self._names) >= KNOWN_NAMES:
+                name = "other"
+            self._names.add((vendor, name))
+        self.unmapped.labels(vendor, name).inc()
+
+    def _define_collector(self) -> None:
         self.events = self._counter(
             "events",
-            "Records read, by what became of them; when dead letters or refusals rise, ask what a "
-            "producer or a consent banner changed last.",
-            ("topic", "type", "outcome"),
+            "Records by what became of them: accepted is acknowledged by Kafka; while unavailable "
+            "rises, look at edge_kafka_up.",
+            ("topic", "outcome"),
         )
-        self.event_lag_seconds = self._histogram(
-            "event_lag_seconds",
-            "From a record's timestamp to its commit; when it grows, add workers (up to one per "
-            "partition) or look at commit_seconds.",
-            LAG_S,
-        )
-        self.events_clamped = self._counter(
-            "events_clamped",
-            "Events whose time was too far from their record's timestamp and was moved; when it "
-            "rises, a producer's clock is wrong or it sends late.",
-        )
-        self.dead_letters = self._counter(
-            "dead_letters",
-            "Records that can never be processed, by reason; look at them with "
-            "'cartwake dead-letters list', mend the producer, then replay them.",
+        self.refused = self._counter(
+            "refused",
+            "Events and requests refused, by reason; when one rises, ask what a shop changed last.",
             ("reason",),
         )
-        # A series that is born with its first burst shows no rise: no alert would see that one.
-        for defect in Defect:
-            self.dead_letters.labels(defect)
-
-    def _define_consent(self) -> None:
-        self.consent_refused = self._counter(
-            "consent_refused",
-            "Events or wake-ups that a missing consent stopped, by purpose; a sudden rise means "
-            "that a consent banner no longer reports grants.",
-            ("purpose",),
+        self.unmapped = self._counter(
+            "unmapped",
+            "Vendors' events without a counterpart, by name; nothing is wrong with them.",
+            ("vendor", "name"),
         )
-        self.consent_stale = self._counter(
-            "consent_stale",
-            "Consent choices that were read after a newer one and ignored; a few are normal, many "
-            "mean that a producer sends old choices again.",
+        self.skew_corrected = self._counter(
+            "skew_corrected",
+            "Events whose sender's clock was wrong by more than five minutes, and was corrected.",
         )
-
-    def _define_triggers(self) -> None:
-        self.decisions = self._counter(
-            "decisions",
-            "Decisions to act or not, with the reason; compare the reasons' shares with last week.",
-            ("kind", "outcome", "reason"),
+        self.bots = self._counter(
+            "bots", "Events marked as a robot's; the workers count and ignore them."
         )
-        self.trigger_fire_lag_seconds = self._histogram(
-            "trigger_fire_lag_seconds",
-            "From the moment a trigger was due to its decision; when it grows, a backlog drains: "
-            "look at event_lag_seconds.",
-            LAG_S,
-        )
-        self.trigger_end_to_end_seconds = self._histogram(
-            "trigger_end_to_end_seconds",
-            "From the timestamp of the record that caused a trigger until Kafka acknowledged the "
-            "trigger; when it grows alone, look at Kafka's producers and outbox_entries.",
-            LAG_S,
-        )
-        self.outbox_entries = self._gauge(
-            "outbox_entries",
-            "Effects committed and not yet acknowledged by Kafka; when it keeps growing, Kafka "
-            "does not take what is sent: look at kafka_up and the broker.",
-        )
-        self.outbox_oldest_seconds = self._gauge(
-            "outbox_oldest_seconds",
-            "For how long the oldest effect of the outbox has waited for Kafka, 0 where none does; "
-            "beyond 30 s look at the broker's health and at the rights on its topics.",
-        )
-
-    def _define_shards(self) -> None:
-        self.timers_armed = self._gauge(
-            "timers_armed",
-            "Visitors of the owned shards who have a wake-up ahead; a fall to zero with events "
-            "still read means lost state.",
-        )
-        self.commit_seconds = self._histogram(
-            "commit_seconds",
-            "Time of one commit of a batch to Redis; when it grows, look at Redis's slow log, disk "
-            "and network.",
-            COMMIT_S,
-        )
-        self.batch_records = self._histogram(
-            "batch_records",
-            "Records in one batch; always the largest means a backlog: add workers.",
-            BATCH,
-        )
-
-    def _define_owners(self) -> None:
-        self.shards_owned = self._gauge(
-            "shards_owned",
-            "Shards that this worker owns; over all workers they must add up to the partitions.",
-        )
-        self.shards_stopped = self._gauge(
-            "shards_stopped",
-            "Shards that stopped because their log and their state do not fit, or because too much "
-            "of their input is dead letters; the worker's log says which and what to do.",
-        )
-        self.shard_still_seconds = self._gauge(
-            "shard_still_seconds",
-            "For how long the stillest owned shard has had work and has not moved; beyond 30 s "
-            "with Kafka and Redis up it is stuck, and the worker soon ends itself: see its log.",
-        )
-        self.shard_fenced = self._counter(
-            "shard_fenced",
-            "Writes refused because somebody newer owns the shard; some at a rebalance are right, "
-            "a steady stream means paused or overloaded workers.",
+        self.answer_seconds = self._histogram(
+            "answer_seconds",
+            "From a request's arrival to its answer, Kafka's acknowledgement included; when it "
+            "grows, look at Kafka's produce latency.",
         )
         self.kafka_up = self._gauge(
-            "kafka_up", "1 while Kafka answers, else 0; the worker waits and loses nothing."
-        )
-        self.redis_up = self._gauge(
-            "redis_up", "1 while Redis answers, else 0; the worker waits and loses nothing."
+            "kafka_up", "1 while Kafka acknowledges, else 0; events are answered 503 meanwhile."
         )
 
-        self.clock_skew_seconds = self._gauge(
-            "clock_skew_seconds",
-            "How far a clock (wall: this machine's) is ahead of the time that this worker goes by; "
-            "beyond 5 s either way set that clock right: it is not followed, or nothing becomes "
-            "due.",
-            ("clock",),
+    def _define_letters(self) -> None:
+        self.unsubscribed = self._counter(
+            "unsubscribed",
+            "Withdrawals by a message's link; when it jumps, look at what was sent last, and to "
+            "how many.",
         )
 
-    def _define_models(self) -> None:
-        self.model_log_loss = self._gauge(
-            "model_log_loss",
-            "Progressive log loss (scored before learnt); when it rises, shoppers or features have "
-            "changed: look at the latest deployment of the shop.",
-            ("model",),
-        )
-        self.model_roc_auc = self._gauge(
-            "model_roc_auc",
-            "Progressive area under the ROC curve; 0.5 is a coin: do not act on the scores.",
-            ("model",),
-        )
-        self.model_version = self._gauge(
-            "model_version",
-            "Version of the snapshot that is served, 0 for the prior; when it stands still, the "
-            "trainer does not run.",
-            ("model",),
+    def _define_gateway(self) -> None:
+        self.streams = self._gauge("streams", "Pages that wait for actions right now.")
+        self.actions = self._counter(
+            "actions",
+            "On-site triggers by what became of them here: sent to a page, resent to one that "
+            "came back, expired or cancelled unseen, unheard where no page waited.",
+            ("outcome",),
         )
 
     def _counter(self, name: str, means: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(name, means, labels, namespace="cartwake", registry=self._registry)
+        return Counter(f"edge_{name}", means, labels, namespace="cartwake", registry=self._registry)
 
-    def _gauge(self, name: str, means: str, labels: tuple[str, ...] = ()) -> Gauge:
-        return Gauge(name, means, labels, namespace="cartwake", registry=self._registry)
+    def _gauge(self, name: str, means: str) -> Gauge:
+        return Gauge(f"edge_{name}", means, namespace="cartwake", registry=self._registry)
 
-    def _histogram(self, name: str, means: str, buckets: tuple[float, ...]) -> Histogram:
+    def _histogram(self, name: str, means: str) -> Histogram:
         return Histogram(
-            name, means, namespace="cartwake", buckets=buckets, registry=self._registry
+            f"edge_{name}", means, namespace="cartwake", buckets=ANSWER_S, registry=self._registry
         )

@@ -19,10 +19,10 @@ import mjml
 from babel import Locale, UnknownLocaleError
 from babel.numbers import format_currency, get_currency_precision
 
+from stream.delivery.links import Links, cart_of, message_of
 from stream.domain.records import Trigger
 from stream.emailer.directory import Recipient
 from stream.errors import UsageError
-from stream.links import Links, cart_of, message_of
 
 OURS: Final = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = PARTS = ("subject.txt", "text.txt", "html.mjml")

@@ -18,7 +18,7 @@ from msgspec import Struct
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from stream.errors import UsageError
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -44,7 +44,7 @@ class Unavailable(Exception):  # noqa: N818 - the directory's condition
 class Directory(Protocol):
     """Where the shop keeps its customers."""
 
-    async def find(self, who: Who) -> Recipient | None:
+    async def find(self, who: VisitorKey) -> Recipient | None:
         """Return who that is; None where the shop knows nobody, or no address that can be used.
 
         Raises
@@ -68,9 +68,9 @@ class CsvDirectory:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._read_at = -1
-        self._rows: dict[Who, dict[str, str]] = {}
+        self._rows: dict[VisitorKey, dict[str, str]] = {}
 
-    async def find(self, who: Who) -> Recipient | None:
+    async def find(self, who: VisitorKey) -> Recipient | None:
         """Implements ``Directory.find``."""
         try:
             await asyncio.to_thread(self._refresh)
@@ -90,7 +90,9 @@ class CsvDirectory:
             rows = csv.DictReader(file)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise ValueError(f"no columns {COLUMNS}")
-            self._rows = {Who(row.get("tenant") or "default", row["visitor"]): row for row in rows}
+            self._rows = {
+                VisitorKey(row.get("tenant") or "default", row["visitor"]): row for row in rows
+            }
         self._read_at = written_at
 
 
@@ -107,7 +109,7 @@ class SqlDirectory:
                 " is the driver that it names installed?"
             ) from None
 
-    async def find(self, who: Who) -> Recipient | None:
+    async def find(self, who: VisitorKey) -> Recipient | None:
         """Implements ``Directory.find``."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -120,7 +122,7 @@ class SqlDirectory:
         """Implements ``Directory.close``."""
         self._engine.dispose()
 
-    def _ask(self, who: Who) -> dict[str, Any] | None:
+    def _ask(self, who: VisitorKey) -> dict[str, Any] | None:
         with self._engine.connect() as connection:
             found = connection.execute(self._query, who._asdict()).mappings().first()
             return dict(found) if found else None
@@ -134,7 +136,7 @@ class HttpDirectory:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._session: aiohttp.ClientSession | None = None
 
-    async def find(self, who: Who) -> Recipient | None:
+    async def find(self, who: VisitorKey) -> Recipient | None:
         """Implements ``Directory.find``."""
         if self._session is None:
             self._session = aiohttp.ClientSession(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from stream.delivery.channel import Failed, Later, Refused, Sent
 from stream.domain.feedback import Skip
 from stream.domain.records import Trigger, TriggerCancel
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from stream.emailer.compose import Composer
 from stream.emailer.directory import Directory, Recipient, Unavailable
 from stream.emailer.pace import Pace
@@ -59,7 +59,7 @@ class Mail:
         if (later := self._not_yet(trigger, last_sent_ms, now_ms)) is not None:
             return later
         try:
-            recipient = await self._directory.find(Who(trigger.tenant, trigger.visitor))
+            recipient = await self._directory.find(VisitorKey(trigger.tenant, trigger.visitor))
         except Unavailable as why:
             log.warning("nobody is written to meanwhile: %s", why)
             return Later(now_ms + DIRECTORY_AGAIN_MS, "directory_away")

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from stream.config.settings import Settings
 from stream.emailer.samples import samples
 from stream.emailer.serve import composer_of
 from stream.errors import CartwakeError
-from stream.settings import Settings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8026

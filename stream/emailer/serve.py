@@ -12,20 +12,18 @@ from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
-from stream import logs
-from stream.delivery.desk import Desk
-from stream.delivery.inbox import READ, Inbox
-from stream.delivery.latest import Latest
+from stream.adapters.kafka.probe import serves
+from stream.adapters.redis.connection import connected
+from stream.adapters.redis.reader import RedisReader
+from stream.config.settings import Emailer, Settings
+from stream.delivery.dispatcher import Dispatcher
+from stream.delivery.fresh_state import FreshState
+from stream.delivery.links import Links
+from stream.delivery.outcome_writer import OutcomeWriter
 from stream.delivery.process import work
-from stream.delivery.teller import Teller
+from stream.delivery.trigger_reader import READ, TriggerReader
 from stream.domain.feedback import EMAIL
 from stream.domain.records import Trigger
-from stream.edge.fatal import FORESEEN, fatal
-from stream.edge.health import Where
-from stream.edge.kafka.witness import serves
-from stream.edge.redis.connection import connected
-from stream.edge.redis.reader import RedisReader
-from stream.edge.wall import wall_ms
 from stream.emailer.compose import Composer
 from stream.emailer.directory import Directory, directory_of
 from stream.emailer.mail import Mail
@@ -35,8 +33,10 @@ from stream.emailer.quiet import QuietHours
 from stream.emailer.samples import samples
 from stream.emailer.smtp import Mailer
 from stream.errors import UsageError
-from stream.links import Links
-from stream.settings import Emailer, Settings
+from stream.runtime import logs
+from stream.runtime.fatal import FORESEEN, fatal
+from stream.runtime.health import Where
+from stream.runtime.worker_clock import system_ms
 
 EXAMPLES: Final = {
     "sender": '"Tea Shop <hello@shop.example>"',
@@ -93,18 +93,18 @@ def _check(settings: Settings) -> None:
 async def _serve(settings: Settings, composer: Composer) -> None:
     emailer, registry = settings.emailer, CollectorRegistry()
     metrics = EmailerMetrics(registry)
-    redis, teller = connected(settings.redis), Teller(settings.kafka)
+    redis, teller = connected(settings.redis), OutcomeWriter(settings.kafka)
     directory = directory_of(emailer.directory, emailer.directory_query, emailer.directory_token)
     mailer = Mailer(emailer, metrics.smtp_up.set)
-    inbox = Inbox(settings, emailer.group, EMAIL, _wanted(emailer.tenant), wall_ms)
-    desk = Desk(
+    inbox = TriggerReader(settings, emailer.group, EMAIL, _wanted(emailer.tenant), system_ms)
+    desk = Dispatcher(
         name=EMAIL,
         channel=_mail(emailer, directory, composer, mailer),
         inbox=inbox,
-        latest=Latest(inbox, RedisReader(redis, settings.worker.group)),
+        latest=FreshState(inbox, RedisReader(redis, settings.worker.group)),
         teller=teller,
         metrics=metrics,
-        now_ms=wall_ms,
+        now_ms=system_ms,
         idle_ms=settings.cart_abandonment.idle_s * 1000,
     )
     where = Where("emailer.metrics", emailer.metrics_host, emailer.metrics_port)

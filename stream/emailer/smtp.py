@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
 from msgspec import Struct
 
+from stream.adapters import tls
+from stream.config.settings import Emailer
 from stream.delivery.channel import Refused, Sent
-from stream.edge import tls
-from stream.settings import Emailer
 
 log = logging.getLogger(__name__)
 

@@ -13,28 +13,28 @@ from stream.mappers.mapped import Fields, Hints, Mapped, Mapper, unmapped
 from stream.mappers.reading import at_ms, event_id, record, text, visitor_of
 
 Given = Mapping[str, Any]
-Told = tuple[Purposes, list[str]]
+TopicMetadata = tuple[Purposes, list[str]]
 
 
-def _rudderstack(given: Given) -> Told | None:
+def _rudderstack(given: Given) -> TopicMetadata | None:
     if text(given.get("event")) not in {"Consent Management Updated", "Consent Preference Updated"}:
         return None
     return consents.of_rudderstack(record(record(given.get("context")).get("consentManagement")))
 
 
-def _unomi(given: Given) -> Told | None:
+def _unomi(given: Given) -> TopicMetadata | None:
     if given.get("eventType") != "modifyConsent":
         return None
     return consents.of_unomi(record(record(given.get("properties")).get("consent")))
 
 
-def _bloomreach(given: Given) -> Told | None:
+def _bloomreach(given: Given) -> TopicMetadata | None:
     if given.get("event_type") != "consent":
         return None
     return consents.of_bloomreach(record(given.get("properties")))
 
 
-def _mapper(vendor: str, told_by: Callable[[Given], Told | None]) -> Mapper:
+def _mapper(vendor: str, told_by: Callable[[Given], TopicMetadata | None]) -> Mapper:
     def to_events(given: Fields, hints: Hints) -> Mapped:
         told = told_by(given)
         if told is None:

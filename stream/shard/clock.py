@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from stream.domain.events import AnyEvent
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from stream.shard.ports import BEGINNING_MS
 
 LAST_MS = 2**63
@@ -18,7 +18,7 @@ LAST_MS = 2**63
 class Fact(Struct, frozen=True, gc=False):
     """An event as the fold takes it: ``at_ms`` is clamped, ``record_ms`` is its record's time."""
 
-    who: Who
+    who: VisitorKey
     event: AnyEvent
     at_ms: int
     record_ms: int

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 from stream.domain.consent import stands
 from stream.domain.records import NEEDS
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.ports import Entry
 
 
-def lets_pass(entry: Entry, states: Mapping[Who, Visitor], now_ms: int) -> bool:
+def lets_pass(entry: Entry, states: Mapping[VisitorKey, Visitor], now_ms: int) -> bool:
     """Say whether an entry may be sent at ``now_ms``; only triggers may not."""
     if entry.needs is None:
         return True
     kind, *who = entry.needs
-    state = states.get(Who(*who))
+    state = states.get(VisitorKey(*who))
     return state is not None and all(stands(state.consent, need, now_ms) for need in NEEDS[kind])

@@ -26,7 +26,7 @@ class Tolerance(Struct, frozen=True):
 USUAL = Tolerance()
 
 
-class Excess(Struct, frozen=True):
+class LimitExceeded(Struct, frozen=True):
     """Too many dead letters: the first of them, the commonest reason, and the limit's name."""
 
     told: str
@@ -46,7 +46,7 @@ class Excess(Struct, frozen=True):
         )
 
 
-class _Died(Struct, frozen=True, gc=False):
+class _CountedLetter(Struct, frozen=True, gc=False):
     """A dead letter without its bytes; ``at`` counts the shard's records from its claim on."""
 
     at: int
@@ -54,28 +54,28 @@ class _Died(Struct, frozen=True, gc=False):
     reason: str
 
 
-class Spoilage:
+class DeadLetterLimit:
     """The dead letters among a shard's records since its claim, held against what is tolerated."""
 
     def __init__(self, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
         self._seen = 0
-        self._last: _Died | None = None
+        self._last: _CountedLetter | None = None
         self._row: Counter[str] = Counter()
         self._row_first = ""
-        self._window: deque[_Died] = deque()
+        self._window: deque[_CountedLetter] = deque()
 
-    def exceeded(self, inputs: Sequence[Fact | DeadLetter]) -> Excess | None:
+    def exceeded(self, inputs: Sequence[Fact | DeadLetter]) -> LimitExceeded | None:
         """Count the records of a batch; return what went too far, where something did."""
         died = [
-            _Died(at, f"{one.topic}-{one.partition}-{one.offset}", one.reason)
+            _CountedLetter(at, f"{one.topic}-{one.partition}-{one.offset}", one.reason)
             for at, one in enumerate(inputs, self._seen)
             if isinstance(one, DeadLetter)
         ]
         self._seen += len(inputs)
         return next(filter(None, map(self._count, died)), None)
 
-    def _count(self, died: _Died) -> Excess | None:
+    def _count(self, died: _CountedLetter) -> LimitExceeded | None:
         self._remember(died)
         if self._row.total() > self._tolerance.max_in_a_row:
             return _excess(self._row, "in a row", self._row_first, "max_in_a_row")
@@ -85,7 +85,7 @@ class Spoilage:
             return _excess(reasons, among, self._window[0].place, "max_share")
         return None
 
-    def _remember(self, died: _Died) -> None:
+    def _remember(self, died: _CountedLetter) -> None:
         if self._last is None or self._last.at != died.at - 1:
             self._row.clear()
             self._row_first = died.place
@@ -96,6 +96,6 @@ class Spoilage:
             self._window.popleft()
 
 
-def _excess(reasons: Counter[str], where: str, first: str, limit: str) -> Excess:
+def _excess(reasons: Counter[str], where: str, first: str, limit: str) -> LimitExceeded:
     told = f"{reasons.total():,} dead letters {where}"
-    return Excess(told, first, reasons.most_common(1)[0][0], f"dead_letters.{limit}")
+    return LimitExceeded(told, first, reasons.most_common(1)[0][0], f"dead_letters.{limit}")

@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from stream.domain.records import Effect, Kind
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 
 # Older than any moment an event can name: the clock of a shard that has not read anything.
 BEGINNING_MS = -(2**53) - 1
@@ -86,8 +86,8 @@ class Ownership(Struct):
 class Commit(Struct):
     """Everything that one step changes. ``None`` deletes a state, or disarms a wake-up."""
 
-    states: Mapping[Who, Visitor | None]
-    wakes: Mapping[Who, int | None]
+    states: Mapping[VisitorKey, Visitor | None]
+    wakes: Mapping[VisitorKey, int | None]
     entries: Sequence[Entry]
     watermark: Watermark
 
@@ -98,7 +98,7 @@ class Look(Struct):
     The moment is on the monotonic clock of whoever asked.
     """
 
-    states: dict[Who, Visitor]
+    states: dict[VisitorKey, Visitor]
     asked: float
 
 
@@ -111,10 +111,10 @@ class Store(Protocol):
     async def claim(self, shard: int) -> Ownership:
         """Take the shard: from now on every earlier owner's commit is fenced."""
 
-    async def load(self, owner: Ownership, whos: Sequence[Who]) -> dict[Who, Visitor]:
+    async def load(self, owner: Ownership, whos: Sequence[VisitorKey]) -> dict[VisitorKey, Visitor]:
         """Return the states of those visitors that have one; the caller may change them."""
 
-    async def look(self, owner: Ownership, whos: Sequence[Who]) -> Look:
+    async def look(self, owner: Ownership, whos: Sequence[VisitorKey]) -> Look:
         """Return the states of those visitors that have one, right before something is sent.
 
         Raises
@@ -125,7 +125,7 @@ class Store(Protocol):
             The store has lost this owner's claim.
         """
 
-    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[Who]:
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[VisitorKey]:
         """Return visitors whose wake-up is due at ``until_ms`` or before, the earliest first."""
 
     async def commit(self, owner: Ownership, commit: Commit) -> list[str]:

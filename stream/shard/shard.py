@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
+from stream.domain.context import FoldContext, Scorer
 from stream.domain.events import TYPE_OF, Event
 from stream.domain.policy import Policy
 from stream.domain.records import Effect, Trigger
-from stream.domain.turn import Scorer, Turn
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Clock, Fact
 from stream.shard.last_look import lets_pass
 from stream.shard.ports import (
@@ -127,13 +127,13 @@ class Shard:
         )
         return report
 
-    async def _due(self, until_ms: int) -> list[Who]:
+    async def _due(self, until_ms: int) -> list[VisitorKey]:
         next_ms = self.owner.next_due_ms
         if next_ms is None or next_ms > until_ms:
             return []
         return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
 
-    def _fold(self, batch: Batch, visits: Mapping[Who, Visit], report: Report) -> None:
+    def _fold(self, batch: Batch, visits: Mapping[VisitorKey, Visit], report: Report) -> None:
         clock, effects = batch.clock, report.effects
         outcomes: Counter[tuple[str, type[Event], str]] = Counter()
         for one in batch.inputs:
@@ -153,12 +153,14 @@ class Shard:
         for visit in visits.values():
             visit.close(clock)
 
-    def _visit(self, who: Who, states: Mapping[Who, Visitor], report: Report) -> Visit:
+    def _visit(
+        self, who: VisitorKey, states: Mapping[VisitorKey, Visitor], report: Report
+    ) -> Visit:
         state = states.get(who) or Visitor()
-        return Visit(Turn(who, state, self._policy, self._score, 0, report.effects))
+        return Visit(FoldContext(who, state, self._policy, self._score, 0, report.effects))
 
     def _changes(
-        self, batch: Batch, visits: Mapping[Who, Visit], entries: Sequence[Entry]
+        self, batch: Batch, visits: Mapping[VisitorKey, Visit], entries: Sequence[Entry]
     ) -> Commit:
         changed = {who: visit for who, visit in visits.items() if visit.is_changed}
         known = self.owner.watermark
@@ -186,7 +188,9 @@ class Shard:
         withheld = 0
         while waiting:
             if look is None:
-                whos = [Who(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None]
+                whos = [
+                    VisitorKey(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None
+                ]
                 look = await self._store.look(self.owner, whos if live else ())
             refused = {
                 entry_id

@@ -1,8 +1,8 @@
 """One visitor's part of a step: its facts and deadlines in order, and whether anything changed."""
 
+from stream.domain.context import FoldContext
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.fold import Outcome, apply
-from stream.domain.turn import Turn
 from stream.domain.visitor import Visitor
 from stream.shard.clock import Clock, Fact
 from stream.shard.ports import BEGINNING_MS
@@ -15,7 +15,7 @@ class Visit:
 
     __slots__ = ("_due_ms", "_is_due_known", "_turn", "is_changed")
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: FoldContext) -> None:
         self._turn = turn
         self._due_ms: int | None = None
         self._is_due_known = False

@@ -16,12 +16,12 @@ import aiohttp
 import msgspec
 from standardwebhooks import Webhook
 
-from stream.access import Endpoint
+from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS, TYPES, rfc3339
+from stream.config.edge import Endpoint
 from stream.delivery.channel import Failed, Later, Refused, Sent
 from stream.domain.feedback import Skip
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
-from stream.edge.outgoing import TRIGGER_CANCELS, TRIGGERS, TYPES, rfc3339
 
 log = logging.getLogger(__name__)
 

@@ -8,25 +8,25 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from stream import logs
-from stream.access import Endpoint
-from stream.delivery.desk import Desk
-from stream.delivery.inbox import READ, Inbox
-from stream.delivery.latest import Latest
+from stream.adapters.kafka.probe import serves
+from stream.adapters.redis.connection import connected
+from stream.adapters.redis.reader import RedisReader
+from stream.config.edge import Endpoint
+from stream.config.settings import Settings
+from stream.delivery.dispatcher import Dispatcher
+from stream.delivery.fresh_state import FreshState
+from stream.delivery.outcome_writer import OutcomeWriter
 from stream.delivery.process import work
-from stream.delivery.teller import Teller
+from stream.delivery.trigger_reader import READ, TriggerReader
 from stream.domain.records import Trigger
-from stream.edge.fatal import FORESEEN, fatal
-from stream.edge.health import Where
-from stream.edge.kafka.witness import serves
-from stream.edge.redis.connection import connected
-from stream.edge.redis.reader import RedisReader
-from stream.edge.wall import wall_ms
 from stream.errors import UsageError
-from stream.settings import Settings
+from stream.runtime import logs
+from stream.runtime.fatal import FORESEEN, fatal
+from stream.runtime.health import Where
+from stream.runtime.worker_clock import system_ms
+from stream.webhooks.egress import is_allowed, session
 from stream.webhooks.endpoint import Parcel, WebhookChannel
 from stream.webhooks.metrics import WebhookMetrics
-from stream.webhooks.reach import is_allowed, session
 
 EXAMPLE = '[{name = "crm", url = "https://crm.example/hook", secrets = ["whsec_..."]}]'
 
@@ -58,28 +58,30 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> None:
     webhooks, registry = settings.webhooks, CollectorRegistry()
-    metrics, teller = WebhookMetrics(registry), Teller(settings.kafka)
+    metrics, teller = WebhookMetrics(registry), OutcomeWriter(settings.kafka)
     redis = connected(settings.redis)
     reader = RedisReader(redis, settings.worker.group)
     where = Where("webhooks.metrics", webhooks.metrics_host, webhooks.metrics_port)
     async with session(allow_private=webhooks.allow_private) as requests:
         groups = {one.name: f"{webhooks.group}.{one.name}" for one in webhooks.endpoints}
 
-        def desk(endpoint: Endpoint) -> Desk[Parcel]:
+        def desk(endpoint: Endpoint) -> Dispatcher[Parcel]:
             name = f"webhook/{endpoint.name}"
-            inbox = Inbox(settings, groups[endpoint.name], name, _wanted(endpoint), wall_ms)
+            inbox = TriggerReader(
+                settings, groups[endpoint.name], name, _wanted(endpoint), system_ms
+            )
 
             def tell(outcome: str) -> None:
                 metrics.attempts.labels(endpoint.name, outcome).inc()
 
-            return Desk(
+            return Dispatcher(
                 name=name,
                 channel=WebhookChannel(endpoint, requests, tell),
                 inbox=inbox,
-                latest=Latest(inbox, reader),
+                latest=FreshState(inbox, reader),
                 teller=teller,
                 metrics=metrics,
-                now_ms=wall_ms,
+                now_ms=system_ms,
                 idle_ms=settings.cart_abandonment.idle_s * 1000,
             )
 

@@ -15,14 +15,14 @@ from bench import synthetic
 from bench.events import write
 from bench.floors import fold
 from bench.results import FOLDER
-from stream.edge.facts import read
-from stream.edge.memory import MemorySink
-from stream.edge.outgoing import outgoing
-from stream.edge.policy import policy_of
-from stream.edge.redis.connection import Connection
-from stream.edge.redis.store import RedisStore
+from stream.adapters.memory import MemorySink
+from stream.adapters.redis.connection import Connection
+from stream.adapters.redis.store import RedisStore
+from stream.adapters.wire.facts import read
+from stream.adapters.wire.outgoing import outgoing
+from stream.config.policy import policy_of
+from stream.config.settings import Settings
 from stream.learning.scorer import Scorer
-from stream.settings import Settings
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.shard import Batch, Shard
 from tests.rig.merch_store import TOPIC_OF

@@ -11,7 +11,7 @@ from bench.events import partition_of, with_everybodys_consent
 from bench.peers import contestant, race, reference
 from bench.peers.contestant import contestants
 from bench.peers.convert import KIND, peer_event
-from stream.edge.codec import decode
+from stream.adapters.wire.codec import decode
 from tests.rig.merch_store import TOPIC_OF, TOPICS
 from tests.rig.processes import REPOSITORY
 

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream.delivery import liveness
 from stream.delivery import process as module
-from stream.delivery import vitals
 from stream.delivery.process import work
 from stream.delivery.rounds import Rounds
-from stream.edge.health import Where
 from stream.errors import CartwakeError
+from stream.runtime.health import Where
 from tests.rig.processes import LOOPBACK, free_port
 
 
-class Desk:
+class Dispatcher:
     """A desk, its inbox and the teller in one; each ends as the test has it."""
 
     name = "email"
@@ -51,7 +51,7 @@ class Desk:
 
 @pytest.fixture
 async def desk():
-    return Desk()
+    return Dispatcher()
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_a_half_that_ends_by_itself_is_no_orderly_end(desk, port, what):
 
 
 async def test_a_task_that_hangs_is_told_on_the_page(desk, port, monkeypatch):
-    monkeypatch.setattr(vitals, "STUCK_AFTER_S", 0.05)
+    monkeypatch.setattr(liveness, "STUCK_AFTER_S", 0.05)
     monkeypatch.setattr(module, "BEAT_S", 0.01)
     process = asyncio.create_task(running(desk, port))
     await desk.asked.wait()

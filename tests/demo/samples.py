@@ -1,9 +1,9 @@
 """Records as a worker publishes them, and its metrics page, for the demo's tests."""
 
+from stream.adapters.wire.outgoing import outgoing
 from stream.demo.embedded import Message
 from stream.domain.events import Line, Product
 from stream.domain.records import CartSnapshot, Decision, Effect, Score, Trigger, TriggerCancel
-from stream.edge.outgoing import outgoing
 from stream.shard.ports import DeadLetter
 
 DUE_MS = 1_790_000_000_123

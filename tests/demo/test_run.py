@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from stream import demo
+from stream.config.loading import load
+from stream.config.settings import CartAbandonment, Holdout, Settings, Worker
 from stream.demo import worker_environment
 from stream.demo.tally import Tally
 from stream.errors import CartwakeError
-from stream.loading import load
-from stream.settings import CartAbandonment, Holdout, Settings, Worker
 from tests.demo.samples import page
 from tests.rig.processes import Program, cartwake_command, cartwake_environment, wait_until
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.adapters.wire.codec import Rejected, decode
 from stream.demo.traffic import Record, traffic
-from stream.edge.codec import Rejected, decode
 
 START_MS = 1_790_000_000_000
 MAX_RECORD_BYTES = 64 * 1024

@@ -20,7 +20,7 @@ import yaml
 
 from deploy.grafana import BOARDS
 from deploy.grafana.parts import WINDOW
-from stream.links import Links, Message
+from stream.delivery.links import Links, Message
 from tests.real.mailing import NO_MAIL, PRODUCT, Shop, now_ms
 from tests.rig.endpoint import SECRET, Endpoint
 from tests.rig.kafka import Kafka

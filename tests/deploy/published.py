@@ -6,10 +6,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from stream.edge.metrics import Metrics
+from stream.edge.metrics import EdgeMetrics
 from stream.emailer.metrics import EmailerMetrics
-from stream.storefront.metrics import EdgeMetrics
 from stream.webhooks.metrics import WebhookMetrics
+from stream.worker.metrics import Metrics
 from tests.rig.processes import REPOSITORY
 
 RULES = sorted((REPOSITORY / "deploy" / "prometheus" / "rules").glob("*.yml"))

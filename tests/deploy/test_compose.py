@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stream.cli import parser
-from stream.loading import load
+from stream.config.loading import load
 from tests.rig.processes import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"

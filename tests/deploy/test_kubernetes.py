@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from stream import __version__
+from stream.adapters.kafka import topics
 from stream.cli import parser
+from stream.config.loading import PREFIX, load
+from stream.config.settings import KNOWN, Kafka, Settings, Worker
 from stream.delivery import process as delivery
 from stream.domain.events import TOPICS
-from stream.edge.kafka import topics
+from stream.edge import serve as edge
 from stream.emailer import serve as emailer
-from stream.loading import PREFIX, load
-from stream.settings import KNOWN, Kafka, Settings, Worker
-from stream.storefront import serve as edge
 from tests.deploy.manifests import (
     FOLDER,
     container,

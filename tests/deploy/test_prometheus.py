@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from stream.edge.metrics import Metrics
+from stream.worker.metrics import Metrics
 from tests.deploy.published import ADDED, RECORDED, RULES, labels, labels_of, rules
 from tests.rig.processes import REPOSITORY
 

@@ -8,6 +8,7 @@ from itertools import count
 import msgspec
 from msgspec.structs import replace
 
+from stream.domain.context import FoldContext
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import (
     TOPIC_OF,
@@ -25,17 +26,9 @@ from stream.domain.events import (
     Purposes,
 )
 from stream.domain.fold import apply
-from stream.domain.policy import (
-    DAY_MS,
-    HOUR_MS,
-    MINUTE_MS,
-    CartAbandonment,
-    Holdout,
-    Policy,
-)
+from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, CartAbandonment, Holdout, Policy
 from stream.domain.records import Decision, Example, Score, Trigger, TriggerCancel
-from stream.domain.turn import Turn
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Fact
 
 MINUTE, HOUR, DAY = MINUTE_MS, HOUR_MS, DAY_MS
@@ -52,7 +45,7 @@ def reminding(**changes):
 
 
 def even(model, features):
-    """Score like a coin; implements ``stream.domain.turn.Scorer``."""
+    """Score like a coin; implements ``stream.domain.context.Scorer``."""
     return Score(model, 1, 0.5)
 
 
@@ -70,7 +63,7 @@ class World:
 
     def turn(self, who):
         state = self.states.setdefault(who, Visitor())
-        return Turn(who, state, self.policy, self.score, self.clock_ms, self.effects)
+        return FoldContext(who, state, self.policy, self.score, self.clock_ms, self.effects)
 
     def take(self, fact, judged_ms=None):
         """Fold a fact; ``judged_ms`` stands for the wall clock that it is read by."""
@@ -114,7 +107,7 @@ class Shopper:
 
     def __init__(self, policy=POLICY, *, world=None, who=("shop", "ann"), **more):
         self.world = world or World(policy, **more)
-        self.who = Who(*who)
+        self.who = VisitorKey(*who)
         self._numbers = count()
 
     def does(self, kind, at, *, read=None, judged=None, bot=False, **fields):

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.decisions import Owed, Reason, conclude, decide, has_consent
+from stream.domain.decisions import Candidate, Reason, conclude, decide, has_consent
 from stream.domain.records import NEEDS, Decision, Score, Trigger
 from tests.domain.build import IDLE, MINUTE, POLICY, Shopper, a_shopper
 
@@ -67,7 +67,7 @@ def test_each_purpose_that_a_kind_needs_must_be_granted(purpose):
 
 
 def owed(**changes):
-    first = Owed(
+    first = Candidate(
         kind="cart_abandonment",
         class_="marketing",
         identity=(0, 500),

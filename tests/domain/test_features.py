@@ -5,13 +5,7 @@ import math
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.events import (
-    TOPICS,
-    BehaviourEvent,
-    Event,
-    ExitSignalled,
-    PageLeft,
-)
+from stream.domain.events import TOPICS, BehaviourEvent, Event, ExitSignalled, PageLeft
 from stream.domain.features import COUNTED, Counts, Profile, features
 from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS
 from stream.domain.session import Session

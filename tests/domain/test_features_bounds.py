@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stream.domain.consent import Choice
+from stream.domain.context import FoldContext
 from stream.domain.deadlines import pass_deadlines
 from stream.domain.events import (
     CartUpdated,
@@ -30,8 +31,7 @@ from stream.domain.fold import apply
 from stream.domain.policy import HOUR_MS, MINUTE_MS, Policy
 from stream.domain.records import Example, Score
 from stream.domain.session import Session
-from stream.domain.turn import Turn
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 from tests.domain.shopper import NOON_MS, added, page, profile_of, told
 
 
@@ -40,7 +40,7 @@ def score_all(model, _features):
 
 
 def turn_of(state, now_ms):
-    return Turn(Who("default", "v"), state, Policy(), score_all, now_ms, [])
+    return FoldContext(VisitorKey("default", "v"), state, Policy(), score_all, now_ms, [])
 
 
 def labelled(*events):

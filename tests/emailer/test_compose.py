@@ -5,12 +5,12 @@ import pytest
 from aiosmtplib.email import flatten_message
 from msgspec.structs import replace
 
+from stream.delivery.links import CartLink, Links, Message, cart_of, message_of
 from stream.domain.events import Line, Product
 from stream.emailer.compose import Composer
 from stream.emailer.directory import Recipient
 from stream.emailer.samples import samples
 from stream.errors import UsageError
-from stream.links import CartLink, Links, Message, cart_of, message_of
 from tests.delivery.triggers import CART, NOW_MS, trigger
 
 LINKS = Links(["a key"])

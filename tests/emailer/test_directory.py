@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from aiohttp import web
 
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from stream.emailer.directory import (
     CsvDirectory,
     HttpDirectory,
@@ -19,7 +19,7 @@ from stream.emailer.directory import (
 from stream.errors import UsageError
 from tests.rig.processes import LOOPBACK
 
-ANNA = Who("tea", "an/na ü")
+ANNA = VisitorKey("tea", "an/na ü")
 ROW = {
     "email": "anna@mail.example",
     "name": "Anna, née Ü",
@@ -93,7 +93,9 @@ class Http:
         self.heard.append(request.headers.get("Authorization"))
         if self.is_away:
             raise web.HTTPBadGateway
-        found = self.people.get(Who(request.match_info["tenant"], request.match_info["visitor"]))
+        found = self.people.get(
+            VisitorKey(request.match_info["tenant"], request.match_info["visitor"])
+        )
         return web.json_response(found) if found else web.Response(status=404)
 
     def add(self, who, **row):
@@ -126,9 +128,9 @@ async def test_it_says_who_that_is(shop, directory):
 
 async def test_it_knows_nobody_who_is_not_in_it(shop, directory):
     shop.add(ANNA, **ROW)
-    assert await directory.find(Who("tea", "ben")) is None
-    assert await directory.find(Who("bike", ANNA.visitor)) is None
-    assert await directory.find(Who("tea", "' OR 1=1 --")) is None
+    assert await directory.find(VisitorKey("tea", "ben")) is None
+    assert await directory.find(VisitorKey("bike", ANNA.visitor)) is None
+    assert await directory.find(VisitorKey("tea", "' OR 1=1 --")) is None
 
 
 async def test_what_it_does_not_know_of_somebody_is_nothing(shop, directory):

@@ -4,9 +4,9 @@ import math
 
 from prometheus_client import CollectorRegistry
 
+from stream.config.settings import Emailer
 from stream.emailer.metrics import EmailerMetrics
 from stream.emailer.smtp import Mailer
-from stream.settings import Emailer
 from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
 from tests.rig.mailbox import Mailbox
 from tests.rig.processes import LOOPBACK, free_port

@@ -1,10 +1,10 @@
 import pytest
 from starlette.testclient import TestClient
 
+from stream.config.settings import Edge, Emailer, Settings
 from stream.emailer import preview
 from stream.emailer.preview import build
 from stream.errors import UsageError
-from stream.settings import Edge, Emailer, Settings
 
 SETTINGS = {"sender": "Tea <hello@shop.example>", "public_url": "https://events.shop.example"}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from stream.config.settings import Emailer
 from stream.delivery.channel import Refused, Sent
 from stream.emailer.smtp import Away, Delayed, Mailer
-from stream.settings import Emailer
 from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
 from tests.rig.mailbox import Mailbox
 

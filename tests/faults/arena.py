@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
+from stream.config.loading import load
+from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.loading import load
-from stream.settings import Settings
 from tests.faults.observer import Observer, now_ms
 from tests.faults.servers import Broker, State
 from tests.faults.traffic import IDLE_S, Mishaps, Script, Traffic, shops

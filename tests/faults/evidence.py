@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import redis
 
+from stream.adapters.redis.store import who
+from stream.adapters.wire.codec import decode_state
 from stream.domain.events import TOPICS
-from stream.domain.visitor import Visitor, Who
-from stream.edge.codec import decode_state
-from stream.edge.redis.store import who
+from stream.domain.visitor import Visitor, VisitorKey
 from tests.faults.arena import GROUP, PARTITIONS, Arena
 from tests.faults.observer import Observer
 from tests.rig.kafka import Message
@@ -27,7 +27,7 @@ class Evidence(NamedTuple):
     inputs: list[Message]
     ends: dict[str, dict[int, int]]
     published: dict[str, list[Message]]
-    states: dict[tuple[int, Who], Visitor]
+    states: dict[tuple[int, VisitorKey], Visitor]
     stored: bytes
     said: dict[str, str]
     outcomes: dict[str, float] | None
@@ -85,7 +85,7 @@ def write_history(evidence: Evidence, triggers: Mapping[str, Any], to: Path) -> 
             file.write("  ".join(map(str, line)) + "\n")
 
 
-def _states(client: redis.Redis) -> dict[tuple[int, Who], Visitor]:
+def _states(client: redis.Redis) -> dict[tuple[int, VisitorKey], Visitor]:
     found = {}
     for shard in range(PARTITIONS):
         for name, state in client.hgetall(f"{GROUP}:{{{shard}}}:state").items():

@@ -11,12 +11,14 @@ from math import inf
 from typing import Any, NamedTuple
 
 from stream import cli
+from stream.adapters.kafka import sink
+from stream.adapters.redis.connection import Connection
+from stream.adapters.wire import codec, outgoing
 from stream.domain import decisions, fold
-from stream.edge import codec, outgoing, wall
-from stream.edge.kafka import owned, shards, sink
-from stream.edge.redis.connection import Connection
+from stream.runtime import worker_clock
 from stream.shard import shard
 from stream.shard.ports import DeadLetter
+from stream.worker import claimed, shards
 from tests.faults.traffic import SECRET
 
 
@@ -82,8 +84,8 @@ def _fence() -> None:
 
 def _dead_letters() -> None:
     """Drop what can never be processed, without a word."""
-    read = owned.read
-    owned.read = lambda records: [it for it in read(records) if not isinstance(it, DeadLetter)]
+    read = claimed.read
+    claimed.read = lambda records: [it for it in read(records) if not isinstance(it, DeadLetter)]
 
 
 def _limit() -> None:
@@ -106,14 +108,14 @@ def _backlog() -> None:
 
     In small steps, or the row's backlog would be one: in a step facts come before timers anyway.
     """
-    owned.MAX_BATCH = 20
-    owned.Merge.clock_ms = lambda _: time.time_ns() // 1_000_000
+    claimed.MAX_BATCH = 20
+    claimed.Merge.clock_ms = lambda _: time.time_ns() // 1_000_000
 
 
 def _clocks() -> None:
     """Follow the wall clock of the machine, wherever it jumps."""
     now: Callable[[Any], int] = lambda _: time.time_ns() // 1_000_000  # noqa: E731
-    wall.WallClock.now_ms = wall.WallClock.moment_ms = now
+    worker_clock.WorkerClock.now_ms = worker_clock.WorkerClock.moment_ms = now
 
 
 MUTANTS = {

@@ -9,15 +9,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from stream.adapters.memory import MemorySink, MemoryStore
+from stream.adapters.wire.facts import read
+from stream.adapters.wire.outgoing import outgoing
+from stream.config.policy import policy_of
+from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.domain.visitor import Visitor, Who
-from stream.edge.facts import read
-from stream.edge.memory import MemorySink, MemoryStore
-from stream.edge.outgoing import outgoing
-from stream.edge.policy import policy_of
-from stream.settings import Settings
-from stream.shard.batch import Mark, Merge
+from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Fact, RecordsClock
+from stream.shard.merge import Mark, Merge
 from stream.shard.shard import Batch, Shard
 from tests.rig.kafka import Message
 from tests.scenarios.world import Record
@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     cancels: dict[str, dict[str, Any]]
     dead: dict[str, str]
     outcomes: Counter[str]
-    states: dict[tuple[int, Who], Visitor]
+    states: dict[tuple[int, VisitorKey], Visitor]
 
 
 async def replayed(

@@ -6,9 +6,9 @@ It knows the ``records`` clock alone, so live it has nothing to say.
 from collections import Counter
 from collections.abc import Iterable
 
+from stream.config.policy import policy_of
+from stream.config.settings import Settings
 from stream.domain.holdout import in_holdout
-from stream.edge.policy import policy_of
-from stream.settings import Settings
 from tests import reference
 from tests.faults.evidence import Evidence, body
 from tests.faults.oracle import IDS

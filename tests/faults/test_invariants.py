@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream.domain.visitor import Who
+from stream.domain.visitor import VisitorKey
 from tests.faults.arena import PARTITIONS
 from tests.faults.evidence import Evidence
 from tests.faults.invariants import INVARIANTS, compared, judged
@@ -191,7 +191,7 @@ async def test_live_what_came_later_instead_counts_as_that_one_and_no_other():
 async def test_a_state_that_differs_is_found():
     evidence, expected = await found()
     assert red(evidence._replace(states={}), expected) == {"I2"}
-    ghost = {(0, Who("default", "eve")): evidence.states[0, Who("default", "ann")]}
+    ghost = {(0, VisitorKey("default", "eve")): evidence.states[0, VisitorKey("default", "ann")]}
     assert red(evidence._replace(states=evidence.states | ghost), expected) == {"I2"}
 
 

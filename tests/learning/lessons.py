@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 
 from stream.domain.consent import Choice
+from stream.domain.context import FoldContext, Scorer
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import AnyEvent
 from stream.domain.fold import apply
 from stream.domain.policy import Policy
 from stream.domain.records import Example
-from stream.domain.turn import Scorer, Turn
-from stream.domain.visitor import Visitor, Who
+from stream.domain.visitor import Visitor, VisitorKey
 
 END_OF_TIME_MS = 2**53
 EVERYBODY = {"personalization": Choice("granted", 0)}
@@ -30,8 +30,8 @@ class Lessons:
         self._score = score
         self._everybody = everybody
         self._policy = Policy()
-        self._states: dict[Who, Visitor] = {}
-        self._due: list[tuple[int, Who]] = []
+        self._states: dict[VisitorKey, Visitor] = {}
+        self._due: list[tuple[int, VisitorKey]] = []
 
     def examples(self, events: Iterable[dict[str, Any]]) -> Iterator[Example]:
         """Yield each example as soon as its label is known; learn it before taking the next."""
@@ -40,15 +40,15 @@ class Lessons:
                 continue
             event = msgspec.convert(fields, AnyEvent)
             yield from self._pass_deadlines(event.at_ms)
-            turn = self._turn(Who(event.tenant, event.visitor), event.at_ms)
+            turn = self._turn(VisitorKey(event.tenant, event.visitor), event.at_ms)
             apply(turn, event, event.at_ms, bot=False)
             yield from self._end(turn)
         yield from self._pass_deadlines(END_OF_TIME_MS)
 
-    def _turn(self, who: Who, now_ms: int) -> Turn:
+    def _turn(self, who: VisitorKey, now_ms: int) -> FoldContext:
         if who not in self._states:
             self._states[who] = Visitor(consent=dict(EVERYBODY) if self._everybody else {})
-        return Turn(who, self._states[who], self._policy, self._score, now_ms, [])
+        return FoldContext(who, self._states[who], self._policy, self._score, now_ms, [])
 
     def _pass_deadlines(self, before_ms: int) -> Iterator[Example]:
         while self._due and self._due[0][0] < before_ms:
@@ -57,7 +57,7 @@ class Lessons:
             pass_deadlines(turn, due_ms, None)
             yield from self._end(turn)
 
-    def _end(self, turn: Turn) -> Iterator[Example]:
+    def _end(self, turn: FoldContext) -> Iterator[Example]:
         due_ms = next_due_ms(turn.state, self._policy)
         if due_ms is not None:
             heapq.heappush(self._due, (due_ms, turn.who))

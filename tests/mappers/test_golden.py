@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.edge.codec import KINDS, decode_fields
+from stream.adapters.wire.codec import KINDS, decode_fields
 from stream.mappers import Hints, to_events
 
 AT_MS = 1_795_773_600_000

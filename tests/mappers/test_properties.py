@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.edge.codec import KINDS, Rejected, decode_fields
+from stream.adapters.wire.codec import KINDS, Rejected, decode_fields
 from stream.mappers import VENDORS, Hints, Unreadable, to_events
 from tests.mappers.test_golden import CASES
 

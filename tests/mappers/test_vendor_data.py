@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from stream.edge.codec import KINDS, decode_fields
+from stream.adapters.wire.codec import KINDS, decode_fields
 from stream.mappers import Hints, consents, tcf, to_events
 from tests.rig.merch_store import shop_file
 

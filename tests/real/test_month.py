@@ -16,7 +16,7 @@ import pytest
 from aiokafka.partitioner import murmur2
 
 from stream import replay
-from stream.settings import Settings
+from stream.config.settings import Settings
 from tests.real.pipeline import PARTITIONS, Pipeline
 from tests.rig import merch_store
 from tests.rig.kafka import Kafka

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from stream import replay
-from stream.edge.bots import is_bot
-from stream.settings import Holdout, Settings
+from stream.adapters.wire.bots import is_bot
+from stream.config.settings import Holdout, Settings
 from tests import reference
 from tests.reference_view import expected, told
 from tests.rig import merch_store

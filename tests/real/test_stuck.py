@@ -10,7 +10,7 @@ import time
 import msgspec
 import pytest
 
-from stream.edge.watchdog import EXIT_CODE
+from stream.runtime.watchdog import EXIT_CODE
 from tests.delivery.triggers import trigger
 from tests.real.pipeline import Pipeline
 from tests.real.test_trouble import SECRET, leave_carts, shoppers
@@ -23,8 +23,8 @@ WORKER = f"""
 import asyncio, pathlib, sys
 from aiokafka.consumer.fetcher import Fetcher
 from stream.cli import main
-from stream.edge import vitals, watchdog
-from stream.edge.kafka import reach
+from stream.adapters import vitals, watchdog
+from stream.adapters.kafka import reach
 
 vitals.SILENT_AFTER_S, vitals.STUCK_AFTER_S = 2.0, {STUCK_AFTER_S}
 watchdog.PATIENCE_LOOKS, reach.ANSWER_S = 3, 2.0
@@ -67,7 +67,7 @@ def test_a_deaf_consumer_ends_the_worker_and_a_kafka_that_is_away_does_not(pipel
         assert worker.wait(WITHIN_S) == EXIT_CODE
     said = worker.output
     assert "have not been answered for 4 s, though Kafka serves others; the process ends" in said
-    assert "stream/edge/kafka/transport.py" in said  # where a task waits
+    assert "stream/worker/faust/transport.py" in said  # where a task waits
     assert SECRET.partition("@")[0] not in said
 
 
@@ -76,8 +76,8 @@ WEBHOOKS = f"""
 import asyncio, sys, time
 from stream.cli import main
 from stream.delivery import vitals
-from stream.edge import pulse, watchdog
-from stream.edge.kafka import reach
+from stream.adapters import pulse, watchdog
+from stream.adapters.kafka import reach
 from stream.webhooks.endpoint import WebhookChannel
 
 vitals.STUCK_AFTER_S = pulse.STUCK_AFTER_S = {STUCK_AFTER_S}

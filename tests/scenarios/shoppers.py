@@ -230,7 +230,7 @@ def _record(act: Act, event_id: str, at_ms: int) -> tuple[str, bytes | None, byt
     return (TOPIC_OF_TYPE[event["type"]], *mangle(event, key))
 
 
-# Told, because chance seldom tells them.
+# TopicMetadata, because chance seldom tells them.
 FILLED = [Act("ann", "allows both"), Act("ann", "adds p1", 10 * MINUTE)]
 STORIES = (
     [*FILLED, Act("ann", "orders", 40 * MINUTE, 20 * MINUTE), Act("ann", "adds p1")],

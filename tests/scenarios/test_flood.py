@@ -1,8 +1,8 @@
 """One visitor who floods the shard: bounded, and nothing to the others."""
 
 from stream.domain.cart import MAX_CART_BYTES
-from stream.domain.visitor import Who
-from tests.edge.test_bounded import MAX_STATE_BYTES
+from stream.domain.visitor import VisitorKey
+from tests.adapters.wire.test_bounded import MAX_STATE_BYTES
 from tests.scenarios.world import MINUTE, T0, World, added, consented, event, leaving, merged
 
 FLOOD = 10_000
@@ -56,5 +56,5 @@ async def test_ten_thousand_events_of_one_visitor_change_nothing_for_the_others(
     assert {one["visitor"] for one in of_others(calm)} == set(OTHERS)
     applied = sum(report.events["cart-events", "product_added", "applied"] for report in reports)
     assert applied == FLOOD + len(OTHERS)
-    kept = flooded.store._shards[0].states[Who("default", "bot")]
+    kept = flooded.store._shards[0].states[VisitorKey("default", "bot")]
     assert MAX_CART_BYTES / 2 < len(kept) <= MAX_STATE_BYTES

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from stream.adapters.wire.codec import decode_state
 from stream.domain.events import TOPICS
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
-from stream.edge.codec import decode_state
 from tests import reference
 from tests.reference.shop import Shop
 from tests.reference_view import called_back, expected, told, view

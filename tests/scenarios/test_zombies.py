@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from stream.edge.kafka import sink as module
-from stream.edge.kafka.sink import KafkaSink
-from stream.edge.memory import MemoryStore
+from stream.adapters.kafka import sink as module
+from stream.adapters.kafka.sink import KafkaSink
+from stream.adapters.memory import MemoryStore
 from stream.shard.ports import FencedError
 from tests.rig.clocks import steady
 from tests.scenarios.world import MINUTE, T0, World, added, consented, refused

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stream.edge.memory import MemorySink
+from stream.adapters.memory import MemorySink
 from stream.shard.ports import FencedError
 
 

@@ -10,17 +10,17 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
+from stream.adapters.memory import MemorySink, MemoryStore
+from stream.adapters.wire.outgoing import outgoing
+from stream.config.settings import Holdout as HoldoutSettings
+from stream.config.settings import Settings
 from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF
 from stream.domain.policy import Holdout, Policy
-from stream.edge.kafka import owned
-from stream.edge.kafka.owned import Owned
-from stream.edge.memory import MemorySink, MemoryStore
-from stream.edge.outgoing import outgoing
 from stream.replay import Replay
-from stream.settings import Holdout as HoldoutSettings
-from stream.settings import Settings
-from stream.shard.batch import Mark, Merge
+from stream.shard.merge import Mark, Merge
 from stream.shard.shard import Shard
+from stream.worker import claimed
+from stream.worker.claimed import ClaimedShard
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -161,7 +161,7 @@ class World:
         self.store = store or MemoryStore()
         self.sink = sink or MemorySink()
         # What Kafka has committed.
-        self.processed = dict.fromkeys(TOPICS, owned.Limits(0, 0, 0))
+        self.processed = dict.fromkeys(TOPICS, claimed.PartitionOffsets(0, 0, 0))
 
     async def worker(self, *, live=True):
         """Return a new owner of the shard."""
@@ -212,8 +212,8 @@ class Worker:
         known = owner.watermark.offsets
         merge = Merge({topic: known.get(topic, 0) for topic in TOPICS})
         shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
-        self.owned = Owned(shard, merge, world.processed)
-        await self.owned.take_up(world.now_ms, live=self.live)
+        self.owned = ClaimedShard(shard, merge, world.processed)
+        await self.owned.resume(world.now_ms, live=self.live)
         self._tell_kafka()
 
     def fetch(self, topic, limit=ALL):
@@ -242,12 +242,12 @@ class Worker:
     def _tell_kafka(self):
         offsets, clock_ms = self.owned.processed()
         self.world.processed = {
-            topic: owned.Limits(0, at, at, clock_ms) for topic, at in offsets.items()
+            topic: claimed.PartitionOffsets(0, at, at, clock_ms) for topic, at in offsets.items()
         }
 
     def batch(self, limit=ALL):
         """Take what the next step is made of."""
-        with patch.object(owned, "MAX_BATCH", limit):
+        with patch.object(claimed, "MAX_BATCH", limit):
             return self.owned.batch(self.world.now_ms, live=self.live)
 
     async def run(self, limit=ALL):

@@ -1,16 +1,16 @@
 import pytest
 
-from stream.domain.visitor import Who
-from stream.edge.codec import decode
+from stream.adapters.wire.codec import decode
+from stream.domain.visitor import VisitorKey
 from stream.shard.clock import Fact, LiveClock, RecordsClock
 from stream.shard.ports import BEGINNING_MS
-from tests.edge.examples import value_of
+from tests.adapters.wire.examples import value_of
 
 
 def fact(record_ms, at_ms=None):
     event = decode(value_of("page_viewed"))
     at_ms = record_ms if at_ms is None else at_ms
-    return Fact(Who("default", "v1"), event, at_ms, record_ms, "page-views")
+    return Fact(VisitorKey("default", "v1"), event, at_ms, record_ms, "page-views")
 
 
 # live

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.domain.visitor import Who
-from stream.edge.codec import decode
+from stream.adapters.wire.codec import decode
+from stream.domain.visitor import VisitorKey
 from stream.shard import limit as module
 from stream.shard.clock import Fact
-from stream.shard.limit import WINDOW, Spoilage, Tolerance
+from stream.shard.limit import WINDOW, DeadLetterLimit, Tolerance
 from stream.shard.ports import DeadLetter
-from tests.edge.examples import value_of
+from tests.adapters.wire.examples import value_of
 
-GOOD = Fact(Who("shop", "ann"), decode(value_of()), 0, 0, "page-views")
+GOOD = Fact(VisitorKey("shop", "ann"), decode(value_of()), 0, 0, "page-views")
 
 
 def dead(offset, reason="malformed"):
@@ -25,7 +25,7 @@ def records(text):
 
 
 def exceeded(text, **tolerated):
-    return Spoilage(Tolerance(**tolerated)).exceeded(records(text))
+    return DeadLetterLimit(Tolerance(**tolerated)).exceeded(records(text))
 
 
 EDGE = "." * 19  # with one bad record after it, a share of 0.05
@@ -57,7 +57,7 @@ def test_by_default_more_than_a_hundred_in_a_row_or_a_twentieth_of_the_last_2000
 
 def test_it_tells_what_went_too_far_where_it_began_and_the_reason_that_prevails():
     run = [GOOD, dead(1, "empty"), *(dead(at) for at in range(2, 5)), GOOD]
-    assert str(Spoilage(Tolerance(max_in_a_row=3)).exceeded(run)) == (
+    assert str(DeadLetterLimit(Tolerance(max_in_a_row=3)).exceeded(run)) == (
         "4 dead letters in a row, most of them malformed, the first at cart-events-3-1"
     )
 
@@ -87,7 +87,7 @@ def test_a_share_of_none_takes_none_once_there_are_enough_records():
 
 
 def test_what_is_kept_stays_small_whatever_comes():
-    spoilage = Spoilage(Tolerance(10**9, 1.0))
+    spoilage = DeadLetterLimit(Tolerance(10**9, 1.0))
     for _ in range(20):
         spoilage.exceeded(records("x" * 5_000))
     assert len(spoilage._window) == WINDOW
@@ -116,7 +116,7 @@ def test_batches_however_cut_are_judged_as_one_plain_count_judges_the_log(
 ):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WINDOW", 10)
-        spoilage = Spoilage(Tolerance(max_in_a_row, tenths / 10))
+        spoilage = DeadLetterLimit(Tolerance(max_in_a_row, tenths / 10))
         bounds = [0, *sorted(cuts), 60]
         parts = [records(text)[a:b] for a, b in pairwise(bounds)]
         judged = [spoilage.exceeded(part) for part in parts]

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from stream.adapters.memory import MemorySink, MemoryStore
+from stream.adapters.wire.codec import encode_state
+from stream.adapters.wire.facts import read
+from stream.adapters.wire.outgoing import outgoing
 from stream.domain.records import Score
-from stream.domain.visitor import Who
-from stream.edge.codec import encode_state
-from stream.edge.facts import read
-from stream.edge.memory import MemorySink, MemoryStore
-from stream.edge.outgoing import outgoing
+from stream.domain.visitor import VisitorKey
 from stream.shard import shard as shards
 from stream.shard.clock import LiveClock, RecordsClock
 from stream.shard.ports import Commit, FencedError, RewoundError, Watermark
@@ -32,7 +32,7 @@ from tests.scenarios.world import (
 
 DUE = T0 + MINUTE + IDLE
 VALID_UNTIL = T0 + DAY
-ANN = Who("default", "ann")
+ANN = VisitorKey("default", "ann")
 
 
 class Journal(MemoryStore):
@@ -167,7 +167,7 @@ async def test_a_refused_event_leaves_no_state(rig):
     shard = await rig.claim()
     report = await shard.step(rig.batch(*rig.inputs(viewed(T0))))
     assert report.events == {("page-views", "page_viewed", "refused_consent"): 1}
-    assert await rig.store.load(shard.owner, [Who("default", "ann")]) == {}
+    assert await rig.store.load(shard.owner, [VisitorKey("default", "ann")]) == {}
     assert shard.owner.armed == 0
 
 
@@ -177,12 +177,12 @@ async def test_what_is_forgotten_leaves_state_and_wake_ups(rig):
     assert shard.owner.armed == 1
     erased = {"type": "erasure_requested", "id": "x", "visitor": "ann", "at_ms": T0 + 2 * MINUTE}
     await shard.step(rig.reached(shard, T0 + 2 * MINUTE, *rig.inputs(erased)))
-    state = (await rig.store.load(shard.owner, [Who("default", "ann")]))["default", "ann"]
+    state = (await rig.store.load(shard.owner, [VisitorKey("default", "ann")]))["default", "ann"]
     assert (state.behaviour, state.consent) == (None, {})
     tombstone_ends = erased["at_ms"] + 30 * DAY
     assert shard.owner.next_due_ms == tombstone_ends
     await shard.step(rig.reached(shard, tombstone_ends))
-    assert await rig.store.load(shard.owner, [Who("default", "ann")]) == {}
+    assert await rig.store.load(shard.owner, [VisitorKey("default", "ann")]) == {}
     assert (shard.owner.armed, shard.owner.next_due_ms) == (0, None)
 
 
@@ -289,7 +289,7 @@ async def test_wake_ups_are_not_asked_for_before_the_next_one_is_due(rig):
 
 async def test_a_wake_up_whose_state_has_no_deadline_is_settled(rig):
     shard = await rig.claim()
-    stray = {Who("default", "ghost"): DUE}
+    stray = {VisitorKey("default", "ghost"): DUE}
     await rig.store.commit(shard.owner, Commit({}, stray, [], Watermark({}, T0, 1)))
     assert shard.owner.next_due_ms == DUE
     await shard.step(rig.reached(shard, DUE))
@@ -422,7 +422,7 @@ async def test_by_the_records_clock_the_wall_clock_withholds_nothing(rig):
 
 async def test_each_purpose_that_a_trigger_needs_is_looked_at(rig):
     new = await left_in_the_outbox(rig)
-    who = Who("default", "ann")
+    who = VisitorKey("default", "ann")
     states = await rig.store.load(new.owner, [who])
     del states[who].consent["marketing_email"]
     step = new.owner.watermark.step + 1
@@ -432,7 +432,7 @@ async def test_each_purpose_that_a_trigger_needs_is_looked_at(rig):
 
 async def test_a_visitor_who_is_unknown_by_now_gets_nothing(rig):
     new = await left_in_the_outbox(rig)
-    gone = Commit({Who("default", "ann"): None}, {}, [], Watermark({}, DUE, 9))
+    gone = Commit({VisitorKey("default", "ann"): None}, {}, [], Watermark({}, DUE, 9))
     await rig.store.commit(new.owner, gone)
     assert await new.resume(live=True, now_ms=DUE) == 1
     assert rig.published("triggers") == []
@@ -475,7 +475,7 @@ async def test_where_sending_took_too_long_there_is_another_look_at_the_rest(rig
             return await publish(entries, looked)
         stood_still.pop()
         first = next(n for n, entry in enumerate(entries) if entry.topic == "triggers") + 1
-        who = Who("default", "bob")
+        who = VisitorKey("default", "bob")
         states = await rig.store.load(shard.owner, [who])
         states[who].consent.clear()
         rig.store._shards[0].states[who] = encode_state(states[who])

@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from stream.access import Endpoint
+from stream.adapters.wire.outgoing import rfc3339
+from stream.config.edge import Endpoint
 from stream.delivery.channel import Failed, Refused, Sent
 from stream.domain.feedback import Skip
-from stream.edge.outgoing import rfc3339
+from stream.webhooks.egress import session
 from stream.webhooks.endpoint import RETRY_S, WebhookChannel
-from stream.webhooks.reach import session
 from tests.delivery.triggers import NOW_MS, cancel, trigger
 from tests.rig.processes import LOOPBACK, free_port
 
@@ -198,7 +198,7 @@ async def test_who_is_not_there_is_tried_again(crm):
 
 
 async def test_who_does_not_answer_is_tried_again(monkeypatch):
-    monkeypatch.setattr("stream.webhooks.reach.ANSWER_WITHIN_S", 0.1)
+    monkeypatch.setattr("stream.webhooks.egress.ANSWER_WITHIN_S", 0.1)
     silent = await asyncio.get_running_loop().create_server(asyncio.Protocol, LOOPBACK, 0)
     port = silent.sockets[0].getsockname()[1]
     endpoint = Endpoint(name="crm", url=f"http://{LOOPBACK}:{port}/", secrets=(NEW,))

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from stream.demo.catalogue import SHOPS
 from stream.demo.shop.inbox import Inbox, Letter, address_of
 from stream.demo.shop.watch import Watch, followed
-from stream.storefront.visitors import COOKIE, Visitors
+from stream.edge.visitors import COOKIE, Visitors
 
 LOOK_EVERY_S: Final = 0.25
 MOST_OF_ONE: Final = 99

@@ -14,20 +14,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import murmur2
 from redis.asyncio import Redis
 
+from stream.adapters.redis.store import member
+from stream.adapters.wire.codec import decode_state
+from stream.adapters.wire.outgoing import DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.demo.embedded import PARTITIONS
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
-from stream.domain.visitor import Behaviour, Visitor, Who
-from stream.edge.codec import decode_state
-from stream.edge.outgoing import DECISIONS, TRIGGER_CANCELS, TRIGGERS
-from stream.edge.redis.store import member
+from stream.domain.visitor import Behaviour, Visitor, VisitorKey
 
 READ: Final = (*TOPICS, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
 RECORDS_KEPT: Final = 100
 VISITORS_KEPT: Final = 1_000
 FETCH_WAIT_MS: Final = 20
 
-Told = dict[str, Any]
+TopicMetadata = dict[str, Any]
 
 
 class Watch:
@@ -36,7 +36,7 @@ class Watch:
     def __init__(self, bootstrap: str, redis_url: str, group: str, tenant: str) -> None:
         self._bootstrap, self._group, self._tenant = bootstrap, group, tenant
         self._redis = Redis.from_url(redis_url)
-        self._records: OrderedDict[str, deque[Told]] = OrderedDict()
+        self._records: OrderedDict[str, deque[TopicMetadata]] = OrderedDict()
         self._count = 0
 
     async def run(self) -> None:
@@ -74,14 +74,14 @@ class Watch:
         if len(self._records) > VISITORS_KEPT:
             self._records.popitem(last=False)
 
-    def since(self, visitor: str, number: int) -> Iterator[Told]:
+    def since(self, visitor: str, number: int) -> Iterator[TopicMetadata]:
         """Yield what was read of a visitor after a record."""
         return (one for one in self._records.get(visitor, ()) if one["number"] > number)
 
-    async def state(self, visitor: str) -> Told:
+    async def state(self, visitor: str) -> TopicMetadata:
         """Return what Redis holds of a visitor, in words; empty where it holds nothing."""
         shard = (murmur2(visitor.encode()) & 0x7FFFFFFF) % PARTITIONS
-        name = member(Who(self._tenant, visitor))
+        name = member(VisitorKey(self._tenant, visitor))
         ask: Any = self._redis.execute_command
         data = await ask("HGET", f"{self._group}:{{{shard}}}:state", name)
         wake_ms = await ask("ZSCORE", f"{self._group}:{{{shard}}}:wake", name)
@@ -89,9 +89,9 @@ class Watch:
         return told | ({"looked at again at_ms": int(wake_ms)} if wake_ms else {})
 
 
-def readable(state: Visitor) -> Told:
+def readable(state: Visitor) -> TopicMetadata:
     """Return a state as people read it."""
-    told: Told = {
+    told: TopicMetadata = {
         "consent": {
             purpose: {
                 "status": choice.status,
@@ -106,7 +106,7 @@ def readable(state: Visitor) -> Told:
     return told | (_behaviour(state.behaviour) if state.behaviour else {})
 
 
-def _behaviour(known: Behaviour) -> Told:
+def _behaviour(known: Behaviour) -> TopicMetadata:
     cart = known.cart
     return {
         "last activity at_ms": known.seen_ms,
@@ -122,7 +122,7 @@ def _behaviour(known: Behaviour) -> Told:
     }
 
 
-async def followed(watch: Watch, visitor: str, every_s: float) -> AsyncIterator[Told]:
+async def followed(watch: Watch, visitor: str, every_s: float) -> AsyncIterator[TopicMetadata]:
     """Yield, for ever, new records and the state when it has changed."""
     number, before = 0, None
     while True:

@@ -6,11 +6,11 @@ Step 0 is due at last activity + idle time; follow-ups count from the first remi
 from msgspec import Struct
 
 from stream.domain.cart import Cart, value_of
-from stream.domain.decisions import Blockers, Owed, Reason, conclude, decide, has_consent
+from stream.domain.context import FoldContext
+from stream.domain.decisions import Blockers, Candidate, Reason, conclude, decide, has_consent
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import CART_REMINDER_LIFE_MS, CartAbandonment
 from stream.domain.records import Kind
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour, Fired, Sequence
 
 KIND: Kind = "cart_abandonment"
@@ -20,7 +20,7 @@ MAX_FIRED = 128
 class Situation(Struct):
     """All that a reminder is decided on."""
 
-    turn: Turn
+    turn: FoldContext
     cart: Cart
     fired: list[Fired]
     policy: CartAbandonment
@@ -74,7 +74,7 @@ def drop_pending(behaviour: Behaviour) -> None:
         behaviour.settled_ms = behaviour.session.last_activity_ms
 
 
-def remind_first(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
+def remind_first(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Decide on step 0 at its due moment."""
     behaviour.settled_ms = due_ms - turn.policy.cart_abandonment.idle_ms
     cart = behaviour.cart or Cart()
@@ -83,7 +83,7 @@ def remind_first(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
         behaviour.fired = [*behaviour.fired, Fired(cart.fingerprint, due_ms)][-MAX_FIRED:]
 
 
-def remind_again(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
+def remind_again(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Decide on the follow-up that is owed, at its due moment."""
     sequence = behaviour.sequence
     if sequence is not None:
@@ -93,7 +93,7 @@ def remind_again(turn: Turn, behaviour: Behaviour, due_ms: int) -> None:
 
 
 def _remind(  # noqa: PLR0913, PLR0917 - one decision's own facts
-    turn: Turn,
+    turn: FoldContext,
     behaviour: Behaviour,
     cart: Cart,
     blockers: Blockers[Situation],
@@ -101,7 +101,7 @@ def _remind(  # noqa: PLR0913, PLR0917 - one decision's own facts
     step: int,
 ) -> bool:
     policy = turn.policy.cart_abandonment
-    owed = Owed(
+    owed = Candidate(
         kind=KIND,
         class_="marketing",
         identity=(step, due_ms),

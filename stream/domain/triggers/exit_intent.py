@@ -2,12 +2,12 @@
 
 from msgspec import Struct
 
-from stream.domain.decisions import Blockers, Owed, Reason, conclude, decide, has_consent
+from stream.domain.context import FoldContext
+from stream.domain.decisions import Blockers, Candidate, Reason, conclude, decide, has_consent
 from stream.domain.events import ExitSignalled
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import EXIT_OFFER_LIFE_MS
 from stream.domain.records import Kind
-from stream.domain.turn import Turn
 from stream.domain.visitor import Behaviour
 
 KIND: Kind = "exit_intent"
@@ -17,7 +17,7 @@ MAX_EVIDENCE = 20
 class Situation(Struct):
     """All that an answer to an exit signal is decided on."""
 
-    turn: Turn
+    turn: FoldContext
     behaviour: Behaviour
     signal: ExitSignalled
     at_ms: int
@@ -55,10 +55,10 @@ BLOCKERS: Blockers[Situation] = (
 )
 
 
-def answer(turn: Turn, behaviour: Behaviour, signal: ExitSignalled, at_ms: int) -> None:
+def answer(turn: FoldContext, behaviour: Behaviour, signal: ExitSignalled, at_ms: int) -> None:
     """Decide on an exit signal now."""
     cart_evidence = behaviour.cart.evidence if behaviour.cart is not None else []
-    owed = Owed(
+    owed = Candidate(
         kind=KIND,
         class_="onsite",
         identity=(signal.id,),

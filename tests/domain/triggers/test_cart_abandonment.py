@@ -3,20 +3,8 @@ import pytest
 from stream.domain.cart import fingerprint_of
 from stream.domain.events import Line, PageLeft
 from stream.domain.session import Session, session_id
-from stream.domain.triggers.cart_abandonment import (
-    KIND,
-    MAX_FIRED,
-)
-from tests.domain.build import (
-    DAY,
-    HOUR,
-    IDLE,
-    MINUTE,
-    a_shopper,
-    line,
-    product,
-    reminding,
-)
+from stream.domain.triggers.cart_abandonment import KIND, MAX_FIRED
+from tests.domain.build import DAY, HOUR, IDLE, MINUTE, a_shopper, line, product, reminding
 
 
 def test_a_cart_left_alone_is_mentioned_once_it_has_been_idle():

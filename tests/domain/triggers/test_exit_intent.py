@@ -5,16 +5,7 @@ from stream.domain.decisions import Reason
 from stream.domain.policy import EXIT_OFFER_LIFE_MS
 from stream.domain.session import Session, session_id
 from stream.domain.triggers.exit_intent import BLOCKERS, KIND
-from tests.domain.build import (
-    DAY,
-    EVERYBODY,
-    HOUR,
-    IDLE,
-    MINUTE,
-    POLICY,
-    Shopper,
-    a_shopper,
-)
+from tests.domain.build import DAY, EVERYBODY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopper
 
 COOLDOWN = 7 * DAY
 LONGER = replace(POLICY, cart_abandonment=replace(POLICY.cart_abandonment, idle_ms=7 * DAY))

@@ -1,6 +1,6 @@
 """A worker ends exactly between two effects, at each of the points that there are."""
 
-from stream.edge.failpoint import EXIT_CODE
+from stream.runtime.failpoint import EXIT_CODE
 from tests.faults.arena import Arena
 from tests.faults.evidence import Evidence
 from tests.faults.row import Row

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 
-from stream.edge.codec import encode_state
+from stream.adapters.wire.codec import encode_state
 from tests.faults.arena import Arena
 from tests.faults.evidence import Evidence
 from tests.faults.observer import now_ms

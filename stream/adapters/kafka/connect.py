@@ -1,0 +1,150 @@
+"""Reaching Kafka for a single question: bounded in time, and what goes wrong is one line.
+
+The one rule: it looks at metadata alone, which every broker tells, and asks for all topics,
+because asking for one by its name might make it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from stream.adapters.kafka.options import addresses, client_options, quiet_clients
+from stream.adapters.refusal import Kind, Refusal, Refused
+from stream.adapters.tls import mistrust
+from stream.config.settings import Kafka, Settings
+from stream.errors import CartwakeError
+
+ANSWER_S: Final = 10.0
+HANG_UP_S: Final = 1.0
+
+Result = TypeVar("Result")
+Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
+
+
+class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
+    """No address of ``kafka.bootstrap`` answers; waiting may help."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        is_plain = kafka.security_protocol == "PLAINTEXT"
+        hint = "" if is_plain else f", or does not speak {kafka.security_protocol} there"
+        super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{hint}")
+
+
+def asked(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's question to Kafka; what goes wrong becomes one line for people."""
+    quiet_clients()
+    try:
+        return asyncio.run(question)
+    except (KafkaError, TimeoutError) as error:
+        why = f"failed: {type(error).__name__} {error}".rstrip()
+        if isinstance(error, TimeoutError | KafkaTimeoutError) or error.retriable:
+            why = "has stopped answering"
+        raise CartwakeError(f"Kafka at {settings.kafka.bootstrap} {why}") from error
+
+
+async def metadata(settings: Settings) -> ClusterMetadata:
+    """Return what Kafka tells of its brokers and topics.
+
+    Raises
+    ------
+    Refused
+        The login or the broker's certificate is not good.
+    Unreachable
+        After ``ANSWER_S`` at the latest, and as long again where there is a login or TLS.
+    """
+    quiet_clients()
+    try:
+        async with asyncio.timeout(ANSWER_S), asking(settings.kafka) as client:
+            return await client.fetch_all_metadata()
+    except (KafkaError, OSError) as error:
+        if settings.kafka.security_protocol != "PLAINTEXT":
+            await _ask_why(settings.kafka)
+        raise Unreachable(settings.kafka) from error
+
+
+@asynccontextmanager
+async def asking(kafka: Kafka) -> AsyncIterator[AIOKafkaClient]:
+    """Start a client for single questions to brokers, and close it."""
+    client = AIOKafkaClient(**client_options(kafka), request_timeout_ms=_share_ms(kafka))
+    try:
+        await client.bootstrap()
+        yield client
+    finally:
+        await client.close()
+
+
+def _share_ms(kafka: Kafka) -> int:
+    """Return each address's share of the time, or a silent one would hide those behind it."""
+    return int(ANSWER_S * 1000 / len(addresses(kafka)))
+
+
+async def _ask_why(kafka: Kafka) -> None:
+    """Raise ``Refused`` where a broker refuses: the client itself keeps that from us."""
+    options, share_ms = client_options(kafka), _share_ms(kafka)
+    del options["bootstrap_servers"]
+    for address in addresses(kafka):
+        host, _, port = address.rpartition(":")
+        try:
+            await _greet(
+                AIOKafkaConnection(
+                    host.strip("[]"), int(port), request_timeout_ms=share_ms, **options
+                )
+            )
+        except (KafkaError, OSError) as error:
+            if why := _refusal(kafka, error):
+                raise Refused(f"Kafka at {kafka.bootstrap}", why) from error
+
+
+async def _greet(connection: AIOKafkaConnection) -> None:
+    """Connect, log in and hang up, and wait for that: a goodbye by TLS may outlast the loop."""
+    refused: KafkaError | None = None
+    try:
+        await connection.connect()
+    except KafkaError as error:
+        refused = error
+    await asyncio.wait({connection.close()}, timeout=HANG_UP_S)
+    if refused:
+        raise refused
+
+
+def _refusal(kafka: Kafka, error: Exception) -> Refusal | None:
+    if isinstance(error, SaslAuthenticationFailed | AuthenticationFailedError):
+        words = f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
+        return Refusal(Kind.LOGIN, words)
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return Refusal(Kind.MECHANISM, f"knows no logins by {kafka.sasl_mechanism}")
+    return mistrust(error)
+
+
+@asynccontextmanager
+async def started(client: Client) -> AsyncIterator[Client]:
+    """Start a client and stop it, also where it could not start: its own context forgets that."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+def partition_counts(cluster: ClusterMetadata) -> dict[str, int]:
+    """Return how many partitions each topic has; those that nobody leads count."""
+    return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in cluster.topics()}
+
+
+def refuse(settings: Settings, problems: Iterable[str]) -> None:
+    """Raise `CartwakeError` with all problems in one line, if there are any."""
+    if told := "; ".join(problems):
+        raise CartwakeError(f"Kafka at {settings.kafka.bootstrap}: {told}")

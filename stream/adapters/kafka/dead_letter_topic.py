@@ -1,0 +1,156 @@
+"""The topic of dead letters, read: what each one says of itself, and how far reading has come.
+
+The one rule: headers are believed no more than any record. What they say is shown only as far as
+it is ours, and without anything that a terminal would obey.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from hashlib import blake2b
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from msgspec import Struct
+
+from stream.adapters.kafka.connect import metadata, partition_counts, refuse, started
+from stream.adapters.kafka.options import client_options
+from stream.adapters.wire.codec import Rejected
+from stream.adapters.wire.facts import attempt_of
+from stream.adapters.wire.outgoing import APPENDED_MS, DEAD_LETTERS, rfc3339
+from stream.config.settings import Settings
+from stream.domain.events import TOPICS
+from stream.runtime.progress import Progress
+
+OURS: Final = f"{Rejected.__module__}.{Rejected.__qualname__}".encode()
+DIGITS: Final = 19
+SHOWN: Final = 200
+SILENCE_S: Final = 30.0
+
+
+class Letter(Struct, frozen=True):
+    """A dead letter without its bytes; ``at`` is where it lies itself: partition and offset.
+
+    ``digest`` is the same for the same bytes of the same topic. Two that are cut short are never
+    taken for the same.
+    """
+
+    at: tuple[int, int]
+    died_ms: int
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    attempt: int
+    appended_ms: int | None
+    has_key: bool
+    is_cut: bool
+    digest: bytes
+
+    @property
+    def place(self) -> str:
+        """Where the record was read: topic, partition and offset."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+    def __str__(self) -> str:
+        told = (
+            rfc3339(self.died_ms),
+            self.place,
+            self.reason,
+            f"attempt {self.attempt}",
+            self.detail,
+        )
+        return "  ".join(told)
+
+
+def letter(record: ConsumerRecord) -> Letter | None:
+    """Return what a record of the topic says of itself; None: it is no dead letter of Cartwake."""
+    headers = dict(record.headers)
+    topic = _text(headers, "__streams.errors.topic")
+    partition = _number(headers, "__streams.errors.partition")
+    offset = _number(headers, "__streams.errors.offset")
+    # Another program's message may quote the record.
+    is_ours = headers.get("__streams.errors.exception") == OURS
+    if topic not in TOPICS or partition is None or offset is None or not is_ours:
+        return None
+    is_cut = "truncated" in headers
+    return Letter(
+        at=(record.partition, record.offset),
+        died_ms=record.timestamp,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        reason=_text(headers, "reason"),
+        detail=_text(headers, "__streams.errors.message"),
+        attempt=attempt_of(headers),
+        appended_ms=_number(headers, APPENDED_MS),
+        has_key=record.key is not None,
+        is_cut=is_cut,
+        digest=_digest(topic, record, salt=b"%d-%d" % (partition, offset) if is_cut else b""),
+    )
+
+
+async def records(settings: Settings, doing: str) -> AsyncGenerator[ConsumerRecord, None]:
+    """Yield what the topic holds now, each partition in its order; progress goes to stderr.
+
+    Raises
+    ------
+    CartwakeError
+        Kafka cannot be reached, or there is no such topic.
+    TimeoutError
+        Kafka has fallen silent.
+    """
+    count = partition_counts(await metadata(settings)).get(DEAD_LETTERS, 0)
+    if not count:
+        refuse(settings, [f"no topic {DEAD_LETTERS}: make it with 'cartwake topics create'"])
+    parts = [TopicPartition(DEAD_LETTERS, number) for number in range(count)]
+    options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    async with started(AIOKafkaConsumer(**client_options(settings.kafka), **options)) as consumer:
+        consumer.assign(parts)
+        starts = await consumer.beginning_offsets(parts)
+        ends = await consumer.end_offsets(parts)
+        left = {part: ends[part] for part in parts if starts[part] < ends[part]}
+        with Progress(doing, sum(left.values()) - sum(starts[part] for part in left)) as progress:
+            while left:
+                for record in await _polled(consumer, left):
+                    yield record
+                    progress.advance(1)
+
+
+async def _polled(
+    consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]
+) -> list[ConsumerRecord]:
+    """Return the next records before the ends in ``left``, and drop those that are reached."""
+    async with asyncio.timeout(SILENCE_S):
+        while left:
+            polled = await consumer.getmany(*left, timeout_ms=500)
+            found = [
+                record
+                for part, batch in polled.items()
+                for record in batch
+                if record.offset < left[part]
+            ]
+            # Not the last record's offset: what follows it may be gone, or no record at all.
+            for part in list(left):
+                if await consumer.position(part) >= left[part]:
+                    del left[part]
+            if found:
+                return found
+    return []
+
+
+def _text(headers: Mapping[str, bytes | None], name: str) -> str:
+    text = (headers.get(name) or b"").decode(errors="replace")[:SHOWN]
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _number(headers: Mapping[str, bytes | None], name: str) -> int | None:
+    told = headers.get(name) or b""
+    return int(told) if len(told) <= DIGITS and told.isdigit() else None
+
+
+def _digest(topic: str, record: ConsumerRecord, salt: bytes) -> bytes:
+    digest = blake2b(digest_size=16)
+    for part in (topic.encode(), salt, record.key, record.value):
+        digest.update(b"none" if part is None else b"%d:" % len(part) + part)
+    return digest.digest()

@@ -1,0 +1,95 @@
+"""How topics have to be for each other, for the workers and for those whose data they hold.
+
+The one rule: nothing here asks Kafka. ``topics check``, a starting worker and ``doctor`` judge by
+these same functions.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from stream.adapters.wire.outgoing import (
+    DEAD_LETTERS,
+    DECISIONS,
+    TRAINING_EXAMPLES,
+    TRIGGER_CANCELS,
+    TRIGGERS,
+)
+from stream.domain.events import TOPICS
+from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.policy import DAY_MS
+
+MIB: Final = 2**20
+# What is published: a dead letter may be as large as Kafka takes by default, and has headers. All
+# other topics out take as much, because a refusal by the broker leaves an idempotent producer of
+# aiokafka unable to go on: its own limit has to be the lowest.
+LARGEST_BYTES: Final = 2 * MIB
+HEADERS_BYTES: Final = 16 * 1024
+
+RETENTION_DAYS: Final[Mapping[str, int]] = {
+    # From these a lost Redis is rebuilt, and a worker that stood still catches up; they hold
+    # personal data, so no longer than an outage over a week of holidays needs.
+    **dict.fromkeys(TOPICS, 7),
+    # As long, so that whoever reads them may be away for as long.
+    TRIGGERS: 7,
+    DECISIONS: 7,
+    TRIGGER_CANCELS: 7,
+    # Somebody has to notice, mend the producer and send them back. Not beyond the 30 days for
+    # which an erasure is remembered, less the day by which an event may be late and the day that
+    # a segment spans: an erased visitor's records must be gone while they would be refused.
+    DEAD_LETTERS: 28,
+    # Whoever measures what actions do reads it in time.
+    MESSAGE_FEEDBACK: 28,
+    # They identify nobody; a new recipe learns from them again.
+    TRAINING_EXAMPLES: 90,
+}
+
+# What whoever acts on triggers reads side by side.
+ACTED_ON: Final = (*TOPICS, TRIGGERS, TRIGGER_CANCELS, MESSAGE_FEEDBACK)
+
+
+def missing(counts: Mapping[str, int], wanted: Iterable[str] = RETENTION_DAYS) -> Iterable[str]:
+    """Yield what to do where wanted topics are not there."""
+    if absent := [name for name in wanted if name not in counts]:
+        yield f"no topic {', '.join(absent)}: make them with 'cartwake topics create'"
+
+
+def uneven(counts: Mapping[str, int], what: str = "the inputs") -> Iterable[str]:
+    """Yield which topics cannot be read side by side."""
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        yield f"{what} need equally many partitions, but have: {told}"
+
+
+def too_small(configs: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
+    """Yield why a bad record may find no place among the dead letters."""
+    limits = {name: int(config["max.message.bytes"]) for name, config in configs.items()}
+    needed = max([limits[name] for name in TOPICS if name in limits], default=0) + HEADERS_BYTES
+    if limits.get(DEAD_LETTERS, needed) < needed:
+        yield (
+            f"{DEAD_LETTERS} takes records up to {limits[DEAD_LETTERS]} bytes (max.message.bytes), "
+            f"but an input's largest needs {needed} with its headers"
+        )
+
+
+def retention_ms(config: Mapping[str, str]) -> int | None:
+    """Return after how long records are deleted; None: never."""
+    kept_ms = int(config["retention.ms"])
+    return kept_ms if kept_ms >= 0 and "delete" in config["cleanup.policy"] else None
+
+
+def kept(config: Mapping[str, str]) -> str:
+    """Return for people how long records are kept."""
+    kept_ms = retention_ms(config)
+    if kept_ms is None:  # right for a backfill, so not refused
+        return "kept for ever (personal data should not be: set retention.ms)"
+    return f"kept {kept_ms / DAY_MS:g} days"
+
+
+def largest(config: Mapping[str, str]) -> str:
+    """Return for people how large a record may be."""
+    return f"records up to {int(config['max.message.bytes']) / MIB:.2g} MiB"
+
+
+def partitions(count: int) -> str:
+    """Return a count for people."""
+    return f"{count} partition{'' if count == 1 else 's'}"

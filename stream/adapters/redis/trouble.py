@@ -1,0 +1,61 @@
+"""What Redis's errors mean: an outage that passes, a refusal, or a mistake of ours.
+
+The one rule: no more is read out of an error than its class, its words and what caused it.
+"""
+
+import re
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterError,
+    ConnectionError,  # noqa: A004 - Redis's own
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,  # noqa: A004 - Redis's own
+)
+
+from stream.adapters.refusal import Kind, Refusal
+from stream.adapters.tls import causes, mistrust
+
+AWAY = (
+    BusyLoadingError,
+    ClusterError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+)
+# Answers of a server that will recover: a full disk, a running script, a failover. Before Redis 7
+# the error of a script has the word further back, with a dash before it.
+PASSING = re.compile(
+    r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED) "
+    # redis-py's own words, by an exception that mistakes of ours share.
+    r"|^Redis Cluster cannot be connected|^All slots are not covered|could not agree on a valid"
+)
+NO_CLUSTER = "Cluster mode is not enabled on this node"
+# An error without a class of its own.
+NO_RIGHT = "The user executing the script can't"
+
+
+def is_passing(error: Exception) -> bool:
+    """Say whether trying again will help sooner or later."""
+    return (
+        isinstance(error, AWAY)
+        or PASSING.search(str(error)) is not None
+        or refusal(error) is not None
+    )
+
+
+def refusal(error: Exception) -> Refusal | None:
+    """Return how a server refuses these settings; None: it does not."""
+    for cause in causes(error):
+        if isinstance(cause, AuthenticationError):
+            return Refusal(Kind.LOGIN, f"refuses this login: {cause}")
+        if isinstance(cause, NoPermissionError) or NO_RIGHT in str(cause):
+            words = f"lets this user in, but not to what is needed: {cause}"
+            return Refusal(Kind.RIGHTS, words)
+        if str(cause) == NO_CLUSTER:
+            return Refusal(Kind.CLUSTER, "is no cluster: use redis:// or rediss://")
+    return mistrust(error)

@@ -1,0 +1,1 @@
+"""Bytes of the contract: events in, records out, and their schemas."""

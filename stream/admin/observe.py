@@ -1,0 +1,155 @@
+"""How the shards of a group are at one moment, as far as Kafka and Redis tell.
+
+The one rule: where logs end is asked before where shards are. So what counts as lag had been stored
+before and was not applied since, however fast both move.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec import structs
+from redis.exceptions import RedisClusterException, RedisError
+
+from stream.adapters.kafka.connect import asking, metadata, partition_counts, refuse
+from stream.adapters.kafka.describe import Group, described
+from stream.adapters.kafka.offsets import looking, written_ms
+from stream.adapters.kafka.topic_ids import topic_ids
+from stream.adapters.kafka.topic_rules import missing, partitions, uneven
+from stream.adapters.redis.connection import Connection, connected
+from stream.adapters.redis.models import RedisModels
+from stream.adapters.redis.reader import RedisReader
+from stream.adapters.redis.server_rules import torn
+from stream.admin.shards import Models, Seen, Status, behind, status_of
+from stream.config.settings import Settings
+from stream.domain.events import TOPICS
+from stream.errors import CartwakeError
+from stream.learning.snapshot import UnreadableSnapshot
+from stream.worker.claimed import PartitionOffsets
+
+# Beside the time that an address which is away takes to be given up.
+WITHIN_S: Final = 20.0
+
+
+async def observe(settings: Settings) -> Status:
+    """Look once.
+
+    Raises
+    ------
+    CartwakeError
+        A server is away or refuses, or the inputs are not there.
+    """
+    connection = connected(settings.redis, once=True)
+    try:
+        count = await _shards(settings)
+        async with asyncio.timeout(WITHIN_S), looking(settings.kafka) as consumer:
+            return await _look(settings, consumer, connection, count)
+    except (RedisError, RedisClusterException) as error:
+        raise CartwakeError(f"Redis at {connection.address} says: {error}") from error
+    except (KafkaError, TimeoutError) as error:
+        where = f"Kafka at {settings.kafka.bootstrap} or Redis at {connection.address}"
+        raise CartwakeError(f"{where} has stopped answering ({type(error).__name__})") from error
+    finally:
+        await connection.close()
+
+
+async def _shards(settings: Settings) -> int:
+    """Return how many shards there are."""
+    cluster = await metadata(settings)
+    counts = partition_counts(cluster)
+    inputs = {name: counts[name] for name in TOPICS if name in counts}
+    led = {name: len(cluster.available_partitions_for_topic(name) or ()) for name in inputs}
+    refuse(settings, [*missing(inputs, TOPICS), *uneven(inputs), *_leaderless(inputs, led)])
+    return next(iter(inputs.values()))
+
+
+def _leaderless(counts: Mapping[str, int], led: Mapping[str, int]) -> Iterator[str]:
+    """Yield why it cannot be told where a log ends."""
+    for name, count in counts.items():
+        if absent := count - led[name]:
+            yield f"nobody leads {absent} of {partitions(count)} of {name}: start their brokers"
+
+
+async def _look(
+    settings: Settings, consumer: AIOKafkaConsumer, connection: Connection, count: int
+) -> Status:
+    name = settings.worker.group
+    limits = await _limits(consumer, count)
+    ids, group = await _told(settings)
+    reader = RedisReader(connection, name)
+    for found, do in torn(await reader.partitions(), count, connection.address):
+        raise CartwakeError(f"{found}; {do}")
+    at_ms = await connection.time_ms() or time.time_ns() // 1_000_000
+    # By the clock of records nothing is due that the shard itself has not reached.
+    is_live = settings.worker.clock == "live"
+    seen = await asyncio.gather(
+        *(
+            _seen(reader, number, _with_ids(limits[number], ids), at_ms if is_live else None)
+            for number in range(count)
+        )
+    )
+    seen = await _with_age(consumer, seen, at_ms)
+    return status_of(name, group, seen, await _models(connection, name), at_ms)
+
+
+async def _limits(consumer: AIOKafkaConsumer, count: int) -> dict[int, dict[str, PartitionOffsets]]:
+    """Return where each shard's logs begin and end."""
+    parts = [TopicPartition(topic, number) for topic in TOPICS for number in range(count)]
+    starts = await consumer.beginning_offsets(parts)
+    ends = await consumer.end_offsets(parts)
+    found: dict[int, dict[str, PartitionOffsets]] = {number: {} for number in range(count)}
+    for part in parts:
+        found[part.partition][part.topic] = PartitionOffsets(starts[part], ends[part], committed=0)
+    return found
+
+
+async def _told(settings: Settings) -> tuple[dict[str, str], Group]:
+    """Return the inputs' ids, as far as they are told, and what is told of the group."""
+    async with asking(settings.kafka) as client:
+        ids = await topic_ids(client, TOPICS)
+        return ids or {}, await described(client, settings.worker.group)
+
+
+def _with_ids(
+    limits: Mapping[str, PartitionOffsets], ids: Mapping[str, str]
+) -> dict[str, PartitionOffsets]:
+    return {
+        topic: structs.replace(limit, topic_id=ids.get(topic, ""))
+        for topic, limit in limits.items()
+    }
+
+
+async def _seen(
+    reader: RedisReader, number: int, limits: dict[str, PartitionOffsets], due_ms: int | None
+) -> Seen:
+    mark = await reader.watermark(number)
+    counts = await reader.counts(number, mark.clock_ms if due_ms is None else due_ms)
+    return Seen(number, limits, mark, counts, await reader.stopped(number))
+
+
+async def _with_age(consumer: AIOKafkaConsumer, seen: Sequence[Seen], at_ms: int) -> list[Seen]:
+    """Return the shards with when their first records that are not applied were written."""
+    first = {
+        TopicPartition(topic, one.number): offset
+        for one in seen
+        for topic, offset, _ in behind(one.mark, one.limits)
+    }
+    written = await written_ms(consumer, first, at_ms)
+    return [
+        structs.replace(
+            one,
+            written_ms={tp.topic: ms for tp, ms in written.items() if tp.partition == one.number},
+        )
+        for one in seen
+    ]
+
+
+async def _models(connection: Connection, group: str) -> Models:
+    try:
+        snapshot = await RedisModels(connection, group).load()
+    except UnreadableSnapshot as error:
+        return Models(unreadable=str(error))
+    return Models(snapshot.versions, snapshot.offset) if snapshot else Models()

@@ -1,0 +1,1 @@
+"""Settings: their sections, bounds and secrets, and how they are read."""

@@ -1,0 +1,38 @@
+"""What becomes of each event of a request, and the answer to all of them.
+
+The one rule: events = accepted + ignored + refused, one by one, whatever their neighbours are.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from stream.edge.answers import Refusal, json_response
+from stream.edge.collector.prepare import Record
+
+
+class Outcome(NamedTuple):
+    """What one event, as it was sent, has become; a vendor's may be several of ours or none."""
+
+    records: tuple[Record, ...] = ()
+    refusal: Refusal | None = None
+
+
+def answer(outcomes: Sequence[Outcome]) -> Response:
+    """Return the answer; where everything was refused, its status is that of the first."""
+    refused = [_refused(index, one.refusal) for index, one in enumerate(outcomes) if one.refusal]
+    content: dict[str, Any] = {
+        "accepted": sum(bool(one.records) for one in outcomes),
+        "refused": refused,
+        "ignored": sum(not one.records and one.refusal is None for one in outcomes),
+    }
+    first = next((one.refusal for one in outcomes if one.refusal), None)
+    all_refused = first is not None and len(refused) == len(outcomes)
+    status = first.status if first is not None and all_refused else HTTPStatus.OK
+    return json_response(content, status)
+
+
+def _refused(index: int, refusal: Refusal) -> dict[str, Any]:
+    return {"index": index, "reason": refusal.reason, "detail": refusal.detail}

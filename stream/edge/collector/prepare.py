@@ -1,0 +1,141 @@
+"""From one canonical event, as somebody sent it, to the record that Kafka gets.
+
+The one rule: what the sender may not decide is decided here: the tenant is the key's, the visitor
+of a browser is the signed one, and a robot is marked. What no reader knows is left out.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from stream.adapters.wire.bots import is_bot
+from stream.adapters.wire.codec import KINDS, Rejected, decode_fields, encode_record
+from stream.config.edge import EdgeKey
+from stream.domain.events import TOPIC_OF, ConsentUpdated, ErasureRequested, Event
+from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
+from stream.edge.answers import Refusal
+from stream.edge.collector.device import device_of
+from stream.edge.keys import may_send
+from stream.edge.visitors import Visitors
+
+CONSENT: Final = "consent-events"
+TYPES: Final[dict[str, type[Event]]] = {**KINDS, **FEEDBACK_TYPES}
+# As much as a sender's clock may be off before it is corrected: a smaller skew is often nothing but
+# a slow network, and correcting that would put events out of order.
+SKEW_MS: Final = 5 * 60 * 1000
+USER_AGENT_CHARACTERS: Final = 512
+
+
+class Sender(NamedTuple):
+    """Who sends, and what the request says for all its events."""
+
+    key: EdgeKey
+    received_ms: int
+    user_agent: str | None = None
+    denies_sale: bool = False
+    sent_at_ms: int | None = None
+
+    @property
+    def skew_ms(self) -> int:
+        """How far the sender's clock is behind; 0 where it is right enough, or not told."""
+        if self.sent_at_ms is None:
+            return 0
+        skew_ms = self.received_ms - self.sent_at_ms
+        return skew_ms if abs(skew_ms) > SKEW_MS else 0
+
+
+class Record(NamedTuple):
+    """What Kafka gets."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    is_bot: bool = False
+    was_skewed: bool = False
+    forgets: bool = False  # the browser, too, that it had an id
+
+
+def prepare(fields: object, sender: Sender, visitors: Visitors) -> Record:
+    """Return the record of an event.
+
+    Raises
+    ------
+    Refusal
+        The event is not one of the contract's, or this sender may not send it.
+    """
+    if not isinstance(fields, dict):
+        raise Refusal(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
+    event = _decoded(_completed(fields, sender, visitors))
+    kind = type(event)
+    if not may_send(sender.key, kind):
+        detail = "$.type: a browser key may not send it"
+        raise Refusal(HTTPStatus.FORBIDDEN, "right_missing", detail)
+    if sender.denies_sale and isinstance(event, ConsentUpdated):
+        refused = replace(event.purposes, ads="denied", sale_share="denied")
+        event = replace(event, purposes=refused)
+    topic = TOPIC_OF.get(kind, MESSAGE_FEEDBACK)
+    marked = event.context is not None and event.context.bot
+    return Record(
+        topic,
+        event.visitor.encode(),
+        encode_record(event),
+        is_bot=marked,
+        was_skewed=bool(sender.skew_ms),
+        forgets=_ends(event),
+    )
+
+
+def _ends(event: Event) -> bool:
+    """Say whether nothing of the visitor may be remembered from here on."""
+    if isinstance(event, ConsentUpdated):
+        return event.purposes.personalization in {"denied", "withdrawn"}
+    return isinstance(event, ErasureRequested)
+
+
+def _decoded(fields: dict[str, Any]) -> Event:
+    try:
+        return decode_fields(fields, TYPES)
+    except Rejected as rejected:
+        reason, detail = str(rejected.reason), rejected.detail
+    raise Refusal(HTTPStatus.BAD_REQUEST, reason, detail)
+
+
+def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> dict[str, Any]:
+    tenant = sender.key.tenant
+    if fields.get("tenant", tenant) != tenant:
+        raise Refusal(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not that of the key")
+    at_ms = fields.get("at_ms")
+    if sender.skew_ms and isinstance(at_ms, int):
+        at_ms += sender.skew_ms
+    return fields | {
+        "tenant": tenant,
+        "visitor": _visitor(fields.get("visitor"), sender, visitors),
+        "at_ms": at_ms,
+        "context": _context(fields.get("context"), sender),
+        "received_at_ms": None,  # only ever read from files
+    }
+
+
+def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
+    """Return the bare visitor; a server may name any, and may pass on what a browser told it."""
+    known = visitors.verify(given, [sender.key.tenant]) if isinstance(given, str) else None
+    if known is not None:
+        return known.visitor
+    if sender.key.kind == "browser":
+        detail = "$.visitor: not a signed id of this shop; get one from /v1/visitor"
+        raise Refusal(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
+    return given
+
+
+def _context(given: object, sender: Sender) -> object:
+    if given is not None and not isinstance(given, dict):
+        return given  # the codec says what is wrong with it
+    context: dict[str, Any] = dict(given or {})
+    agent = sender.user_agent or context.get("user_agent")
+    if isinstance(agent, str) and agent:
+        context["user_agent"] = agent[:USER_AGENT_CHARACTERS]
+        context.setdefault("device", device_of(agent))
+        if is_bot(agent):
+            context["bot"] = True
+    return context or None

@@ -1,0 +1,215 @@
+"""The collector's routes: canonical events, Segment's calls, vendors' webhooks.
+
+The one rule: a request is answered once Kafka has acknowledged its records, and event by event.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from stream.config.edge import EdgeKey
+from stream.edge.answers import Refusal, malformed, too_large, unavailable
+from stream.edge.authentication import Entrance
+from stream.edge.collector.append import Away, Log
+from stream.edge.collector.outcome import Outcome, answer
+from stream.edge.collector.prepare import Sender, prepare
+from stream.edge.metrics import EdgeMetrics
+from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
+from stream.edge.visitors import COOKIE, Visitors
+from stream.mappers import VENDORS, Hints, Unreadable, to_events
+from stream.mappers.reading import at_ms, text
+
+MAX_EVENTS: Final = 10_000
+CALLS: Final = ("track", "page", "identify")
+# What the script has heard on the page in a vendor's words, with who, when and its id.
+VENDOR_EVENT: Final = "vendor_event"
+
+
+class Collector:
+    """Takes events and gives them to the log."""
+
+    def __init__(
+        self,
+        entrance: Entrance,
+        visitors: Visitors,
+        log: Log,
+        metrics: EdgeMetrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._entrance, self._visitors = entrance, visitors
+        self._log, self._metrics, self._now_ms = log, metrics, now_ms
+
+    async def take_events(self, request: Request) -> Response:
+        """``POST /v1/events``: canonical events, as an array or as JSON Lines."""
+        began = time.perf_counter()
+        key, body = await self._entrance.open(request)
+        sender = self._sender(request, key, _whole(request.query_params.get("sentAt")))
+        outcomes = [self._canonical(one, sender) for one in _bounded(_listed(body), len(body))]
+        return await self._taken(outcomes, began)
+
+    async def take_call(self, request: Request) -> Response:
+        """``POST /v1/track``, ``page``, ``identify``: one call, as Segment's libraries send it."""
+        began = time.perf_counter()
+        key, body = await self._entrance.open(request)
+        call = object_of(body) | {"type": request.url.path.rpartition("/")[2]}
+        sender = self._sender(request, key, at_ms(call.get("sentAt")))
+        (call,) = _bounded([call], len(body))
+        hints = Hints(sender.received_ms)
+        return await self._taken([self._mapped("segment", call, hints, sender)], began)
+
+    async def take_batch(self, request: Request) -> Response:
+        """``POST /v1/batch``: Segment's calls in a batch."""
+        began = time.perf_counter()
+        key, body = await self._entrance.open(request)
+        batch = object_of(body)
+        calls = batch.get("batch")
+        if not isinstance(calls, list):
+            raise malformed("$.batch: expected an array")
+        sender = self._sender(request, key, at_ms(batch.get("sentAt")))
+        shared = batch.get("context")
+        hints = Hints(sender.received_ms)
+        outcomes = [
+            self._mapped("segment", _in_context(call, shared), hints, sender)
+            for call in _bounded(calls, len(body))
+        ]
+        return await self._taken(outcomes, began)
+
+    async def take_hook(self, request: Request) -> Response:
+        """``POST /v1/hooks/{vendor}``: what a vendor's server sends, signed by it."""
+        began = time.perf_counter()
+        vendor = request.path_params["vendor"]
+        key, body = await self._entrance.open_hook(request, vendor)
+        sender = Sender(key, self._now_ms())
+        hints = Hints(sender.received_ms, headers=dict(request.headers))
+        value = json_of(body)
+        outcomes = [
+            self._mapped(vendor, one, hints, sender)
+            for one in _bounded(value if isinstance(value, list) else [value], len(body))
+        ]
+        return await self._taken(outcomes, began)
+
+    def _sender(self, request: Request, key: EdgeKey, sent_at_ms: int | None) -> Sender:
+        is_browser = key.kind == "browser"
+        return Sender(
+            key,
+            self._now_ms(),
+            request.headers.get("user-agent") if is_browser else None,
+            is_browser and request.headers.get("sec-gpc") == "1",
+            sent_at_ms,
+        )
+
+    def _canonical(self, fields: object, sender: Sender) -> Outcome:
+        """Return what an event has become, ours or what the script has heard from a vendor's."""
+        if isinstance(fields, Refusal):
+            return self._refused(fields)
+        if isinstance(fields, dict) and fields.get("type") == VENDOR_EVENT:
+            return self._passed_on(fields, sender)
+        try:
+            return Outcome((prepare(fields, sender, self._visitors),))
+        except Refusal as refusal:
+            return self._refused(refusal)
+
+    def _passed_on(self, fields: dict[str, Any], sender: Sender) -> Outcome:
+        vendor = fields.get("vendor")
+        if not isinstance(vendor, str) or vendor not in VENDORS:
+            return self._refused(malformed("$.vendor: not one that is known"))
+        moment = at_ms(fields.get("at_ms"), sender.received_ms) or sender.received_ms
+        hints = Hints(moment, text(fields.get("visitor")), text(fields.get("id")))
+        return self._mapped(vendor, fields.get("call"), hints, sender)
+
+    def _mapped(self, vendor: str, call: object, hints: Hints, sender: Sender) -> Outcome:
+        """Return what one vendor's event has become; all of its events are taken, or none."""
+        if isinstance(call, Refusal):
+            return self._refused(call)
+        try:
+            mapped = to_events(vendor, call, hints)
+            records = [prepare(event, sender, self._visitors) for event in mapped.events]
+        except Unreadable as unreadable:
+            return self._refused(malformed(str(unreadable)))
+        except Refusal as refusal:
+            return self._refused(refusal)
+        for name in mapped.unmapped:
+            self._metrics.count_unmapped(vendor, name)
+        return Outcome(tuple(records))
+
+    def _refused(self, refusal: Refusal) -> Outcome:
+        self._metrics.refused.labels(refusal.reason).inc()
+        return Outcome(refusal=refusal)
+
+    async def _taken(self, outcomes: Sequence[Outcome], began: float) -> Response:
+        """Give all records to the log, and answer once it has them."""
+        records = [record for outcome in outcomes for record in outcome.records]
+        counts = Counter(record.topic for record in records)
+        became = "accepted"
+        try:
+            if records:
+                await self._log.append(records)
+        except Away:
+            became = "unavailable"
+            raise unavailable(
+                "Kafka does not acknowledge; nothing is lost, send it again"
+            ) from None
+        finally:
+            for topic, count in counts.items():
+                self._metrics.events.labels(topic, became).inc(count)
+        self._metrics.bots.inc(sum(record.is_bot for record in records))
+        self._metrics.skew_corrected.inc(sum(record.was_skewed for record in records))
+        self._metrics.answer_seconds.observe(time.perf_counter() - began)
+        told = answer(outcomes)
+        if any(record.forgets for record in records):
+            told.delete_cookie(COOKIE)  # a page of another host could not
+        return told
+
+
+def _listed(body: bytes) -> list[Any]:
+    """Return what stands in an array, or on lines; a line that cannot be read is a refusal."""
+    if not body.strip():
+        raise malformed("body: empty")
+    if body.lstrip().startswith(b"["):
+        listed: list[Any] = json_of(body)
+        return listed
+    return [_line(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+
+
+def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json_of(line, f"line {number}")
+    except Refusal as refusal:
+        return refusal
+
+
+def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
+    """Return the events, with a refusal in the place of each that is too large."""
+    if len(events) > MAX_EVENTS:
+        detail = f"body: more than {MAX_EVENTS} events"
+        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+    if body_bytes <= MAX_EVENT_BYTES:
+        return events
+    return [
+        too_large("event", MAX_EVENT_BYTES) if _size(event) > MAX_EVENT_BYTES else event
+        for event in events
+    ]
+
+
+def _size(event: object) -> int:
+    return 0 if isinstance(event, Refusal) else len(orjson.dumps(event))
+
+
+def _whole(text: str | None) -> int | None:
+    """Return the number in a text; None where there is none."""
+    return int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
+
+
+def _in_context(call: object, shared: object) -> object:
+    """Return a batch's call with what the batch says for all its calls."""
+    if isinstance(call, dict) and isinstance(shared, dict):
+        own = call.get("context")
+        return call | {"context": shared | own if isinstance(own, dict) else shared}
+    return call

@@ -1,0 +1,155 @@
+"""Who waits for what: the open streams and the newest actions of each visitor.
+
+The one rule: nothing outlives its use. An action is forgotten when it expires, a stream when its
+page has gone; what a page missed in between it gets by naming the last one that it has seen.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from stream.edge.metrics import EdgeMetrics
+from stream.edge.visitors import Known
+
+# A page that is so far behind does not read any more.
+MOST_UNREAD: Final = 32
+STREAMS_PER_VISITOR: Final = 20
+# A cancel may be read before its trigger: they are two topics.
+CANCELS_REMEMBERED: Final = 10_000
+
+
+class Action(NamedTuple):
+    """One on-site trigger, as pages get it."""
+
+    trigger_id: str
+    whose: Known
+    expires_at_ms: int
+    content: dict[str, Any]
+
+    @property
+    def data(self) -> str:
+        """Its JSON text."""
+        return orjson.dumps(self.content).decode()
+
+
+class Cancel(NamedTuple):
+    """The trigger must not be shown any more."""
+
+    trigger_id: str
+
+
+Queue = asyncio.Queue[Action | Cancel | None]
+
+
+class Hub:
+    """Streams and actions of one edge; one event loop, no locks."""
+
+    def __init__(self, most: int, metrics: EdgeMetrics, now_ms: Callable[[], int]) -> None:
+        self._most, self._metrics, self._now_ms = most, metrics, now_ms
+        self._streams: dict[Known, list[Queue]] = {}
+        self._recent: dict[Known, list[Action]] = {}
+        self._order: deque[Action] = deque()
+        self._cancelled: dict[str, None] = {}
+        self._open = 0
+        self._is_closed = False
+
+    def publish(self, action: Action) -> None:
+        """Give an action to its visitor's pages; the same one again changes nothing."""
+        self._forget()
+        known = self._recent.get(action.whose, [])
+        if any(one.trigger_id == action.trigger_id for one in known):
+            return
+        if action.trigger_id in self._cancelled:
+            outcome = "cancelled"
+        elif action.expires_at_ms < self._now_ms():
+            outcome = "expired"
+        else:
+            self._recent[action.whose] = [*known, action]
+            self._order.append(action)
+            outcome = "sent" if self._give(action.whose, action) else "unheard"
+        self._metrics.actions.labels(outcome).inc()
+
+    def cancel(self, whose: Known, trigger_id: str) -> None:
+        """Take an action back, also one that is yet to come."""
+        self._cancelled[trigger_id] = None
+        if len(self._cancelled) > CANCELS_REMEMBERED:
+            del self._cancelled[next(iter(self._cancelled))]
+        self._give(whose, Cancel(trigger_id))
+        self._forget()
+
+    def pending(self, whose: Known, after: str | None = None) -> list[Action]:
+        """Return what a visitor has not seen yet, of what is still of use, the oldest first."""
+        known = self._recent.get(whose, [])
+        ids = [one.trigger_id for one in known]
+        unseen = known[ids.index(after) + 1 :] if after in ids else known
+        return [one for one in self._useful(unseen) if one.trigger_id not in self._cancelled]
+
+    def cancelled(self, whose: Known) -> list[str]:
+        """Return the ids of a visitor's actions that were taken back while they were of use."""
+        useful = self._useful(self._recent.get(whose, []))
+        return [one.trigger_id for one in useful if one.trigger_id in self._cancelled]
+
+    def has_room(self, whose: Known) -> bool:
+        """Say whether another stream of this visitor may be opened."""
+        has_place = self._open < self._most and not self._is_closed
+        return has_place and len(self._streams.get(whose, ())) < STREAMS_PER_VISITOR
+
+    async def listen(self, whose: Known, after: str | None) -> AsyncIterator[Action | Cancel]:
+        """Yield what is pending after an action, and then what comes, until the hub is closed."""
+        queue: Queue = asyncio.Queue(MOST_UNREAD)
+        for action in self.pending(whose, after)[-MOST_UNREAD:]:
+            queue.put_nowait(action)
+            self._metrics.actions.labels("resent").inc()
+        self._join(whose, queue)
+        try:
+            while (what := await queue.get()) is not None:
+                yield what
+        finally:
+            self._leave(whose, queue)
+
+    def close(self) -> None:
+        """End all streams; the pages come back to another edge."""
+        self._is_closed = True
+        for queues in self._streams.values():
+            for queue in queues:
+                _put(queue, None)
+
+    def _join(self, whose: Known, queue: Queue) -> None:
+        self._streams.setdefault(whose, []).append(queue)
+        self._open += 1
+        self._metrics.streams.set(self._open)
+
+    def _leave(self, whose: Known, queue: Queue) -> None:
+        self._streams[whose].remove(queue)
+        if not self._streams[whose]:
+            del self._streams[whose]
+        self._open -= 1
+        self._metrics.streams.set(self._open)
+
+    def _give(self, whose: Known, what: Action | Cancel) -> bool:
+        """Give something to all pages of a visitor; return whether there are any."""
+        queues = self._streams.get(whose, [])
+        for queue in queues:
+            _put(queue, what)
+        return bool(queues)
+
+    def _forget(self) -> None:
+        """Forget what has expired."""
+        now_ms = self._now_ms()
+        while self._order and self._order[0].expires_at_ms < now_ms:
+            whose = self._order.popleft().whose
+            if not self._useful(self._recent.get(whose, [])):
+                self._recent.pop(whose, None)
+
+    def _useful(self, actions: list[Action]) -> list[Action]:
+        return [one for one in actions if one.expires_at_ms >= self._now_ms()]
+
+
+def _put(queue: Queue, what: Action | Cancel | None) -> None:
+    """Put something into a page's queue; a page that does not read loses its oldest."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(what)

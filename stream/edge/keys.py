@@ -1,0 +1,80 @@
+"""Who may send what: public browser keys, secret server keys, and the secrets of webhooks.
+
+The one rule: a browser key is no secret. It speaks for the signed visitor alone, from the shop's
+own pages, and cannot say that something was bought, paid back or mailed.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from standardwebhooks import Webhook
+
+from stream.config.edge import EdgeHook, EdgeKey
+from stream.domain.events import Event, OrderCompleted, OrderRefunded
+from stream.domain.feedback import MESSAGES
+
+SERVER_ONLY: Final[frozenset[type[Event]]] = frozenset({OrderCompleted, OrderRefunded, *MESSAGES})
+
+SHOPIFY_SIGNATURE: Final = "x-shopify-hmac-sha256"
+SIGNATURE: Final = "webhook-signature"
+
+
+class Keys:
+    """The keys of all tenants."""
+
+    def __init__(self, keys: Iterable[EdgeKey], hooks: Iterable[EdgeHook]) -> None:
+        self._by_digest = {_digest(key.key): key for key in keys}
+        self._servers = [key for key in self._by_digest.values() if key.kind == "server"]
+        self._hooks = tuple(hooks)
+        self.tenants = tuple(dict.fromkeys(key.tenant for key in self._by_digest.values()))
+        self.origins = tuple(
+            dict.fromkeys(origin for key in self._by_digest.values() for origin in key.origins)
+        )
+
+    def find(self, text: str) -> EdgeKey | None:
+        """Return the key of this text; how long it takes says nothing about the keys."""
+        return self._by_digest.get(_digest(text))
+
+    def of_origin(self, origin: str) -> EdgeKey | None:
+        """Return the one browser key of a page's origin; None where there are none or several."""
+        found = [key for key in self._by_digest.values() if origin in key.origins]
+        return found[0] if len({key.tenant for key in found}) == 1 else None
+
+    def signed_by(self, body: bytes, headers: Mapping[str, str]) -> EdgeKey | None:
+        """Return the server key with which a body is signed, as Standard Webhooks has it."""
+        return next((key for key in self._servers if _is_signed(key.key, body, headers)), None)
+
+    def hook(self, vendor: str, body: bytes, headers: Mapping[str, str]) -> EdgeHook | None:
+        """Return the hook of a vendor whose secret has signed this body."""
+        verified = _is_shopifys if vendor == "shopify" else _is_signed
+        ours = (hook for hook in self._hooks if hook.vendor == vendor)
+        return next((hook for hook in ours if verified(hook.secret, body, headers)), None)
+
+
+def may_send(key: EdgeKey, kind: type[Event]) -> bool:
+    """Say whether events of this kind may come with this key."""
+    return key.kind == "server" or kind not in SERVER_ONLY
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _is_signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Check as https://www.standardwebhooks.com says; a signature lives for five minutes."""
+    try:
+        Webhook(secret if secret.startswith("whsec_") else secret.encode()).verify(
+            body, dict(headers), json_parse=False
+        )
+    except Exception:  # noqa: BLE001 - the library lets through whatever a broken header raises
+        return False
+    return True
+
+
+def _is_shopifys(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).digest()
+    given = headers.get(SHOPIFY_SIGNATURE, "")
+    return hmac.compare_digest(base64.b64encode(expected), given.encode("utf-8", "replace"))

@@ -1,0 +1,36 @@
+"""How often somebody may ask: by key and, for public keys, by address.
+
+The one rule: an address is compared here and goes nowhere else. Each edge counts for itself: with
+several of them behind a balancer a limit is so much of each.
+"""
+
+from http import HTTPStatus
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from stream.config.settings import Edge
+from stream.edge.answers import Refusal
+
+
+class RateLimits:
+    """Counts requests in windows of a second."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._windows = FixedWindowRateLimiter(MemoryStorage())
+        self._by_key = RateLimitItemPerSecond(edge.requests_per_s_per_key)
+        self._by_address = RateLimitItemPerSecond(edge.requests_per_s_per_address)
+
+    def count_key(self, key: str) -> None:
+        """Count a request with this key, or refuse it."""
+        self._count(self._by_key, "key", key)
+
+    def count_address(self, address: str) -> None:
+        """Count a request from this address, or refuse it."""
+        self._count(self._by_address, "address", address)
+
+    def _count(self, limit: RateLimitItemPerSecond, by: str, who: str) -> None:
+        if not self._windows.hit(limit, by, who):
+            detail = f"more than {limit.amount} requests in a second by one {by}"
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, 1)

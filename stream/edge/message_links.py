@@ -1,0 +1,135 @@
+"""Where a message's links lead: out of the list, or back to the cart.
+
+The one rule: a link's signature is all that is asked for, no log-in; and looking changes nothing.
+Mail scanners open every link, so that only a ``POST`` unsubscribes.
+"""
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from stream.adapters.wire.bots import is_bot
+from stream.adapters.wire.codec import encode_record
+from stream.delivery.links import CartLink, Links, LinkT, Message, Use
+from stream.domain.events import ConsentUpdated, Event, Purposes
+from stream.domain.feedback import EMAIL, MESSAGE_FEEDBACK, MessageClicked, MessageUnsubscribed
+from stream.edge.answers import NO_STORE, Refusal, json_response, unavailable
+from stream.edge.authentication import Entrance
+from stream.edge.collector.append import Away, Log
+from stream.edge.collector.prepare import CONSENT, Record
+from stream.edge.metrics import EdgeMetrics
+
+# Nobody else's page may frame the button, or put words beside it.
+HEADERS: Final = {
+    **NO_STORE,
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+}
+PAGE: Final = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width">
+<style>body{{font:18px/1.5 sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}
+button{{font:inherit;padding:.6em 1.2em;border:0;border-radius:8px;background:#12664f;color:#fff}}
+</style><h1>{title}</h1><p>{text}</p>{more}"""
+BUTTON: Final = '<form method="post"><button>No more mails about my cart</button></form>'
+CART_PARAMETER: Final = "cartwake_cart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letters:
+    """Answers those who follow a message's links.
+
+    Parameters
+    ----------
+    cart_url
+        The shop's page that a cart is restored on; empty: there is none.
+    """
+
+    entrance: Entrance
+    links: Links
+    log: Log
+    metrics: EdgeMetrics
+    now_ms: Callable[[], int]
+    cart_url: str
+
+    async def ask(self, request: Request) -> Response:
+        """``GET /v1/unsubscribe/{token}``: a page with one button."""
+        self._message(request, "unsubscribe", Message)
+        text = "You get mails about what is left in your cart. One click, and you get none."
+        return _page("No more of these mails?", text, BUTTON)
+
+    async def unsubscribe(self, request: Request) -> Response:
+        """``POST /v1/unsubscribe/{token}``: RFC 8058, by the mail program or by the button."""
+        message = self._message(request, "unsubscribe", Message)
+        purposes = Purposes(marketing_email="withdrawn")
+        withdrawal = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe")
+        told = MessageUnsubscribed(
+            **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
+        )
+        await self._append((CONSENT, withdrawal), (MESSAGE_FEEDBACK, told))
+        self.metrics.unsubscribed.inc()
+        return _page("Done", "You get no more mails about your cart.")
+
+    async def click(self, request: Request) -> Response:
+        """``GET /v1/click/{token}``: on to the shop's cart, and told of where it was a person."""
+        message = self._message(request, "cart", CartLink)
+        if not self.cart_url:
+            raise Refusal(HTTPStatus.NOT_FOUND, "no_cart_page", "emailer.cart_url is empty")
+        if request.method == "GET" and not is_bot(request.headers.get("user-agent", "")):
+            told = MessageClicked(
+                **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
+            )
+            with suppress(Refusal):  # nobody waits for their cart because of Kafka
+                await self._append((MESSAGE_FEEDBACK, told))
+        join = "&" if "?" in self.cart_url else "?"
+        token = quote(request.path_params["token"])
+        target = f"{self.cart_url}{join}{CART_PARAMETER}={token}"
+        return RedirectResponse(target, HTTPStatus.SEE_OTHER, HEADERS)
+
+    async def cart(self, request: Request) -> Response:
+        """``GET /v1/carts/{token}``: what was in it, for the shop's page or server to restore."""
+        link = self._message(request, "cart", CartLink)
+        lines = [
+            {"product_id": one.product_id, "variant": one.variant, "quantity": one.quantity}
+            for one in link.lines
+        ]
+        return json_response({"fingerprint": link.fingerprint, "lines": lines})
+
+    def _message(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
+        self.entrance.count_address(request)
+        message = self.links.verify(use, request.path_params["token"], kind)
+        if message is None:
+            raise Refusal(HTTPStatus.FORBIDDEN, "link_not_signed", "link: not one of ours, whole")
+        return message
+
+    def _facts(self, message: Message) -> dict[str, Any]:
+        # A new id each time: who says no again after another yes means it.
+        return {
+            "id": secrets.token_hex(16),
+            "tenant": message.tenant,
+            "visitor": message.visitor,
+            "at_ms": self.now_ms(),
+        }
+
+    async def _append(self, *told: tuple[str, Event]) -> None:
+        try:
+            await self.log.append(
+                [Record(topic, one.visitor.encode(), encode_record(one)) for topic, one in told]
+            )
+        except Away:
+            raise unavailable("not stored: do it again in a moment") from None
+
+
+def _page(title: str, text: str, more: str = "") -> Response:
+    return HTMLResponse(
+        PAGE.format(title=escape(title), text=escape(text), more=more), headers=HEADERS
+    )

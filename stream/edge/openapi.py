@@ -1,0 +1,176 @@
+"""The OpenAPI 3.1 document of the edge.
+
+The one rule: it stands alone, and events are described by the types that read them, as in the other
+schemas. ``python -m stream.edge.openapi DIR`` writes it into a folder.
+"""
+
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from stream.adapters.wire.asyncapi import VERSION
+from stream.adapters.wire.contract import Schema, definitions
+from stream.config.edge import HOOKS
+from stream.config.settings import Edge
+from stream.domain.events import TYPE_OF
+from stream.domain.feedback import FEEDBACK_TYPES
+from stream.edge.collector.routes import CALLS
+from stream.edge.visitors import COOKIE
+
+SCHEMAS: Final = "#/components/schemas"
+JSON: Final = "application/json"
+REFUSALS: Final = {
+    HTTPStatus.BAD_REQUEST: "Malformed: the body, or all of its events.",
+    HTTPStatus.UNAUTHORIZED: "No key, or a wrong one.",
+    HTTPStatus.FORBIDDEN: "The key may not do this from here.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A body over 500 KB, or an event over 32 KB.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too often; see Retry-After.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Kafka does not acknowledge; see Retry-After.",
+}
+TAKES: Final = tuple(REFUSALS)
+GIVES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+LETTERS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def document() -> dict[str, Any]:
+    """Return the whole document, ready for encoding as JSON."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cartwake edge",
+            "version": VERSION,
+            "description": "Takes events over HTTP, and brings on-site triggers to the page.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": f"http://{Edge().listen}"}],
+        "paths": _collector() | _gateway() | _letters(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "basic", "description": "the key as the user"},
+                "pageKey": {"type": "apiKey", "in": "query", "name": "writeKey"},
+            },
+        },
+    }
+
+
+def _collector() -> Schema:
+    events = {"type": "array", "items": {"$ref": f"{SCHEMAS}/Event"}}
+    call = {"$ref": f"{SCHEMAS}/Call"}
+    paths = {"/v1/events": _takes("Canonical events, as an array or as JSON Lines.", events)}
+    paths |= {f"/v1/{name}": _takes(f"Segment's {name} call.", call) for name in CALLS}
+    batch = {
+        "type": "object",
+        "required": ["batch"],
+        "properties": {"batch": {"type": "array", "items": call}},
+    }
+    hook = _takes("What a vendor's server sends, signed by it.", {})
+    del hook["post"]["security"]
+    names: Schema = {"type": "string", "enum": [*HOOKS]}
+    vendor = {"name": "vendor", "in": "path", "required": True, "schema": names}
+    hook["post"]["parameters"] = [vendor]
+    return {**paths, "/v1/batch": _takes("Segment's calls.", batch), "/v1/hooks/{vendor}": hook}
+
+
+def _gateway() -> Schema:
+    text: Schema = {"type": "string"}
+    visitor = {"name": "visitor", "in": "query", "schema": text}
+    cookie = {"name": COOKIE, "in": "cookie", "schema": text}
+    poll = {"name": "poll", "in": "query", "required": True, "schema": {"const": "1"}}
+    signed: Schema = {"type": "object", "required": ["visitor", "signed"]}
+    signed["properties"] = {"visitor": text, "signed": text}
+    actions = {"type": "object", "required": ["actions", "cancelled"]}
+    return {
+        "/v1/visitor": _gives("A visitor id, new or renewed.", [visitor, cookie], signed),
+        "/v1/actions": _gives(
+            "What is pending for a visitor; without poll, a stream of Server-Sent Events.",
+            [visitor, cookie, poll],
+            actions,
+        ),
+    }
+
+
+def _letters() -> Schema:
+    token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
+    page = {"text/html": {"schema": {"type": "string"}}}
+    refused = (*LETTERS, HTTPStatus.SERVICE_UNAVAILABLE)
+    paths: Schema = {
+        "/v1/unsubscribe/{token}": {
+            "get": {"summary": "A page with a button that unsubscribes.", "parameters": [token]},
+            "post": {"summary": "No more of these mails (RFC 8058).", "parameters": [token]},
+        },
+        "/v1/click/{token}": {
+            "get": {"summary": "On to the shop's cart page.", "parameters": [token]}
+        },
+        "/v1/carts/{token}": {
+            "get": {"summary": "What was in a mail's cart.", "parameters": [token]}
+        },
+    }
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"] = _responses({"type": "object"}, refused)
+    for operation in paths["/v1/unsubscribe/{token}"].values():
+        operation["responses"]["200"]["content"] = page
+    clicked = paths["/v1/click/{token}"]["get"]["responses"]
+    del clicked["200"]
+    clicked["303"] = {"description": "See the shop's page."}
+    return paths
+
+
+def _takes(summary: str, body: Schema) -> Schema:
+    taken = {"$ref": f"{SCHEMAS}/Taken"}
+    return {
+        "post": {
+            "summary": summary,
+            "security": [{"key": []}, {"pageKey": []}],
+            "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+            "responses": _responses(taken, TAKES),
+        }
+    }
+
+
+def _gives(summary: str, parameters: list[Schema], answer: Schema) -> Schema:
+    responses = _responses(answer, GIVES)
+    return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
+
+
+def _responses(answer: Schema, refusals: tuple[HTTPStatus, ...]) -> Schema:
+    refused = {"anyOf": [{"$ref": f"{SCHEMAS}/Refused"}, {"$ref": f"{SCHEMAS}/Taken"}]}
+    return {
+        "200": {"description": "Done.", "content": {JSON: {"schema": answer}}},
+        **{
+            str(int(status)): {
+                "description": REFUSALS[status],
+                "content": {JSON: {"schema": refused}},
+            }
+            for status in refusals
+        },
+    }
+
+
+def _schemas() -> Schema:
+    kinds = [*TYPE_OF, *FEEDBACK_TYPES.values()]
+    count: Schema = {"type": "integer", "minimum": 0}
+    reason = {"index": count, "reason": {"type": "string"}, "detail": {"type": "string"}}
+    taken: Schema = {"accepted": count, "ignored": count}
+    taken["refused"] = {
+        "type": "array",
+        "items": {"type": "object", "required": ["index", "reason"], "properties": reason},
+    }
+    said = {"error": {"type": "string"}, "detail": {"type": "string"}}
+    call = {"anonymousId": {"type": "string"}, "event": {"type": "string"}}
+    return definitions(kinds, SCHEMAS) | {
+        "Event": {"oneOf": [{"$ref": f"{SCHEMAS}/{kind.__name__}"} for kind in kinds]},
+        "Call": {"type": "object", "properties": call | {"properties": {"type": "object"}}},
+        "Taken": {"type": "object", "required": [*taken], "properties": taken},
+        "Refused": {"type": "object", "required": [*said], "properties": said},
+    }
+
+
+if __name__ == "__main__":
+    text = msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+    Path(sys.argv[1], "openapi.json").write_bytes(text)

@@ -1,0 +1,115 @@
+"""What a request brings: its body, its key, its address.
+
+The one rule: everything is bounded before it is looked at, and a packed body by what it unpacks to.
+"""
+
+import asyncio
+import base64
+import binascii
+import zlib
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from stream.edge.answers import Refusal, malformed, too_large
+
+KIB: Final = 1024
+MAX_EVENT_BYTES: Final = 32 * KIB
+MAX_BODY_BYTES: Final = 500 * KIB
+BODY_WITHIN_S: Final = 10.0
+GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the whole body, unpacked.
+
+    Raises
+    ------
+    Refusal
+        It is too large, comes too slowly, or is not packed as its header says.
+    """
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > MAX_BODY_BYTES:
+                    raise too_large("body", MAX_BODY_BYTES)
+    except (TimeoutError, ClientDisconnect):
+        detail = f"body: not complete after {BODY_WITHIN_S:g} s"
+        raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
+    body = b"".join(parts)
+    packed = request.headers.get("content-encoding", "identity").lower()
+    if packed == "gzip":
+        return _unpacked(body)
+    if packed != "identity":
+        raise malformed("content-encoding: neither gzip nor identity")
+    return body
+
+
+def json_of(body: bytes, place: str = "body") -> Any:  # noqa: ANN401 - JSON
+    """Return the JSON value in a body, whatever its content type says."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        where = f"{place}: not one JSON value, at line {error.lineno} column {error.colno}"
+        raise malformed(where) from None
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body."""
+    value = json_of(body)
+    if not isinstance(value, dict):
+        raise malformed("body: expected an object")
+    return value
+
+
+def basic_user(request: Request) -> str | None:
+    """Return the user's name of HTTP Basic authentication, where it is used.
+
+    Raises
+    ------
+    Refusal
+        The header cannot be read.
+    """
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong_key", "authorization: not Basic") from None
+
+
+def address_of(request: Request, trusted_proxies: int) -> str:
+    """Return the address that asks; so many of the last proxies are believed.
+
+    Examples
+    --------
+    A client can write what it likes into the header, but not behind its own address.
+
+    >>> scope = {"type": "http", "client": ("10.0.0.1", 1)}
+    >>> scope["headers"] = [(b"x-forwarded-for", b"1.1.1.1, 203.0.113.9")]
+    >>> address_of(Request(scope), 0), address_of(Request(scope), 1)
+    ('10.0.0.1', '203.0.113.9')
+    """
+    own = request.client.host if request.client else ""
+    told = request.headers.getlist("x-forwarded-for") if trusted_proxies else []
+    hops = [hop.strip() for hop in ",".join(told).split(",") if hop.strip()]
+    return hops[-trusted_proxies] if trusted_proxies and len(hops) >= trusted_proxies else own
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj(GZIP_WINDOW)
+    try:
+        plain = unpacker.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise malformed("body: not gzip") from None
+    if len(plain) > MAX_BODY_BYTES:
+        raise too_large("body, unpacked", MAX_BODY_BYTES)
+    if not unpacker.eof:
+        raise malformed("body: gzip that ends too early")
+    return plain

@@ -1,0 +1,170 @@
+"""``cartwake edge`` as a process: the service on its address, its metrics on another.
+
+The one rule: it ends in order: no new requests, open streams told to come back, records in flight
+acknowledged.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from asyncio import TimerHandle, Transport
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from stream.adapters.wire.bots import is_bot
+from stream.config.settings import Settings
+from stream.edge import service
+from stream.edge.collector.device import device_of
+from stream.edge.gateway.hub import Hub
+from stream.edge.metrics import EdgeMetrics
+from stream.errors import CartwakeError, UsageError
+from stream.runtime import logs
+from stream.runtime.fatal import FORESEEN, fatal
+from stream.runtime.health import HealthPage, Where
+from stream.runtime.worker_clock import system_ms
+
+log = logging.getLogger(__name__)
+
+HEADERS_WITHIN_S = 10.0
+FINISH_WITHIN_S = 8
+# Pages come back all at once after a restart.
+BACKLOG = 4096
+EXAMPLES = {
+    "keys": '[{key = "...", kind = "browser", origins = ["https://shop.example"]}]',
+    "signing_keys": '["what openssl rand -hex 32 prints"]',
+}
+
+
+@fatal("serving", but=FORESEEN)
+def run(settings: Settings) -> int:
+    """Serve until told to stop, and return the exit code.
+
+    Raises
+    ------
+    UsageError
+        There is no key, or no signing key.
+    CartwakeError
+        An address cannot be listened on.
+    """
+    for name, example in EXAMPLES.items():
+        if not getattr(settings.edge, name):
+            raise UsageError(f"edge.{name} is empty: set it in the file, {name} = {example}")
+    logs.begin()
+    # Their lists take half a second to read; that is not the first shopper's to wait for.
+    is_bot("")
+    device_of("")
+    registry = CollectorRegistry()
+    asyncio.run(_serve(settings, registry, EdgeMetrics(registry)))
+    return 0
+
+
+async def _serve(settings: Settings, registry: CollectorRegistry, metrics: EdgeMetrics) -> None:
+    edge = settings.edge
+    where = Where("edge.metrics", edge.metrics_host, edge.metrics_port)
+    async with service.running(settings, metrics, system_ms) as running:
+
+        def ready() -> tuple[bool, list[str]]:
+            return running.log.is_up, [] if running.log.is_up else ["Kafka does not answer"]
+
+        with (
+            _listening(edge.listen) as listener,
+            HealthPage(registry, where, alive=lambda: (True, []), ready=ready),
+        ):
+            host, port = listener.getsockname()[:2]
+            log.info("listening on %s port %d", host, port)
+            await Server(running.app, running.hub).serve(sockets=[listener])
+
+
+class Impatient(HttpToolsProtocol):
+    """Hangs up on a client that does not finish the head of its request."""
+
+    _hanging_up: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a request's head."""
+        super().on_message_begin()
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Be content."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._hanging_up = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._hanging_up is not None:
+            self._hanging_up.cancel()
+            self._hanging_up = None
+
+
+class Server(uvicorn.Server):
+    """Ends the open streams first, which would outlast any patience, and then returns."""
+
+    def __init__(self, app: ASGIApp, hub: Hub) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Impatient,
+                ws="none",
+                lifespan="off",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=FINISH_WITHIN_S,
+            )
+        )
+        self._hub = hub
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let a signal end the service in order: uvicorn itself would send it once more then."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        if signal.SIGINT in self._captured_signals:
+            raise KeyboardInterrupt
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the streams to come back, then end as ever."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _listening(listen: str) -> Iterator[socket.socket]:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, or asyncio leaves Nagle's algorithm on, and answers wait 40 ms for the client.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, int(port)))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            why = f"cannot listen on {listen}: {error.strerror}"
+            raise CartwakeError(f"edge.listen: {why}") from error
+        yield listener

@@ -1,0 +1,125 @@
+"""The edge on one page: its routes, and what runs beside them.
+
+The one rule: every refusal is answered here, and a defect of ours is a 500 that says nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple, cast
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stream.config.settings import Settings
+from stream.delivery.links import Links
+from stream.edge.answers import Refusal, refused_response
+from stream.edge.authentication import Entrance
+from stream.edge.collector.append import KafkaLog, Log
+from stream.edge.collector.routes import CALLS, Collector
+from stream.edge.gateway.feed import Feed
+from stream.edge.gateway.hub import Hub
+from stream.edge.gateway.routes import Gateway
+from stream.edge.keys import Keys
+from stream.edge.message_links import Letters
+from stream.edge.metrics import EdgeMetrics
+from stream.edge.pages import Pages
+from stream.edge.visitors import Visitors
+from stream.runtime.fatal import fatal
+
+A_DAY_S = 86_400
+
+
+def build(
+    settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int], log: Log, hub: Hub
+) -> Starlette:
+    """Return the application; nothing connects and nothing runs."""
+    edge = settings.edge
+    keys, visitors = Keys(edge.keys, edge.hooks), Visitors(edge.signing_keys)
+    entrance = Entrance(edge, keys)
+    collector = Collector(entrance, visitors, log, metrics, now_ms)
+    gateway = Gateway(entrance, visitors, keys.tenants, hub)
+    pages = Pages(entrance, keys, visitors, log)
+    letters = Letters(
+        entrance=entrance,
+        links=Links(edge.signing_keys),
+        log=log,
+        metrics=metrics,
+        now_ms=now_ms,
+        cart_url=settings.emailer.cart_url,
+    )
+
+    async def refused(_: Request, error: Exception) -> Response:
+        refusal = cast("Refusal", error)
+        metrics.refused.labels(refusal.reason).inc()
+        return refused_response(refusal)
+
+    return Starlette(
+        routes=[
+            Route("/v1/events", collector.take_events, methods=["POST"]),
+            *(Route(f"/v1/{call}", collector.take_call, methods=["POST"]) for call in CALLS),
+            Route("/v1/batch", collector.take_batch, methods=["POST"]),
+            Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
+            Route("/v1/visitor", pages.visitor),
+            Route("/v1/actions", gateway.actions),
+            Route("/v1/unsubscribe/{token}", letters.ask),
+            Route("/v1/unsubscribe/{token}", letters.unsubscribe, methods=["POST"]),
+            Route("/v1/click/{token}", letters.click),
+            Route("/v1/carts/{token}", letters.cart),
+            Route("/cartwake.js", pages.script),
+            Route("/healthz", pages.alive),
+            Route("/readyz", pages.ready),
+        ],
+        exception_handlers={Refusal: refused},
+        middleware=[_cors(keys.origins)],
+    )
+
+
+def _cors(origins: tuple[str, ...]) -> Middleware:
+    """Let the shops' pages read the answers."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Content-Encoding"],
+        expose_headers=["Retry-After"],
+        max_age=A_DAY_S,
+    )
+
+
+class Edge(NamedTuple):
+    """An edge at work."""
+
+    app: Starlette
+    hub: Hub
+    log: Log
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Work beside the service; an edge of which half has died in silence must not go on."""
+    with fatal("serving"):
+        await work()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int]
+) -> AsyncIterator[Edge]:
+    """Yield the edge at work, connected to Kafka or trying to be."""
+    hub = Hub(settings.edge.max_streams, metrics, now_ms)
+    log = KafkaLog(settings.kafka, metrics.kafka_up.set)
+    feed = Feed(settings, hub, now_ms)
+    beside = [asyncio.create_task(_for_ever(part.run)) for part in (log, feed)]
+    try:
+        yield Edge(build(settings, metrics, now_ms, log, hub), hub, log)
+    finally:
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await log.stop()

@@ -1,0 +1,1 @@
+"""`cartwake worker`: the shards that it owns, what it reads, and the trainer."""

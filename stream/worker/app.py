@@ -1,0 +1,103 @@
+"""The pipeline on one page: what is read, by which agents, and what the clock does."""
+
+from collections.abc import Sequence
+
+from aiokafka import ConsumerRecord
+from faust.types import StreamT
+
+from stream.adapters.kafka.record_batches import RecordBatches
+from stream.adapters.kafka.sink import KafkaSink
+from stream.adapters.redis.connection import connected
+from stream.adapters.redis.models import RedisModels
+from stream.adapters.redis.store import RedisStore
+from stream.adapters.wire.outgoing import TRAINING_EXAMPLES, outgoing, source_of
+from stream.config.policy import policy_of, tolerance_of
+from stream.config.settings import Settings
+from stream.domain.events import TOPICS
+from stream.learning.scorer import Scorer
+from stream.runtime.fatal import fatal
+from stream.runtime.worker_clock import WorkerClock
+from stream.shard.ports import Store
+from stream.worker import process
+from stream.worker.claimed import ClaimedShard
+from stream.worker.faust.options import faust_options
+from stream.worker.faust.pipeline import Pipeline
+from stream.worker.faust.transport import AsIs
+from stream.worker.intake import Intake
+from stream.worker.liveness import Vitals
+from stream.worker.metrics import Metrics
+from stream.worker.shards import FINISH_WITHIN_S, Shards
+from stream.worker.training import Serving, Training
+
+BEAT_S = 1.0
+LEARN_S = 2.0
+
+
+def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
+    """Return the app of one worker; nothing connects before it is started."""
+    group = settings.worker.group
+    app = Pipeline(group, **faust_options(settings))
+    app.clock = WorkerClock()
+    redis, scorer = connected(settings.redis), Scorer()
+    models = RedisModels(redis, group)
+    store = RedisStore(redis, group, metrics.commit_seconds.observe)
+    shards = _shards(app, settings, store, scorer, metrics)
+    app.intake = Intake(shards, Training(models, metrics))
+    serving = Serving(models, scorer, metrics)
+    inputs = app.topic(*TOPICS, schema=AsIs(), acks=False)
+    examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
+
+    @app.agent(inputs, name="shards")
+    async def fold(turns: StreamT[Sequence[ClaimedShard]]) -> None:
+        async for turn in turns:
+            with fatal("beginning steps"):
+                app.intake.shards.begin(*turn)
+
+    @app.agent(examples, name="trainer")
+    async def train(batches: StreamT[Sequence[ConsumerRecord]]) -> None:
+        async for batch in batches:
+            with fatal("learning"):
+                await app.intake.training.learn(batch)
+
+    @app.timer(LEARN_S, name="models")
+    async def exchange_models() -> None:
+        with fatal("exchanging models"):
+            await app.intake.training.save()
+            await serving.refresh()
+
+    @app.timer(BEAT_S, name="clock")
+    async def compare_clocks() -> None:
+        with fatal("comparing clocks"):
+            await app.clock.compare(redis.time_ms)
+
+    @app.timer(BEAT_S, name="vitals")
+    async def beat() -> None:
+        with fatal("looking at the vitals"):
+            vitals.beat(app.intake, redis, app.clock)
+
+    return app
+
+
+def _shards(
+    app: Pipeline, settings: Settings, store: Store, scorer: Scorer, metrics: Metrics
+) -> Shards:
+    source, session_s = source_of(settings.worker.group), settings.worker.session_timeout_s
+    batches = RecordBatches(lambda: app.producer.aiokafka)  # type: ignore[attr-defined]  # our own
+    sink = KafkaSink(batches, fresh_s=min(session_s / 2, FINISH_WITHIN_S))
+    return Shards(
+        store,
+        sink,
+        lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
+        policy_of(settings),
+        scorer,
+        metrics,
+        app.clock.now_ms,
+        tolerance=tolerance_of(settings),
+        live=settings.worker.clock == "live",
+        session_timeout_s=session_s,
+    )
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until it is told to stop, and return its exit code."""
+    return process.run(settings, build_app)

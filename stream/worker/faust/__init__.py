@@ -1,0 +1,1 @@
+"""The seams of Faust: the only room that knows Faust's internals."""

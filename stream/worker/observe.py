@@ -1,0 +1,69 @@
+"""What a step's report means for the metrics. No visitor is ever a label."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from stream.domain.records import NEEDS, Decision, Example, Kind, Trigger, TriggerCancel
+from stream.shard.clock import Fact
+from stream.shard.ports import DeadLetter, Ownership
+from stream.shard.shard import Batch, Report
+from stream.worker.metrics import Metrics
+
+
+def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms: int) -> None:
+    """Count what a step did; it was committed and acknowledged at ``acknowledged_ms``."""
+    for (topic, kind, outcome), count in report.events.items():
+        metrics.events.labels(topic, kind, outcome).inc(count)
+        if outcome == "refused_consent":
+            metrics.consent_refused.labels("personalization").inc(count)
+        elif outcome == "stale":
+            metrics.consent_stale.inc(count)
+    _observe_inputs(metrics, batch.inputs, acknowledged_ms)
+    _observe_effects(metrics, batch, report)
+    for letter in report.dead_letters:
+        metrics.dead_letters.labels(letter.reason).inc()
+    for record_ms in report.answered_ms:
+        metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
+
+
+def observe_owners(metrics: Metrics, owners: Sequence[tuple[Ownership, float]]) -> None:
+    """Tell what the owned shards hold; beside each, for how long it has not moved, in seconds.
+
+    A step commits, then publishes all of it: what is pending is as old as the step at most.
+    """
+    metrics.shards_owned.set(len(owners))
+    metrics.timers_armed.set(sum(owner.armed for owner, _ in owners))
+    metrics.outbox_entries.set(sum(owner.pending for owner, _ in owners))
+    metrics.shard_still_seconds.set(max((still_s for _, still_s in owners), default=0))
+    unsent = (still_s for owner, still_s in owners if owner.pending)
+    metrics.outbox_oldest_seconds.set(max(unsent, default=0))
+
+
+def _observe_inputs(
+    metrics: Metrics, inputs: Sequence[Fact | DeadLetter], acknowledged_ms: int
+) -> None:
+    if not inputs:
+        return
+    metrics.batch_records.observe(len(inputs))
+    facts = [one for one in inputs if isinstance(one, Fact)]
+    metrics.events_clamped.inc(sum(fact.at_ms != fact.event.at_ms for fact in facts))
+    if facts:  # the oldest record tells how far behind the batch was
+        oldest_ms = min(fact.record_ms for fact in facts)
+        metrics.event_lag_seconds.observe(max(0, acknowledged_ms - oldest_ms) / 1000)
+
+
+def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
+    decisions: Counter[tuple[Kind, str, str]] = Counter()
+    for effect in report.effects:
+        match effect:
+            case Decision():
+                decisions[effect.kind, effect.outcome, effect.reason] += 1
+            case Trigger():
+                late_ms = max(0, batch.now_ms - effect.due_at_ms)
+                metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)
+            case TriggerCancel() | Example():
+                pass
+    for (kind, outcome, reason), count in decisions.items():
+        metrics.decisions.labels(kind, outcome, reason).inc(count)
+        if reason == "no_consent":  # the last need is what only this kind asks for
+            metrics.consent_refused.labels(NEEDS[kind][-1]).inc(count)

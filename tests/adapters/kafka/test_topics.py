@@ -1,0 +1,296 @@
+"""The topics on a real broker, and what a starting worker asks of any broker."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from stream.adapters.kafka.topics import RETENTION_DAYS, check, create, require
+from stream.config.settings import Kafka, Settings
+from stream.domain.events import TOPICS
+from stream.errors import CartwakeError
+from tests.rig.processes import LOOPBACK, free_port, run_cartwake
+
+MIB = 2**20
+DAY_MS = 86_400_000
+NAMES = {
+    "page-views",
+    "cart-events",
+    "consent-events",
+    "triggers",
+    "decisions",
+    "trigger-cancels",
+    "dead-letters",
+    "training-examples",
+    "message-feedback",
+}
+FINITE = {"retention.ms": str(DAY_MS)}
+
+
+def settings_of(bootstrap: str, **more) -> Settings:
+    return Settings(kafka=Kafka(bootstrap=bootstrap, **more))
+
+
+def told(command, settings) -> list[str]:
+    lines: list[str] = []
+    command(settings, lines.append)
+    return lines
+
+
+def refusal(command, settings) -> str:
+    with pytest.raises(CartwakeError) as refused:
+        command(settings, lambda _: None)
+    assert refused.value.exit_code == 1
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def config_of(kafka, topic: str) -> dict[str, str]:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})  # answers only while it lives
+    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)])
+    (answer,) = asked.values()
+    return {name: entry.value for name, entry in answer.result(10).items()}
+
+
+@pytest.fixture
+def settings(empty_kafka) -> Settings:
+    return settings_of(empty_kafka.bootstrap, partitions=3)
+
+
+# create
+
+
+def test_create_makes_the_topics_of_the_contract(empty_kafka, settings):
+    lines = told(create, settings)
+    assert empty_kafka.topics() == dict.fromkeys(NAMES, 3) | {"training-examples": 1}
+    assert sorted(line.split(":")[0] for line in lines) == sorted(NAMES)
+    assert "page-views: made, 3 partitions" in lines
+    assert "training-examples: made, 1 partition" in lines
+
+
+def test_what_create_makes_passes_the_check(settings):
+    told(create, settings)
+    lines = told(check, settings)
+    assert sorted(line.split(":")[0] for line in lines) == sorted(NAMES)
+    assert "cart-events: 3 partitions, kept 7 days, records up to 1 MiB" in lines
+    assert "dead-letters: 3 partitions, kept 28 days, records up to 2 MiB" in lines
+
+
+def test_every_topic_forgets(empty_kafka, settings):
+    told(create, settings)
+    for topic, days in RETENTION_DAYS.items():
+        config = config_of(empty_kafka, topic)
+        assert (config["retention.ms"], config["cleanup.policy"]) == (str(days * DAY_MS), "delete")
+        assert int(config["segment.ms"]) <= DAY_MS, "a record outlives its retention by a segment"
+
+
+async def test_a_dead_letter_has_room_for_any_input_and_its_headers(empty_kafka, settings):
+    await asyncio.to_thread(told, create, settings)
+    largest = bytes(MIB - 60)  # 1 MiB with what Kafka puts around it
+    headers = [("__streams.errors.message", b"x" * 1000)]
+    producer = AIOKafkaProducer(bootstrap_servers=empty_kafka.bootstrap, max_request_size=2 * MIB)
+    async with producer:
+        await producer.send_and_wait("page-views", largest)
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer.send_and_wait("page-views", largest, headers=headers)
+        await producer.send_and_wait("dead-letters", largest, headers=headers)
+
+
+def test_create_twice_changes_nothing(empty_kafka, settings):
+    told(create, settings)
+    before = empty_kafka.topics()
+    lines = told(create, settings)
+    assert set(lines) == {f"{name}: exists, left as it is" for name in NAMES}
+    assert empty_kafka.topics() == before
+
+
+def test_create_leaves_an_existing_topic_alone(empty_kafka, settings):
+    empty_kafka.create_topics(["page-views"], 3, {"retention.ms": "3600000"})
+    lines = told(create, settings)
+    assert "page-views: exists, left as it is" in lines
+    assert "cart-events: made, 3 partitions" in lines
+    assert config_of(empty_kafka, "page-views")["retention.ms"] == "3600000"
+
+
+def test_create_makes_nothing_beside_an_input_with_other_partitions(empty_kafka, settings):
+    empty_kafka.create_topics(["page-views"], 2)
+    why = refusal(create, settings)
+    assert "page-views exists with 2 partitions, but kafka.partitions is 3" in why
+    assert empty_kafka.topics() == {"page-views": 2}
+
+
+def test_create_checks_what_it_leaves_alone(empty_kafka, settings):
+    empty_kafka.create_topics(["dead-letters"], 3, {"max.message.bytes": str(MIB)})
+    assert "dead-letters takes records up to 1048576 bytes" in refusal(create, settings)
+    assert empty_kafka.topics().keys() == NAMES
+
+
+def test_the_inputs_of_a_backfill_are_kept_however_old_their_records_are(empty_kafka, settings):
+    told(create, replace(settings, worker=replace(settings.worker, clock="records")))
+    kept = {topic: config_of(empty_kafka, topic)["retention.ms"] for topic in NAMES}
+    assert {topic for topic, ms in kept.items() if ms == "-1"} == set(TOPICS)
+
+
+def test_a_topic_that_is_kept_for_ever_is_told(empty_kafka, settings):
+    empty_kafka.create_topics(["triggers"], 3, {"retention.ms": "-1"})
+    told(create, settings)
+    [line] = [line for line in told(check, settings) if line.startswith("triggers:")]
+    assert "kept for ever (personal data should not be: set retention.ms)" in line
+
+
+def test_create_tells_why_kafka_refuses(empty_kafka):
+    why = refusal(create, settings_of(empty_kafka.bootstrap, partitions=1, replication=3))
+    assert "page-views was not made: " in why
+    assert "replica" in why.lower()
+    assert empty_kafka.topics() == {}
+
+
+# check
+
+
+def test_check_names_everything_that_does_not_fit(empty_kafka, settings):
+    empty_kafka.create_topics(["page-views"], 2, FINITE)
+    empty_kafka.create_topics(["cart-events", "consent-events"], 4, FINITE)
+    empty_kafka.create_topics(["triggers", "decisions"], 4, FINITE)
+    empty_kafka.create_topics(["dead-letters"], 4, FINITE | {"max.message.bytes": str(MIB)})
+    empty_kafka.create_topics(["training-examples"], 4, FINITE)
+    why = refusal(check, settings)
+    assert (
+        "no topic trigger-cancels, message-feedback: make them with 'cartwake topics create'" in why
+    )
+    assert "equally many partitions, but have: consent-events 4, cart-events 4, page-views 2" in why
+    assert "dead-letters takes records up to 1048576 bytes" in why
+    assert why.startswith(f"Kafka at {empty_kafka.bootstrap}: ")
+
+
+def test_check_accepts_another_number_of_partitions_than_new_topics_would_get(
+    empty_kafka, settings
+):
+    told(create, settings)
+    told(check, settings_of(empty_kafka.bootstrap, partitions=12))
+
+
+def test_check_makes_no_topics(empty_kafka, settings):
+    refusal(check, settings)
+    assert empty_kafka.topics() == {}
+
+
+@pytest.mark.parametrize("command", [create, check])
+def test_an_unreachable_kafka_is_named(command):
+    address = f"{LOOPBACK}:{free_port()}"
+    assert refusal(command, settings_of(address)) == f"Kafka at {address} cannot be reached"
+
+
+def test_a_kafka_that_accepts_and_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr("stream.adapters.kafka.connect.ANSWER_S", 0.2)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        address = f"{LOOPBACK}:{silent.getsockname()[1]}"
+        assert refusal(check, settings_of(address)) == f"Kafka at {address} cannot be reached"
+
+
+def test_the_command_says_one_line_and_no_traceback(empty_kafka):
+    place = {"CARTWAKE_KAFKA__BOOTSTRAP": empty_kafka.bootstrap, "CARTWAKE_KAFKA__PARTITIONS": "2"}
+    made = run_cartwake("topics", "create", settings=place)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert len(made.stdout.splitlines()) == len(NAMES)
+    nobody = {"CARTWAKE_KAFKA__BOOTSTRAP": f"{LOOPBACK}:{free_port()}"}
+    away = run_cartwake("topics", "check", settings=nobody)
+    assert (away.returncode, away.stdout) == (1, "")
+    assert (
+        away.stderr
+        == f"cartwake: Kafka at {nobody['CARTWAKE_KAFKA__BOOTSTRAP']} cannot be reached\n"
+    )
+
+
+# require
+
+
+async def test_a_worker_learns_the_partition_count(empty_kafka):
+    empty_kafka.create_topics(NAMES - {"training-examples"}, 5)
+    empty_kafka.create_topics(["training-examples"], 1)
+    said: list[str] = []
+    assert await require(settings_of(empty_kafka.bootstrap), said.append) == 5
+    assert said == []
+
+
+async def test_a_worker_is_told_how_to_get_missing_topics(empty_kafka):
+    empty_kafka.create_topics(TOPICS, 2)
+    with pytest.raises(CartwakeError, match="make them with 'cartwake topics create'"):
+        await require(settings_of(empty_kafka.bootstrap), lambda _: None)
+
+
+async def test_a_worker_refuses_inputs_with_different_partition_counts(empty_kafka):
+    empty_kafka.create_topics(NAMES - {"page-views"}, 2)
+    empty_kafka.create_topics(["page-views"], 3)
+    with pytest.raises(CartwakeError, match="consent-events 2, cart-events 2, page-views 3"):
+        await require(settings_of(empty_kafka.bootstrap), lambda _: None)
+
+
+async def test_a_worker_waits_for_kafka_and_says_so_once(empty_kafka, monkeypatch):
+    monkeypatch.setattr("stream.adapters.kafka.topics.RETRY_S", 0.05)
+    empty_kafka.create_topics(NAMES, 2)
+    empty_kafka.stop()
+    said: list[str] = []
+    waits = asyncio.Event()
+
+    def waiting(line: str) -> None:
+        said.append(line)
+        waits.set()
+
+    try:
+        requiring = asyncio.create_task(require(settings_of(empty_kafka.bootstrap), waiting))
+        await waits.wait()
+    finally:
+        await asyncio.to_thread(empty_kafka.start)
+    assert await requiring == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"Kafka at {empty_kafka.bootstrap} cannot be reached")
+
+
+MOCK = """
+import sys
+from confluent_kafka import Producer
+cluster = Producer({"test.mock.num.brokers": 1, "log_level": 3})
+(node,) = cluster.list_topics(timeout=10).brokers.values()
+for topic in sys.argv[1:]:
+    cluster.list_topics(topic, timeout=10)
+print(f"{node.host}:{node.port}", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def mock_cluster():
+    """Return what starts librdkafka's mock cluster with some topics and tells its address."""
+    started = []
+
+    def start(topics) -> str:
+        command = [sys.executable, "-c", MOCK, *sorted(topics)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.communicate(timeout=30)
+
+
+async def test_a_broker_without_admin_calls_will_do_for_a_worker(mock_cluster):
+    said: list[str] = []
+    assert await require(settings_of(mock_cluster(NAMES)), said.append) == 4
+    assert said == []
+
+
+async def test_looking_for_topics_does_not_make_them(mock_cluster):
+    address = mock_cluster(NAMES - {"triggers"})
+    for _ in range(2):
+        with pytest.raises(CartwakeError, match="no topic triggers:"):
+            await require(settings_of(address), lambda _: None)

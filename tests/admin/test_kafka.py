@@ -1,0 +1,182 @@
+"""What is said of Kafka, by table; no broker is asked."""
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream.adapters.kafka.describe import Group, Member, TopicMetadata
+from stream.admin import kafka
+from stream.admin.finding import Mark
+from stream.config.settings import Kafka, Settings, Worker
+from tests.admin import healthy
+
+SETTINGS = Settings()
+DAY_MS = healthy.DAY_MS
+PAGES = "topic page-views"
+
+
+def told(survey, settings=SETTINGS):
+    return list(kafka.judge(survey, settings))
+
+
+def line(survey, settings=SETTINGS):
+    """Return the one line that is not ok."""
+    [finding] = [one for one in told(survey, settings) if one.mark is not Mark.OK]
+    assert finding.do
+    return str(finding)
+
+
+def topics_told(**changed):
+    """Return what is told of all topics, with other values for page-views."""
+    return healthy.kafka().told | {
+        "page-views": TopicMetadata(
+            **({"copies": 3, "in_sync": 3, "allowed": healthy.ALL} | changed)
+        )
+    }
+
+
+def test_a_healthy_kafka_is_ok_in_every_line():
+    lines = [str(finding) for finding in told(healthy.kafka())]
+    assert all(text.startswith("ok    ") and " -> " not in text for text in lines)
+    assert "ok    inputs: 12 partitions each" in lines
+    assert f"ok    {PAGES}: 12 partitions, kept 7 days, records up to 1 MiB, 3 copies" in lines
+    assert "ok    topic training-examples: 1 partition, kept 90 days" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("fetches", "spoken"),
+    [
+        (18, "speaks as 4.1 does"),
+        (99, "speaks as 4.1 does"),
+        (17, "speaks as 3.9 does"),
+        (14, "speaks as 3.1 does"),
+        (4, "of unknown version"),
+    ],
+)
+def test_the_version_is_told_as_far_as_it_is_known(fetches, spoken):
+    assert told(healthy.kafka(fetches=fetches))[0].found.endswith(f"3 brokers, {spoken}")
+
+
+def test_a_broker_without_topic_ids_is_worth_a_warning():
+    text = line(healthy.kafka(told={}))
+    assert text.startswith("warn  Kafka: ")
+    assert "older than 2.8" in text
+
+
+@pytest.mark.parametrize(
+    ("missing", "mark"),
+    [("page-views", "FAIL"), ("training-examples", "FAIL"), ("message-feedback", "warn")],
+)
+def test_a_missing_topic_is_named(missing, mark):
+    counts = {name: n for name, n in healthy.COUNTS.items() if name != missing}
+    text = line(healthy.kafka(counts=counts))
+    assert text.startswith(f"{mark:<4}  topic {missing}: is not there, or not to be seen")
+    assert "cartwake topics create" in text
+
+
+def test_inputs_of_different_counts_fail():
+    survey = healthy.kafka(counts=healthy.COUNTS | {"page-views": 6})
+    text = line(survey)
+    assert text.startswith("FAIL  inputs: ")
+    assert "consent-events 12, cart-events 12, page-views 6" in text
+    assert kafka.shards(survey) is None
+    assert kafka.shards(healthy.kafka()) == 12
+
+
+def test_triggers_of_another_count_keep_those_alone_from_running_who_act_on_them():
+    text = line(healthy.kafka(counts=healthy.COUNTS | {"triggers": 6}))
+    assert text.startswith("warn  topics: ")
+    assert "cartwake emailer and webhooks do not run on them" in text
+    decisions = told(healthy.kafka(counts=healthy.COUNTS | {"decisions": 6}))
+    assert all(one.mark is Mark.OK for one in decisions)
+
+
+@pytest.mark.parametrize(
+    ("changed", "mark", "words"),
+    [
+        ({"retention_ms": "5400000"}, "FAIL", "kept 1.5 hours: what is not read by then is lost"),
+        ({"retention_ms": str(DAY_MS - 1)}, "FAIL", "lost -> set retention.ms=604800000"),
+        ({"retention_ms": str(DAY_MS)}, "warn", "kept 1 days"),
+        ({"retention_ms": str(31 * DAY_MS)}, "warn", "an erasure is remembered for 30 days"),
+        ({"retention_ms": "-1"}, "warn", "kept for ever, and an erasure"),
+        ({"cleanup_policy": "compact"}, "FAIL", "is compacted"),
+        ({"cleanup_policy": "compact,delete"}, "FAIL", "set cleanup.policy=delete"),
+        ({"retention_bytes": "1000000"}, "warn", "beyond 1000000 bytes"),
+        ({"min_insync_replicas": "4"}, "FAIL", "takes no records: min.insync.replicas is 4"),
+        ({"min_insync_replicas": "3"}, "warn", "any broker away stops it"),
+        ({"min_insync_replicas": "1"}, "warn", "may be lost with one broker"),
+    ],
+)
+def test_a_topic_s_settings_are_judged(changed, mark, words):
+    text = line(healthy.kafka_with("page-views", **changed))
+    assert text.startswith(f"{mark:<4}  {PAGES}: ")
+    assert words in text
+
+
+@pytest.mark.parametrize("days", [3, 7, 30])
+def test_a_topic_that_is_kept_for_days_is_ok(days):
+    survey = healthy.kafka_with("page-views", retention_ms=str(days * DAY_MS))
+    assert all(finding.mark is Mark.OK for finding in told(survey))
+
+
+def test_examples_and_the_inputs_of_a_backfill_may_be_kept_for_ever():
+    survey = healthy.kafka_with("training-examples", retention_ms="-1")
+    assert all(finding.mark is Mark.OK for finding in told(survey))
+    survey = healthy.kafka_with("page-views", retention_ms="-1")
+    backfill = Settings(worker=Worker(clock="records"))
+    assert all(finding.mark is Mark.OK for finding in told(survey, backfill))
+
+
+def test_what_is_published_needs_room():
+    assert "as much as 2 MiB may be sent -> set max.message.bytes=2097152" in line(
+        healthy.kafka_with("triggers", max_message_bytes="1048588")
+    )
+
+
+def test_a_dead_letter_that_finds_no_place_fails():
+    text = line(healthy.kafka_with("page-views", max_message_bytes="4000000"))
+    assert text.startswith("FAIL  dead letters: ")
+
+
+@pytest.mark.parametrize(
+    ("survey", "mark", "words"),
+    [
+        ({"leaderless": healthy.kafka().leaderless | {"page-views": 2}}, "FAIL", "leads 2 of 12"),
+        ({"told": topics_told(in_sync=2)}, "warn", "only 2 of its 3 copies in step"),
+        ({"told": topics_told(copies=2, in_sync=2)}, "warn", "any broker away stops it"),
+    ],
+)
+def test_copies_and_leaders_are_judged(survey, mark, words):
+    text = line(healthy.kafka(**survey))
+    assert text.startswith(f"{mark:<4}  {PAGES}: ")
+    assert words in text
+
+
+def test_fewer_copies_than_the_settings_want_are_told():
+    survey = healthy.kafka(told=topics_told(copies=1, in_sync=1))
+    survey.configs["page-views"]["min.insync.replicas"] = "1"
+    wants_three = Settings(kafka=Kafka(replication=3))
+    assert "1 copy, but kafka.replication is 3" in line(survey, wants_three)
+    assert "1 copy on 3 brokers" in line(survey)
+    # With a single broker there can be no more, and nobody has asked for more.
+    assert all(one.mark is Mark.OK for one in told(healthy.structs.replace(survey, brokers=1)))
+
+
+def test_settings_that_are_not_told_are_no_failure():
+    survey = healthy.kafka(configs={}, silent=dict.fromkeys(healthy.COUNTS, "not authorized"))
+    text = line(survey)
+    assert text.startswith("warn  settings of topics: ")
+    assert "with the operator's rights" in text
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (Group("Dead"), "ok    group cartwake: no worker runs"),
+        (
+            Group("Stable", (Member("a", "10.0.0.1", frozenset({TopicPartition("x", 0)})),)),
+            "ok    group cartwake: 1 worker, Stable",
+        ),
+    ],
+)
+def test_the_workers_are_counted(group, words):
+    assert str(told(healthy.kafka(group=group))[-1]) == words

@@ -1,0 +1,84 @@
+"""Whether a user's rights in Kafka are enough, by table."""
+
+import pytest
+
+from stream.adapters.kafka.describe import Group, TopicMetadata
+from stream.admin.finding import Mark
+from stream.admin.roles import ROLES, judge
+from tests.admin import healthy
+
+GRANTED = Group("Stable", (), frozenset({"Read", "Describe"}))
+REFUSED = Group(refused="GroupAuthorizationFailedError")
+
+
+def granted(role: str, *, but: tuple[str, str] = ("", "")) -> dict[str, TopicMetadata]:
+    """Return what is told to a user with just the rights of a role, less one."""
+    rights: dict[str, set[str]] = {}
+    for operation, names in ROLES[role].topics.items():
+        for name in names:
+            rights.setdefault(name, {"Describe"})
+            rights[name] |= {operation} if (operation, name) != but else set()
+    return {name: TopicMetadata(3, 3, frozenset(allowed)) for name, allowed in rights.items()}
+
+
+@pytest.mark.parametrize(
+    ("role", "group", "fits"),
+    [
+        ("worker", GRANTED, "worker"),
+        ("edge", REFUSED, "edge"),
+        # Both act on triggers, in groups that are not asked about.
+        ("emailer", REFUSED, "emailer, webhooks"),
+        ("webhooks", REFUSED, "emailer, webhooks"),
+        ("operator", Group("Stable", (), frozenset({"Describe"})), "operator"),
+    ],
+)
+def test_the_rights_of_a_role_are_enough_for_it_and_for_no_other(role, group, fits):
+    finding = judge("ann", granted(role), group)
+    assert finding.mark is Mark.OK
+    assert finding.found == f"ann may do what these need: {fits}"
+
+
+@pytest.mark.parametrize(
+    ("role", "operation", "name"),
+    [
+        (role, operation, name)
+        for role, needed in ROLES.items()
+        for operation, names in needed.topics.items()
+        if operation != "Describe"  # without it the topic is not seen at all
+        for name in names
+    ],
+)
+def test_a_single_right_that_is_missing_is_named(role, operation, name):
+    group = GRANTED if ROLES[role].group else REFUSED
+    finding = judge("ann", granted(role, but=(operation, name)), group)
+    assert finding.mark is Mark.FAIL
+    nearest = next(one for one, needed in ROLES.items() if needed is ROLES[role])
+    assert f"for {nearest} it lacks {operation} on {name}" in finding.found
+    assert finding.do == "deploy/kafka-acls.sh gives each role what it needs"
+
+
+def test_a_worker_needs_its_group():
+    assert judge("ann", granted("worker"), REFUSED).found.endswith("lacks Read on the group")
+    described = Group("Stable", (), frozenset({"Describe"}))
+    assert judge("ann", granted("worker"), described).found.endswith("lacks Read on the group")
+
+
+def test_where_anybody_may_do_everything_all_roles_fit():
+    everything = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, healthy.ALL))
+    finding = judge("any client", everything, Group("Dead", (), healthy.ALL))
+    assert finding.found == f"any client may do what these need: {', '.join(ROLES)}"
+
+
+def test_a_topic_that_is_not_seen_is_a_missing_right_of_whoever_is_restricted():
+    told = granted("worker")
+    del told["page-views"]
+    assert judge("ann", told, GRANTED).found.endswith("for worker it lacks Read on page-views")
+    seen = {
+        name: TopicMetadata(1, 1, healthy.ALL) for name in healthy.COUNTS if name != "page-views"
+    }
+    assert judge("ann", seen, GRANTED).mark is Mark.OK
+
+
+def test_what_a_broker_does_not_tell_is_not_missed():
+    untold = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, None))
+    assert judge("ann", untold, GRANTED).mark is Mark.OK

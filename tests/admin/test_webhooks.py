@@ -1,0 +1,109 @@
+"""What is said of endpoints: their secrets, whether they may be posted to, where names lead."""
+
+from base64 import b64encode
+
+import pytest
+
+from stream.admin import webhooks as module
+from stream.admin.finding import Mark
+from stream.admin.webhooks import judge, look
+from stream.config.edge import Endpoint
+from stream.config.settings import Webhooks
+from stream.webhooks import egress
+
+PATH = "hush-token"
+
+
+def secret(length=32):
+    return f"whsec_{b64encode(bytes(range(length))).decode()}"
+
+
+def of(*urls, secrets=None, **other):
+    """Return the settings of endpoints at these addresses."""
+    return Webhooks(
+        endpoints=tuple(
+            Endpoint(name=f"crm-{number}", url=f"{url}/{PATH}", secrets=secrets or (secret(),))
+            for number, url in enumerate(urls)
+        ),
+        **other,
+    )
+
+
+def said(findings):
+    """Return the lines of what was found, none of which shows a secret or a URL."""
+    lines = [str(one) for one in findings]
+    for line in lines:
+        assert PATH not in line
+        assert "whsec_" not in line.replace("whsec_ and what", "")
+    assert all(one.do for one in findings if one.mark is not Mark.OK)
+    return lines
+
+
+def test_without_endpoints_nothing_is_said():
+    assert list(judge(Webhooks())) == []
+
+
+def test_endpoints_as_they_should_be_are_a_line_each():
+    settings = of("https://crm.example", "https://sms.example", secrets=(secret(), secret(24)))
+    assert said(list(judge(settings))) == [
+        "ok    webhook crm-0: may be posted to, 2 secrets to sign with",
+        "ok    webhook crm-1: may be posted to, 2 secrets to sign with",
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://crm.example", "https://10.0.0.7", "https://[::1]:8443"])
+def test_an_endpoint_that_may_not_be_posted_to_fails_unless_it_is_allowed(url):
+    [line] = said(list(judge(of(url))))
+    assert line.startswith("FAIL  webhook crm-0: its url is not https:// to a public address")
+    assert "webhooks.allow_private = true" in line
+    assert all(one.mark is Mark.OK for one in judge(of(url, allow_private=True)))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [((32, 23), "1 of its secrets below 24 bytes"), ((65, 99), "2 of its secrets above 64 bytes")],
+)
+def test_a_secret_that_is_too_short_or_long_is_worth_a_warning(lengths, words):
+    settings = of("https://crm.example", secrets=tuple(map(secret, lengths)))
+    [line] = said(list(judge(settings)))
+    assert line.startswith(f"warn  webhook crm-0: {words}")
+    assert "openssl rand -base64 32" in line
+
+
+KNOWN = {"crm.example": ["93.184.216.34", "10.0.0.7"], "intern.example": ["10.0.0.7"]}
+
+
+class Names:
+    """Resolves names as they are known; whoever is not leads nowhere."""
+
+    async def resolve(self, host, port, family):
+        if host not in KNOWN:
+            raise OSError("no such name")
+        return [{"host": one} for one in KNOWN[host]]
+
+    async def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch):
+    for room in (egress, module):
+        monkeypatch.setattr(room, "DefaultResolver", Names)
+
+
+async def test_where_names_lead_is_judged_as_requests_do():
+    urls = [f"https://{name}.example" for name in ("crm", "intern", "gone")]
+    told = said(await look(of(*urls)))
+    assert told[0] == "ok    name of webhook crm-0: leads to 1 address"
+    assert told[1].startswith("FAIL  name of webhook crm-1: leads to no public address")
+    assert told[2].startswith("FAIL  name of webhook crm-2: leads nowhere from here (OSError) -> ")
+
+
+async def test_where_private_addresses_are_allowed_a_name_has_only_to_lead_anywhere():
+    urls = [f"http://{name}.example" for name in ("crm", "intern", "gone")]
+    found = await look(of(*urls, allow_private=True))
+    assert [one.mark for one in found] == [Mark.OK, Mark.OK, Mark.FAIL]
+
+
+async def test_of_what_may_not_be_posted_to_no_name_is_asked():
+    assert await look(of("http://crm.example")) == []

@@ -1,0 +1,34 @@
+"""What a message may quote of a setting."""
+
+import pytest
+
+from stream.config.secrecy import SECRET, SHOWN, shown, without_login
+from stream.config.settings import KNOWN
+
+
+@pytest.mark.parametrize("setting", sorted(SECRET))
+def test_nothing_of_a_secret_is_shown_whatever_it_is(setting):
+    assert setting in KNOWN
+    for value in ("hunter2", 424242, ["hunter2"], {"key": "hunter2"}):
+        assert shown(setting, value) == "what is given"
+
+
+def test_of_what_is_long_the_beginning_is_shown():
+    assert shown("session.idle_s", 7) == "7"
+    assert shown("worker.group", "g" * 500) == f'"{"g" * (SHOWN - 1)}…'
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@cache",
+        "redis://:hun/ter2@cache",
+        "rediss+cluster://ann:hunter2@a:1,b:2",
+        "redis://cache?db=1&password=hunter2",
+        "redis://cache?username=hunter2&password=hunter2",
+    ],
+)
+def test_a_url_is_shown_without_its_login(url):
+    for told in (without_login(url), shown("redis.url", url), shown("redis.url", [url])):
+        assert "ter2" not in told
+        assert "***" in told

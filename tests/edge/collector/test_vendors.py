@@ -1,0 +1,174 @@
+"""Segment's calls and vendors' webhooks over HTTP."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.edge.shop import BROWSER, HOOK_SECRET, NOW_MS, PAGE, Shop
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+def added(**fields):
+    given = {"product_id": "oolong", "price": 12.9, "currency": "EUR"}
+    return {
+        "type": "track",
+        "event": "Product Added",
+        "messageId": "m1",
+        "properties": given,
+    } | fields
+
+
+def test_a_call_of_a_server_is_stored(shop):
+    answer = shop.server("/v1/track", added(anonymousId="v1"))
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    (event,) = shop.log.events
+    assert (event["type"], event["tenant"], event["visitor"]) == ("product_added", "tea", "v1")
+    assert event["at_ms"] == NOW_MS
+
+
+def test_a_page_may_name_its_key_in_the_body(shop):
+    call = added(anonymousId=shop.signed, writeKey=BROWSER)
+    answer = shop.client.post("/v1/track", content=json.dumps(call), headers=PAGE)
+    assert answer.status_code == 200
+    assert shop.log.events[0]["visitor"] == shop.visitor
+    forged = shop.client.post(
+        "/v1/track", content=json.dumps(call | {"anonymousId": "v1"}), headers=PAGE
+    )
+    assert (forged.status_code, forged.json()["refused"][0]["reason"]) == (
+        403,
+        "visitor_not_signed",
+    )
+
+
+def test_a_page_cannot_say_that_it_was_bought(shop):
+    order = {"event": "Order Completed", "properties": {"order_id": "o1", "total": 1}}
+    call = order | {"anonymousId": shop.signed, "writeKey": BROWSER}
+    answer = shop.client.post("/v1/track", content=json.dumps(call), headers=PAGE)
+    assert (answer.status_code, answer.json()["refused"][0]["reason"]) == (403, "right_missing")
+
+
+@pytest.mark.parametrize("path", ["track", "page", "identify"])
+def test_the_path_says_what_call_it_is(shop, path):
+    call = {"anonymousId": "v1", "event": "Products Searched"}
+    call["properties"] = {"query": "tea", "url": "https://shop.example/"}
+    shop.server(f"/v1/{path}", call)
+    kinds = [event["type"] for event in shop.log.events]
+    assert kinds == {"track": ["products_searched"], "page": ["page_viewed"], "identify": []}[path]
+
+
+def test_a_batch_is_answered_call_by_call(shop):
+    calls = [
+        added(anonymousId="v1"),
+        {"type": "identify", "userId": "u1"},
+        {"type": "track", "event": "Order Completed", "anonymousId": "v1"},
+        added(),
+        {"type": "track", "event": "Coffee Brewed", "anonymousId": "v1"},
+        7,
+    ]
+    answer = shop.server("/v1/batch", {"batch": calls, "context": {"userAgent": "Firefox"}})
+    told = answer.json()
+    assert answer.status_code == 200
+    assert (told["accepted"], told["ignored"]) == (1, 2)
+    assert [one["index"] for one in told["refused"]] == [2, 3, 5]
+    assert shop.log.events[0]["context"]["user_agent"] == "Firefox"
+    assert shop.count("unmapped_total", vendor="segment", name="Coffee Brewed") == 1
+
+
+def test_a_batchs_clock_is_corrected(shop):
+    call = added(anonymousId="v1", timestamp="2026-09-21T00:00:00Z")
+    shop.server("/v1/batch", {"batch": [call], "sentAt": "2026-09-21T00:00:01Z"})
+    assert shop.log.events[0]["at_ms"] == NOW_MS - 1_000
+    assert shop.count("skew_corrected_total") == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"batch": 7}, []])
+def test_what_is_no_batch_is_refused(shop, body):
+    assert shop.server("/v1/batch", body).status_code == 400
+
+
+def test_a_stranger_cannot_fill_the_metrics_with_names(shop):
+    calls = [{"type": "track", "event": f"name {n}", "anonymousId": "v1"} for n in range(300)]
+    shop.server("/v1/batch", {"batch": calls})
+    assert shop.count("unmapped_total", vendor="segment", name="other") == 100
+
+
+ORDER = {
+    "id": 17,
+    "total_price": "25.80",
+    "currency": "EUR",
+    "note_attributes": [{"name": "cartwake_visitor", "value": "v1"}],
+}
+
+
+def shopify(shop, order, secret=HOOK_SECRET, signed=None):
+    body = json.dumps(order).encode()
+    digest = hmac.new(secret.encode(), body if signed is None else signed, hashlib.sha256).digest()
+    headers = {
+        "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Event-Id": "wh-1",
+    }
+    return shop.client.post("/v1/hooks/shopify", content=body, headers=headers)
+
+
+def test_a_signed_webhook_is_stored_for_its_shop(shop):
+    assert shopify(shop, ORDER).json()["accepted"] == 1
+    (event,) = shop.log.events
+    assert (event["type"], event["order"], event["tenant"]) == ("order_completed", "17", "tea")
+    assert (event["id"], event["visitor"]) == ("wh-1", "v1")
+
+
+def test_the_visitor_that_a_theme_passes_on_may_be_signed(shop):
+    named = [{"name": "cartwake_visitor", "value": shop.signed}]
+    shopify(shop, ORDER | {"note_attributes": named})
+    assert shop.log.events[0]["visitor"] == shop.visitor
+
+
+@pytest.mark.parametrize("wrong", [{"secret": "another secret"}, {"signed": b"another body"}])
+def test_a_webhook_that_is_not_signed_so_is_refused(shop, wrong):
+    answer = shopify(shop, ORDER, **wrong)
+    assert (answer.status_code, answer.json()["error"]) == (401, "wrong_signature")
+    assert shop.log.records == []
+
+
+def test_other_webhooks_are_signed_as_the_standard_has_it_and_not_for_long(shop):
+    body = json.dumps({"client_id": "v1", "events": [{"name": "begin_checkout"}]})
+
+    def sent(at, vendor="ga4"):
+        headers = {
+            "webhook-id": "m1",
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(HOOK_SECRET.encode()).sign("m1", at, body),
+        }
+        return shop.client.post(f"/v1/hooks/{vendor}", content=body, headers=headers).status_code
+
+    now = datetime.now(UTC)
+    assert sent(now) == 200
+    assert sent(now - timedelta(minutes=6)) == 401
+    assert sent(now, "segment") == 401
+    assert sent(now, "nobody") == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"webhook-signature": "v1"}, {"webhook-id": "m1"}])
+def test_a_webhook_without_a_signature_is_refused(shop, headers):
+    answer = shop.client.post("/v1/hooks/ga4", content=b"{}", headers=headers)
+    assert answer.status_code == 401
+
+
+def test_what_the_script_hears_on_the_page_is_passed_on(shop):
+    heard = {"type": "vendor_event", "vendor": "ga4", "visitor": shop.signed, "id": "g1"}
+    heard |= {"at_ms": NOW_MS - 7, "call": {"event": "begin_checkout"}}
+    assert shop.page([heard]).json()["accepted"] == 1
+    (event,) = shop.log.events
+    assert (event["type"], event["id"], event["at_ms"]) == ("checkout_started", "g1", NOW_MS - 7)
+    for wrong in ({"vendor": "nobody"}, {"vendor": 7}, {"visitor": "v1"}, {"call": 7}):
+        assert shop.page([heard | wrong]).status_code in {400, 403}

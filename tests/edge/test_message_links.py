@@ -1,0 +1,118 @@
+"""What those get who follow a mail's links."""
+
+from dataclasses import replace
+
+import pytest
+
+from stream.config.settings import Emailer
+from stream.delivery.links import CartLink, Content, Links, Message
+from tests.edge.shop import EDGE, NOW_MS, PAGE, SIGNING, Shop
+
+ANNA = Message("tea", "anna", "7" * 32)
+CART = CartLink("tea", "anna", "7" * 32, "f" * 32, [Content("mug", "blue", 2)])
+LINKS = Links(SIGNING)
+UNSUBSCRIBE = "/v1/unsubscribe/" + LINKS.sign("unsubscribe", ANNA)
+CLICK, CARTS = (f"/v1/{route}/{LINKS.sign('cart', CART)}" for route in ("click", "carts"))
+ONE_CLICK = {"data": {"List-Unsubscribe": "One-Click"}}
+SCANNER = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
+
+
+@pytest.fixture
+def shop():
+    return Shop(emailer=Emailer(cart_url="https://tea.example/cart?x=1"))
+
+
+def test_one_post_without_a_login_withdraws_and_is_told(shop):
+    assert shop.client.post(UNSUBSCRIBE, **ONE_CLICK).status_code == 200
+    withdrawal, told = shop.log.events
+    assert withdrawal["type"] == "consent_updated"
+    assert withdrawal["purposes"] == {"marketing_email": "withdrawn"}
+    assert (withdrawal["tenant"], withdrawal["visitor"]) == ("tea", "anna")
+    assert (withdrawal["source"], withdrawal["at_ms"]) == ("unsubscribe", NOW_MS)
+    assert told["type"] == "message_unsubscribed"
+    assert told["trigger_id"] == ANNA.trigger_id
+    assert [one.topic for one in shop.log.records] == ["consent-events", "message-feedback"]
+    assert {one.key for one in shop.log.records} == {b"anna"}
+    assert shop.count("unsubscribed_total") == 1
+
+
+def test_each_withdrawal_counts_for_there_may_have_been_a_yes_between(shop):
+    for _ in range(2):
+        shop.client.post(UNSUBSCRIBE, **ONE_CLICK)
+    assert len({event["id"] for event in shop.log.events}) == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_withdraws_nothing(shop, method):
+    answer = shop.client.request(method, UNSUBSCRIBE)
+    assert answer.status_code == 200
+    assert shop.log.records == []
+    if method == "GET":
+        assert '<form method="post"' in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_while_kafka_is_away_nobody_is_told_that_it_is_done(shop):
+    shop.log.is_up = False
+    answer = shop.client.post(UNSUBSCRIBE, **ONE_CLICK)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+
+
+@pytest.mark.parametrize("path", [UNSUBSCRIBE, CLICK, CARTS])
+def test_a_link_that_is_not_whole_is_refused(shop, path):
+    for wrong in (path[:-3], path[:-3] + "abc", f"/{path.split('/')[1]}/{path.split('/')[2]}/x"):
+        answer = shop.client.get(wrong, follow_redirects=False)
+        assert answer.status_code == 403
+    assert shop.log.records == []
+
+
+def test_a_link_for_one_use_is_not_one_for_another(shop):
+    token = LINKS.sign("cart", CART)
+    assert shop.client.post(f"/v1/unsubscribe/{token}").status_code == 403
+
+
+def test_a_click_leads_to_the_shops_cart_and_is_told(shop):
+    answer = shop.client.get(CLICK, headers=PAGE, follow_redirects=False)
+    assert answer.status_code == 303
+    token = CLICK.rpartition("/")[2]
+    assert answer.headers["location"] == f"https://tea.example/cart?x=1&cartwake_cart={token}"
+    (told,) = shop.log.events
+    assert (told["type"], told["visitor"], told["trigger_id"]) == (
+        "message_clicked",
+        "anna",
+        "7" * 32,
+    )
+
+
+def test_a_click_leads_on_though_kafka_is_away(shop):
+    shop.log.is_up = False
+    answer = shop.client.get(CLICK, headers=PAGE, follow_redirects=False)
+    assert answer.status_code == 303
+
+
+def test_a_scanners_visit_is_no_click(shop):
+    assert shop.client.get(CLICK, headers=SCANNER, follow_redirects=False).status_code == 303
+    assert shop.client.head(CLICK, headers=PAGE, follow_redirects=False).status_code == 303
+    assert shop.log.records == []
+
+
+def test_without_a_cart_page_a_click_leads_nowhere():
+    assert Shop().client.get(CLICK, follow_redirects=False).status_code == 404
+
+
+def test_the_shop_is_told_what_was_in_the_cart(shop):
+    answer = shop.client.get(CARTS, headers=PAGE)
+    assert answer.json() == {
+        "fingerprint": "f" * 32,
+        "lines": [{"product_id": "mug", "variant": "blue", "quantity": 2}],
+    }
+    assert answer.headers["access-control-allow-origin"] == PAGE["Origin"]
+    assert shop.log.records == []
+
+
+def test_strangers_are_counted_by_their_address():
+    shop = Shop(edge=replace(EDGE, requests_per_s_per_address=1))
+    answers = [shop.client.get(CARTS).status_code for _ in range(5)]
+    assert 429 in answers

@@ -1,0 +1,122 @@
+import pytest
+
+from stream.config.settings import Edge
+from stream.edge import script
+from stream.edge.visitors import COOKIE, Visitors
+from tests.edge.shop import BROWSER, EDGE, ORIGIN, OTHER_ORIGIN, SERVER, SIGNING, Shop, basic
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+def asked(shop, headers=None, **params):
+    return shop.client.get("/v1/visitor", params=params, headers=headers or {"Origin": ORIGIN})
+
+
+def test_a_new_visitor_gets_a_signed_id_and_the_cookie(shop):
+    answer = asked(shop, writeKey=BROWSER)
+    told = answer.json()
+    assert Visitors(SIGNING).verify(told["signed"], ["tea"]).visitor == told["visitor"]
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"{COOKIE}={told['signed']};")
+    assert "Secure" in cookie
+    assert "SameSite=lax" in cookie
+    assert "HttpOnly" not in cookie
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_known_visitor_keeps_the_id_and_gets_todays_signature(shop):
+    old = Visitors(SIGNING[1:]).sign("tea", "4f2a")
+    told = asked(shop, writeKey=BROWSER, visitor=old).json()
+    assert told == {"visitor": "4f2a", "signed": Visitors(SIGNING).sign("tea", "4f2a")}
+
+
+def test_a_cookie_is_renewed_and_an_unreadable_one_replaced(shop):
+    renewed = asked(shop, {"Origin": ORIGIN, "Cookie": f"{COOKIE}={shop.signed}"})
+    assert renewed.json()["visitor"] == shop.visitor
+    assert asked(shop, {"Origin": ORIGIN, "Cookie": f"{COOKIE}=v1.x"}).json()["visitor"] != "v1"
+
+
+@pytest.mark.parametrize("forged", ["v1", "v1.x", Visitors(SIGNING).sign("bike", "v1"), ""])
+def test_a_forged_id_is_refused(shop, forged):
+    assert asked(shop, writeKey=BROWSER, visitor=forged).status_code == 403
+
+
+def test_the_shop_is_the_keys_or_the_pages(shop):
+    for headers, params in (
+        ({"Origin": OTHER_ORIGIN}, {}),
+        ({"Origin": OTHER_ORIGIN}, {"writeKey": "bike-page"}),
+        (basic("bike-page"), {}),
+        (basic("bike-server-secret"), {}),
+    ):
+        signed = asked(shop, headers, **params).json()["signed"]
+        assert Visitors(SIGNING).verify(signed, ["bike"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "params", "status"),
+    [
+        ({"Host": "edge.example"}, {}, 401),
+        ({"Origin": "https://evil.example"}, {}, 401),
+        ({"Origin": "https://evil.example"}, {"writeKey": BROWSER}, 403),
+        ({"Origin": ORIGIN}, {"writeKey": "unknown"}, 401),
+        ({"Origin": ORIGIN}, {"writeKey": SERVER}, 401),
+    ],
+)
+def test_who_names_no_shop_gets_no_id(shop, headers, params, status):
+    assert asked(shop, headers, **params).status_code == status
+
+
+def test_where_there_is_one_shop_it_need_not_be_named():
+    keys = tuple(key for key in EDGE.keys if key.tenant == "tea")
+    shop = Shop(Edge(keys=keys, signing_keys=SIGNING))
+    assert asked(shop, {"Host": "edge.example"}).status_code == 200
+
+
+def test_the_script_is_kept_for_ever_under_its_hash_and_checked_without(shop):
+    plain = shop.client.get("/cartwake.js")
+    assert plain.content == script.source()
+    assert plain.headers["content-type"].startswith("text/javascript")
+    assert "must-revalidate" in plain.headers["cache-control"]
+    pinned = shop.client.get("/cartwake.js", params={"v": script.digest()})
+    assert "immutable" in pinned.headers["cache-control"]
+    tag = {"If-None-Match": plain.headers["etag"]}
+    again = shop.client.get("/cartwake.js", headers=tag)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_it_is_alive_without_kafka_and_not_ready(shop):
+    assert shop.client.get("/readyz").status_code == 200
+    shop.log.is_up = False
+    assert shop.client.get("/healthz").status_code == 200
+    assert shop.client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/nothing", "/metrics", "/v1/hooks/"])
+def test_nothing_else_is_served(shop, path):
+    assert shop.client.get(path).status_code == 404
+
+
+def test_pages_ask_before_they_send_what_needs_asking(shop):
+    headers = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    assert shop.client.options("/v1/batch", headers=headers).status_code == 200
+    foreign = headers | {"Origin": "https://evil.example"}
+    assert shop.client.options("/v1/batch", headers=foreign).status_code == 400
+
+
+def test_only_a_signed_id_opens_its_actions(shop):
+    def polled(**params):
+        return shop.client.get("/v1/actions", params={"poll": "1"} | params)
+
+    assert polled(visitor=shop.signed).json() == {"actions": [], "cancelled": []}
+    for forged in (shop.visitor, shop.signed + "x", ""):
+        assert polled(visitor=forged).status_code == 403
+    shop.hub.close()
+    closed = shop.client.get("/v1/actions", params={"visitor": shop.signed})
+    assert (closed.status_code, closed.headers["retry-after"]) == (503, "5")
