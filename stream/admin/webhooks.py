@@ -16,7 +16,7 @@ from aiohttp.resolver import DefaultResolver
 
 from stream.admin.finding import Finding, fail, ok, warn
 from stream.config.edge import Endpoint
-from stream.config.settings import Webhooks
+from stream.config.settings import WebhookSettings
 from stream.webhooks.egress import PrivateAddressError, PublicResolver, is_allowed
 
 SHORTEST_BYTES: Final = 24
@@ -27,7 +27,7 @@ ALLOW: Final = "set webhooks.allow_private = true if it is on a network of your 
 NEW: Final = "take whsec_ and what openssl rand -base64 32 prints, and tell the endpoint"
 
 
-def judge(webhooks: Webhooks) -> Iterator[Finding]:
+def judge(webhooks: WebhookSettings) -> Iterator[Finding]:
     """Yield what is to be said of the endpoints' settings."""
     for endpoint in webhooks.endpoints:
         what = _what(endpoint)
@@ -44,7 +44,7 @@ def _what(endpoint: Endpoint) -> str:
     return f"webhook {endpoint.name}"
 
 
-def _may_be(endpoint: Endpoint, webhooks: Webhooks) -> bool:
+def _may_be(endpoint: Endpoint, webhooks: WebhookSettings) -> bool:
     return webhooks.allow_private or is_allowed(endpoint.url)
 
 
@@ -59,7 +59,7 @@ def _secrets(what: str, endpoint: Endpoint) -> Iterator[Finding]:
         yield warn(what, found, NEW)
 
 
-async def look(webhooks: Webhooks) -> list[Finding]:
+async def look(webhooks: WebhookSettings) -> list[Finding]:
     """Return where the names of those that may be posted to lead, in bounded time."""
     resolver = DefaultResolver() if webhooks.allow_private else PublicResolver()
     try:

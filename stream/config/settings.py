@@ -66,7 +66,7 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kafka(Section):
+class KafkaSettings(Section):
     """Where the log is, and how to be let in."""
 
     bootstrap: Annotated[str, ADDRESSES] = "localhost:9092"
@@ -93,7 +93,7 @@ class Kafka(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Redis(Section):
+class RedisSettings(Section):
     """Where the state is, and how to be let in; the user's name stands in the URL."""
 
     url: Annotated[str, REDIS] = "redis://localhost:6379/0"
@@ -114,11 +114,11 @@ class Redis(Section):
         return without_login(self.url)
 
     def __repr__(self) -> str:
-        return f"Redis(url={self.address!r}, ssl_cafile={self.ssl_cafile!r})"
+        return f"RedisSettings(url={self.address!r}, ssl_cafile={self.ssl_cafile!r})"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker(Section):
+class WorkerSettings(Section):
     """How a worker runs."""
 
     group: Annotated[str, GROUP] = "cartwake"
@@ -130,7 +130,7 @@ class Worker(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeadLetters(Section):
+class DeadLetterSettings(Section):
     """How many records that can never be processed a shard takes before it stops."""
 
     max_in_a_row: Annotated[int, whole(1, 1_000_000_000, "records")] = 100
@@ -138,7 +138,7 @@ class DeadLetters(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CartAbandonment(Section):
+class CartAbandonmentSettings(Section):
     """When a left cart is worth a reminder."""
 
     idle_s: Annotated[int, WEEK] = 1800
@@ -148,7 +148,7 @@ class CartAbandonment(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExitIntent(Section):
+class ExitIntentSettings(Section):
     """When a leaving shopper is worth a word."""
 
     min_dwell_ms: Annotated[int, whole(0, DAY_S * 1000, "milliseconds")] = 4000
@@ -156,21 +156,21 @@ class ExitIntent(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session(Section):
+class SessionSettings(Section):
     """When a visit is over."""
 
     idle_s: Annotated[int, WEEK] = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learning(Section):
+class LearningSettings(Section):
     """What the models are asked."""
 
     horizon_s: Annotated[int, SECONDS] = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holdout(Section):
+class HoldoutSettings(Section):
     """Who is never messaged, so that the others can be compared with them."""
 
     fraction: Annotated[float, SHARE] = 0.05
@@ -178,7 +178,7 @@ class Holdout(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edge(Section):
+class EdgeSettings(Section):
     """Where browsers and storefronts are heard, and who of them."""
 
     listen: Annotated[str, LISTEN] = "127.0.0.1:8080"
@@ -195,7 +195,7 @@ class Edge(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Emailer(Section):
+class EmailerSettings(Section):
     """How mails are sent, from whom, and when not."""
 
     group: Annotated[str, GROUP] = "emailer"
@@ -236,7 +236,7 @@ class Emailer(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Webhooks(Section):
+class WebhookSettings(Section):
     """Where triggers are posted to."""
 
     group: Annotated[str, GROUP] = "webhooks"
@@ -251,18 +251,18 @@ class Webhooks(Section):
 class Settings:
     """All settings of one process."""
 
-    kafka: Kafka = field(default_factory=Kafka)
-    redis: Redis = field(default_factory=Redis)
-    worker: Worker = field(default_factory=Worker)
-    dead_letters: DeadLetters = field(default_factory=DeadLetters)
-    cart_abandonment: CartAbandonment = field(default_factory=CartAbandonment)
-    exit_intent: ExitIntent = field(default_factory=ExitIntent)
-    session: Session = field(default_factory=Session)
-    learning: Learning = field(default_factory=Learning)
-    holdout: Holdout = field(default_factory=Holdout)
-    edge: Edge = field(default_factory=Edge)
-    emailer: Emailer = field(default_factory=Emailer)
-    webhooks: Webhooks = field(default_factory=Webhooks)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
+    cart_abandonment: CartAbandonmentSettings = field(default_factory=CartAbandonmentSettings)
+    exit_intent: ExitIntentSettings = field(default_factory=ExitIntentSettings)
+    session: SessionSettings = field(default_factory=SessionSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    holdout: HoldoutSettings = field(default_factory=HoldoutSettings)
+    edge: EdgeSettings = field(default_factory=EdgeSettings)
+    emailer: EmailerSettings = field(default_factory=EmailerSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
 
 SECTIONS: dict[str, type[Section]] = get_type_hints(Settings)

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from stream.adapters.kafka.options import client_options
 from stream.adapters.wire.codec import encode_record
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 from stream.domain.events import Event
 from stream.domain.feedback import MESSAGE_FEEDBACK
 
@@ -25,7 +25,7 @@ TRY_AGAIN_S: Final = 1.0
 class OutcomeWriter:
     """Writes to ``message-feedback``; ``is_heard`` says whether Kafka took the last attempt."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._producer = AIOKafkaProducer(
             **client_options(kafka),
             acks="all",

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from stream.config.edge import EdgeKey
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge.answers import Refusal
 from stream.edge.keys import SIGNATURE, Keys
 from stream.edge.limits import RateLimits
@@ -20,7 +20,7 @@ from stream.edge.requests import address_of, basic_user, body_of, json_of
 class Entrance:
     """Lets requests in, or refuses them with a reason."""
 
-    def __init__(self, edge: Edge, keys: Keys) -> None:
+    def __init__(self, edge: EdgeSettings, keys: Keys) -> None:
         self._keys = keys
         self._limits = RateLimits(edge)
         self._trusted_proxies = edge.trusted_proxies

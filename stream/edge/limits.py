@@ -10,14 +10,14 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge.answers import Refusal
 
 
 class RateLimits:
     """Counts requests in windows of a second."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: EdgeSettings) -> None:
         self._windows = FixedWindowRateLimiter(MemoryStorage())
         self._by_key = RateLimitItemPerSecond(edge.requests_per_s_per_key)
         self._by_address = RateLimitItemPerSecond(edge.requests_per_s_per_address)

@@ -14,7 +14,6 @@ import msgspec
 from stream.adapters.wire.asyncapi import VERSION
 from stream.adapters.wire.contract import Schema, definitions
 from stream.config.edge import HOOKS
-from stream.config.settings import Edge
 from stream.domain.events import TYPE_OF
 from stream.domain.feedback import FEEDBACK_TYPES
 from stream.edge.collector.routes import CALLS
@@ -46,7 +45,7 @@ def document() -> dict[str, Any]:
             "description": "Takes events over HTTP, and brings on-site triggers to the page.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": f"http://{Edge().listen}"}],
+        "servers": [{"url": f"http://{EdgeSettings().listen}"}],
         "paths": _collector() | _gateway() | _letters(),
         "components": {
             "schemas": _schemas(),

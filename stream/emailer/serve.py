@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from stream.adapters.kafka.probe import serves
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.reader import RedisReader
-from stream.config.settings import Emailer, Settings
+from stream.config.settings import EmailerSettings, Settings
 from stream.delivery.dispatcher import Dispatcher
 from stream.delivery.fresh_state import FreshState
 from stream.delivery.links import Links
@@ -123,7 +123,9 @@ async def _serve(settings: Settings, composer: Composer) -> None:
         await redis.close()
 
 
-def _mail(emailer: Emailer, directory: Directory, composer: Composer, mailer: Mailer) -> Mail:
+def _mail(
+    emailer: EmailerSettings, directory: Directory, composer: Composer, mailer: Mailer
+) -> Mail:
     return Mail(
         directory,
         composer,

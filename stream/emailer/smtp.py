@@ -15,7 +15,7 @@ from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
 from msgspec import Struct
 
 from stream.adapters import tls
-from stream.config.settings import Emailer
+from stream.config.settings import EmailerSettings
 from stream.delivery.channel import Refused, Sent
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Connected(NamedTuple):
 class Mailer:
     """The mail server; ``tell`` hears whether it takes mails, each time that changes."""
 
-    def __init__(self, settings: Emailer, tell: Callable[[bool], None]) -> None:
+    def __init__(self, settings: EmailerSettings, tell: Callable[[bool], None]) -> None:
         url = urlsplit(settings.smtp_url)
         self._host, self._port = url.hostname or "", url.port or 25
         self._scheme = url.scheme

@@ -14,7 +14,7 @@ from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing, rfc3339
 from stream.admin import dead_letters
 from stream.admin.dead_letters import list_, replay, show
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 from stream.errors import CartwakeError
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter
@@ -34,7 +34,7 @@ def event(number: int = 1, kind: str = "telepathy_received") -> bytes:
 
 @pytest.fixture
 def settings(empty_kafka) -> Settings:
-    settings = Settings(kafka=Kafka(bootstrap=empty_kafka.bootstrap, partitions=PARTITIONS))
+    settings = Settings(kafka=KafkaSettings(bootstrap=empty_kafka.bootstrap, partitions=PARTITIONS))
     create(settings, lambda _: None)
     return settings
 
@@ -391,13 +391,13 @@ def impatient(kafka):
 def test_an_unreachable_kafka_is_named(command):
     address = f"{LOOPBACK}:{free_port()}"
     with pytest.raises(CartwakeError, match=f"Kafka at {address} cannot be reached"):
-        command(Settings(kafka=Kafka(bootstrap=address)))
+        command(Settings(kafka=KafkaSettings(bootstrap=address)))
 
 
 @pytest.mark.parametrize("command", [list_, replay])
 def test_a_missing_topic_is_named_and_not_made(empty_kafka, command):
     with pytest.raises(CartwakeError, match="no topic dead-letters: make it with"):
-        command(Settings(kafka=Kafka(bootstrap=empty_kafka.bootstrap)))
+        command(Settings(kafka=KafkaSettings(bootstrap=empty_kafka.bootstrap)))
     assert empty_kafka.topics() == {}
 
 

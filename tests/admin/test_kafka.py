@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from stream.adapters.kafka.describe import Group, Member, TopicMetadata
 from stream.admin import kafka
 from stream.admin.finding import Mark
-from stream.config.settings import Kafka, Settings, Worker
+from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from tests.admin import healthy
 
 SETTINGS = Settings()
@@ -122,7 +122,7 @@ def test_examples_and_the_inputs_of_a_backfill_may_be_kept_for_ever():
     survey = healthy.kafka_with("training-examples", retention_ms="-1")
     assert all(finding.mark is Mark.OK for finding in told(survey))
     survey = healthy.kafka_with("page-views", retention_ms="-1")
-    backfill = Settings(worker=Worker(clock="records"))
+    backfill = Settings(worker=WorkerSettings(clock="records"))
     assert all(finding.mark is Mark.OK for finding in told(survey, backfill))
 
 
@@ -154,7 +154,7 @@ def test_copies_and_leaders_are_judged(survey, mark, words):
 def test_fewer_copies_than_the_settings_want_are_told():
     survey = healthy.kafka(told=topics_told(copies=1, in_sync=1))
     survey.configs["page-views"]["min.insync.replicas"] = "1"
-    wants_three = Settings(kafka=Kafka(replication=3))
+    wants_three = Settings(kafka=KafkaSettings(replication=3))
     assert "1 copy, but kafka.replication is 3" in line(survey, wants_three)
     assert "1 copy on 3 brokers" in line(survey)
     # With a single broker there can be no more, and nobody has asked for more.

@@ -8,7 +8,7 @@ from stream.admin import webhooks as module
 from stream.admin.finding import Mark
 from stream.admin.webhooks import judge, look
 from stream.config.edge import Endpoint
-from stream.config.settings import Webhooks
+from stream.config.settings import WebhookSettings
 from stream.webhooks import egress
 
 PATH = "hush-token"
@@ -20,7 +20,7 @@ def secret(length=32):
 
 def of(*urls, secrets=None, **other):
     """Return the settings of endpoints at these addresses."""
-    return Webhooks(
+    return WebhookSettings(
         endpoints=tuple(
             Endpoint(name=f"crm-{number}", url=f"{url}/{PATH}", secrets=secrets or (secret(),))
             for number, url in enumerate(urls)
@@ -40,7 +40,7 @@ def said(findings):
 
 
 def test_without_endpoints_nothing_is_said():
-    assert list(judge(Webhooks())) == []
+    assert list(judge(WebhookSettings())) == []
 
 
 def test_endpoints_as_they_should_be_are_a_line_each():

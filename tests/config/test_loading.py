@@ -7,7 +7,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from stream.config.loading import load
-from stream.config.settings import CartAbandonment, Settings
+from stream.config.settings import CartAbandonmentSettings, Settings
 from stream.errors import UsageError
 
 
@@ -31,7 +31,7 @@ def refusal(file: Path | None = None, **environ: str) -> str:
 
 def test_a_file_sets_what_it_names_and_nothing_else(written):
     settings = load(written("[cart_abandonment]\nidle_s = 3\nsteps_s = [0, 10]\n"), {})
-    assert settings.cart_abandonment == CartAbandonment(idle_s=3, steps_s=(0, 10))
+    assert settings.cart_abandonment == CartAbandonmentSettings(idle_s=3, steps_s=(0, 10))
     assert settings.session == Settings().session
 
 

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, asdict, replace
 import pytest
 
 from stream.config.edge import HOOKS
-from stream.config.settings import Kafka, Redis, Settings
+from stream.config.settings import KafkaSettings, RedisSettings, Settings
 from stream.errors import UsageError
 from stream.mappers import VENDORS
 
@@ -47,7 +47,7 @@ def test_by_default_everything_is_as_the_contract_says():
 def test_settings_cannot_be_changed_and_cannot_be_made_wrong():
     settings = Settings()
     with pytest.raises(FrozenInstanceError):
-        settings.kafka = Kafka()
+        settings.kafka = KafkaSettings()
     with pytest.raises(UsageError, match=r"cart_abandonment\.idle_s: 0 is not"):
         replace(settings.cart_abandonment, idle_s=0)
     assert hash(settings) == hash(Settings())
@@ -60,19 +60,19 @@ def test_a_password_in_the_url_and_another_are_one_too_many(url):
     with pytest.raises(
         UsageError, match=r"redis\.url has a password, and redis\.password is"
     ) as no:
-        Redis(url=url, password="secret")
+        RedisSettings(url=url, password="secret")
     assert "secret" not in str(no.value)
 
 
 @pytest.mark.parametrize("url", ["redis://ann@cache", "rediss+cluster://ann@a:1,b:2?protocol=3"])
 def test_a_name_in_the_url_and_a_password_beside_it_are_a_login(url):
-    assert Redis(url=url, password="secret").password == "secret"
+    assert RedisSettings(url=url, password="secret").password == "secret"
 
 
 @pytest.mark.parametrize("url", ["redis://cache", "redis+cluster://cache", "unix:///redis.sock"])
 def test_an_authority_for_a_redis_without_tls_is_refused(url):
     with pytest.raises(UsageError, match=rf"redis\.url {re.escape(url)} does not use redis\.ssl"):
-        Redis(url=url, ssl_cafile="ca.pem")
+        RedisSettings(url=url, ssl_cafile="ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_an_authority_for_a_redis_without_tls_is_refused(url):
 )
 def test_a_login_that_would_be_half_or_silently_unused_is_refused(kafka, expected):
     with pytest.raises(UsageError, match=expected):
-        Kafka(**kafka)
+        KafkaSettings(**kafka)
 
 
 def test_an_address_without_login_is_shown_as_it_is():
-    assert Redis().address == "redis://localhost:6379/0"
+    assert RedisSettings().address == "redis://localhost:6379/0"
 
 
 def test_every_vendor_of_whom_we_read_may_have_a_webhook():

@@ -3,7 +3,7 @@
 import pytest
 from aiokafka.errors import KafkaConnectionError, NotEnoughReplicasError
 
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 from stream.delivery import outcome_writer as module
 from stream.delivery.outcome_writer import OutcomeWriter
 from tests.delivery.triggers import trigger, was_sent
@@ -37,7 +37,7 @@ def producer():
 async def teller(producer, monkeypatch):
     monkeypatch.setattr(module, "AIOKafkaProducer", lambda **_: producer)
     monkeypatch.setattr(module, "TRY_AGAIN_S", 0.001)
-    producer.teller = OutcomeWriter(Kafka())
+    producer.teller = OutcomeWriter(KafkaSettings())
     return producer.teller
 
 

@@ -10,7 +10,12 @@ import pytest
 
 from stream import demo
 from stream.config.loading import load
-from stream.config.settings import CartAbandonment, Holdout, Settings, Worker
+from stream.config.settings import (
+    CartAbandonmentSettings,
+    HoldoutSettings,
+    Settings,
+    WorkerSettings,
+)
 from stream.demo import worker_environment
 from stream.demo.tally import Tally
 from stream.errors import CartwakeError
@@ -132,17 +137,17 @@ def test_the_worker_is_told_of_short_times_and_of_our_servers():
     assert settings.cart_abandonment.idle_s < 5
     assert settings.session.idle_s < 10
     assert settings.worker.clock == "live"
-    assert settings.holdout == Holdout()
+    assert settings.holdout == HoldoutSettings()
 
 
 def test_thresholds_that_somebody_has_set_are_kept():
     chosen = Settings(
-        cart_abandonment=CartAbandonment(idle_s=5, steps_s=(0, 60)),
-        holdout=Holdout(fraction=0.5),
-        worker=Worker(log_level="debug", metrics_port=1, clock="records"),
+        cart_abandonment=CartAbandonmentSettings(idle_s=5, steps_s=(0, 60)),
+        holdout=HoldoutSettings(fraction=0.5),
+        worker=WorkerSettings(log_level="debug", metrics_port=1, clock="records"),
     )
     told = load(None, worker_environment(chosen, "localhost:1", "redis://localhost:1/0"))
     assert told.cart_abandonment.idle_s == 5
     assert told.cart_abandonment.steps_s == (0, 60)
     assert told.holdout.fraction == 0.5
-    assert told.worker == Worker(log_level="debug")
+    assert told.worker == WorkerSettings(log_level="debug")

@@ -10,7 +10,7 @@ from stream import __version__
 from stream.adapters.kafka import topics
 from stream.cli import parser
 from stream.config.loading import PREFIX, load
-from stream.config.settings import KNOWN, Kafka, Settings, Worker
+from stream.config.settings import KNOWN, KafkaSettings, Settings, WorkerSettings
 from stream.delivery import process as delivery
 from stream.domain.events import TOPICS
 from stream.edge import serve as edge
@@ -253,7 +253,7 @@ def test_nobody_leaves_before_the_next_one_is_ready(name):
 
 def test_the_worker_that_comes_is_left_alone_for_longer_than_a_session():
     spec = DEPLOYMENTS["cartwake-worker"]["spec"]
-    assert spec["minReadySeconds"] > Worker().session_timeout_s
+    assert spec["minReadySeconds"] > WorkerSettings().session_timeout_s
 
 
 def test_all_run_the_same_image_of_this_version():
@@ -266,17 +266,17 @@ def test_all_run_the_same_image_of_this_version():
 def test_workers_are_scaled_on_each_inputs_lag_up_to_one_a_shard():
     spec = of_kind("ScaledObject")["cartwake-worker"]["spec"]
     assert spec["scaleTargetRef"]["name"] in DEPLOYMENTS
-    assert spec["maxReplicaCount"] == Kafka().partitions
+    assert spec["maxReplicaCount"] == KafkaSettings().partitions
     known = [trigger["metadata"] for trigger in spec["triggers"]]
     assert {it["topic"] for it in known} == set(TOPICS)
-    assert {it["consumerGroup"] for it in known} == {Worker().group}
+    assert {it["consumerGroup"] for it in known} == {WorkerSettings().group}
     assert {it["allowIdleConsumers"] for it in known} == {"false"}
     (kafka,) = {it["bootstrapServersFromEnv"] for it in known}
     assert kafka in variables(DEPLOYMENTS["cartwake-worker"], SECRETS)
 
 
 def test_the_topics_are_those_that_topics_create_makes():
-    settings = Settings(kafka=Kafka(replication=3))
+    settings = Settings(kafka=KafkaSettings(replication=3))
     made = [topics._new_topic(name, settings) for name in topics.RETENTION_DAYS]
     assert {
         name: (it["spec"]["partitions"], it["spec"]["replicas"], it["spec"]["config"])

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from stream.config.edge import EdgeHook, EdgeKey, Offer
-from stream.config.settings import Edge, Emailer, Settings
+from stream.config.settings import EdgeSettings, EmailerSettings, Settings
 from stream.edge.collector.append import Away
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
@@ -20,7 +20,7 @@ OTHER_ORIGIN = "https://bike.example"
 SIGNING = ("the newest signing key", "an older one")
 HOOK_SECRET = "shopify's secret"
 NOW_MS = 1_790_000_000_000
-EDGE = Edge(
+EDGE = EdgeSettings(
     keys=(
         EdgeKey(key=BROWSER, tenant="tea", kind="browser", origins=(ORIGIN,)),
         EdgeKey(key=SERVER, tenant="tea", kind="server"),
@@ -64,7 +64,7 @@ class Shop:
         self.registry = CollectorRegistry()
         self.metrics = EdgeMetrics(self.registry)
         self.log = MemoryLog()
-        self.settings = Settings(edge=edge, emailer=emailer or Emailer())
+        self.settings = Settings(edge=edge, emailer=emailer or EmailerSettings())
         self.hub = Hub(edge.max_streams, self.metrics, clock)
         self.app = build(self.settings, self.metrics, clock, self.log, self.hub)
         self.client = TestClient(self.app, base_url="https://edge.example")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream.config.settings import Emailer
+from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, Content, Links, Message
 from tests.edge.shop import EDGE, NOW_MS, PAGE, SIGNING, Shop
 
@@ -19,7 +19,7 @@ SCANNER = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.go
 
 @pytest.fixture
 def shop():
-    return Shop(emailer=Emailer(cart_url="https://tea.example/cart?x=1"))
+    return Shop(emailer=EmailerSettings(cart_url="https://tea.example/cart?x=1"))
 
 
 def test_one_post_without_a_login_withdraws_and_is_told(shop):

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge.openapi import document
 from tests.edge.shop import EDGE, SERVER, SIGNING, Shop
 
@@ -32,7 +32,7 @@ LOGIN = {"Authorization": "Basic " + b64encode(f"{SERVER}:".encode()).decode()}
 
 
 def described():
-    edge = Edge(
+    edge = EdgeSettings(
         keys=EDGE.keys,
         signing_keys=SIGNING,
         hooks=EDGE.hooks,

@@ -1,6 +1,6 @@
 import pytest
 
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge import script
 from stream.edge.visitors import COOKIE, Visitors
 from tests.edge.shop import BROWSER, EDGE, ORIGIN, OTHER_ORIGIN, SERVER, SIGNING, Shop, basic
@@ -71,7 +71,7 @@ def test_who_names_no_shop_gets_no_id(shop, headers, params, status):
 
 def test_where_there_is_one_shop_it_need_not_be_named():
     keys = tuple(key for key in EDGE.keys if key.tenant == "tea")
-    shop = Shop(Edge(keys=keys, signing_keys=SIGNING))
+    shop = Shop(EdgeSettings(keys=keys, signing_keys=SIGNING))
     assert asked(shop, {"Host": "edge.example"}).status_code == 200
 
 

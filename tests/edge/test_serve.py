@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from stream.config.settings import Edge, Settings
+from stream.config.settings import EdgeSettings, Settings
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.edge import serve
@@ -168,13 +168,13 @@ def test_nobody_is_named_in_its_log(edge):
 def test_without_keys_it_says_what_to_set(missing):
     known = {"keys": EDGE.keys, "signing_keys": SIGNING}
     with pytest.raises(UsageError, match=rf"edge.{missing} is empty: set it"):
-        serve.run(Settings(edge=Edge(**known | {missing: ()})))
+        serve.run(Settings(edge=EdgeSettings(**known | {missing: ()})))
 
 
 def test_an_address_in_use_is_named():
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         listen = f"{LOOPBACK}:{taken.getsockname()[1]}"
-        edge = Edge(keys=EDGE.keys, signing_keys=SIGNING, listen=listen, metrics_port=0)
+        edge = EdgeSettings(keys=EDGE.keys, signing_keys=SIGNING, listen=listen, metrics_port=0)
         with pytest.raises(CartwakeError, match=f"edge.listen: cannot listen on {listen}"):
             serve.run(Settings(edge=edge))
 

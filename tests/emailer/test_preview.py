@@ -1,7 +1,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from stream.config.settings import Edge, Emailer, Settings
+from stream.config.settings import EdgeSettings, EmailerSettings, Settings
 from stream.emailer import preview
 from stream.emailer.preview import build
 from stream.errors import UsageError
@@ -10,7 +10,9 @@ SETTINGS = {"sender": "Tea <hello@shop.example>", "public_url": "https://events.
 
 
 def page(**emailer):
-    settings = Settings(edge=Edge(signing_keys=("a key",)), emailer=Emailer(**SETTINGS | emailer))
+    settings = Settings(
+        edge=EdgeSettings(signing_keys=("a key",)), emailer=EmailerSettings(**SETTINGS | emailer)
+    )
     return TestClient(build(settings)).get("/")
 
 
@@ -38,4 +40,4 @@ def test_a_mail_cannot_run_anything_in_the_preview():
 
 def test_without_a_key_for_its_links_it_does_not_begin():
     with pytest.raises(UsageError, match=r"edge\.signing_keys is empty"):
-        preview.run(Settings(emailer=Emailer(**SETTINGS)))
+        preview.run(Settings(emailer=EmailerSettings(**SETTINGS)))

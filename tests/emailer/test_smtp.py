@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.config.settings import Emailer
+from stream.config.settings import EmailerSettings
 from stream.delivery.channel import Refused, Sent
 from stream.emailer.smtp import Away, Delayed, Mailer
 from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
@@ -22,7 +22,7 @@ def told():
 
 @pytest.fixture
 async def mailer(mailbox, told):
-    mailer = Mailer(Emailer(smtp_url=mailbox.url), told.append)
+    mailer = Mailer(EmailerSettings(smtp_url=mailbox.url), told.append)
     yield mailer
     await mailer.close()
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from stream import replay
 from stream.adapters.wire.bots import is_bot
-from stream.config.settings import Holdout, Settings
+from stream.config.settings import HoldoutSettings, Settings
 from tests import reference
 from tests.reference_view import expected, told
 from tests.rig import merch_store
 from tests.rig.kafka import Message
 
 HITS = 25_000
-SETTINGS = Settings(holdout=Holdout(fraction=0.0))
+SETTINGS = Settings(holdout=HoldoutSettings(fraction=0.0))
 
 
 def compared(folder: Path, hits: int | None = None) -> reference.Result:

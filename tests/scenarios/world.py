@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.outgoing import outgoing
-from stream.config.settings import Holdout as HoldoutSettings
-from stream.config.settings import Settings
+from stream.config.settings import HoldoutSettings, Settings
 from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF
 from stream.domain.policy import Holdout, Policy
 from stream.replay import Replay

@@ -24,7 +24,7 @@ from aiokafka.errors import (
 from stream.adapters.kafka.options import addresses, client_options, quiet_clients
 from stream.adapters.refusal import Kind, Refusal, Refused
 from stream.adapters.tls import mistrust
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 from stream.errors import CartwakeError
 
 ANSWER_S: Final = 10.0
@@ -37,7 +37,7 @@ Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
     """No address of ``kafka.bootstrap`` answers; waiting may help."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         is_plain = kafka.security_protocol == "PLAINTEXT"
         hint = "" if is_plain else f", or does not speak {kafka.security_protocol} there"
         super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{hint}")
@@ -76,7 +76,7 @@ async def metadata(settings: Settings) -> ClusterMetadata:
 
 
 @asynccontextmanager
-async def asking(kafka: Kafka) -> AsyncIterator[AIOKafkaClient]:
+async def asking(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaClient]:
     """Start a client for single questions to brokers, and close it."""
     client = AIOKafkaClient(**client_options(kafka), request_timeout_ms=_share_ms(kafka))
     try:
@@ -86,12 +86,12 @@ async def asking(kafka: Kafka) -> AsyncIterator[AIOKafkaClient]:
         await client.close()
 
 
-def _share_ms(kafka: Kafka) -> int:
+def _share_ms(kafka: KafkaSettings) -> int:
     """Return each address's share of the time, or a silent one would hide those behind it."""
     return int(ANSWER_S * 1000 / len(addresses(kafka)))
 
 
-async def _ask_why(kafka: Kafka) -> None:
+async def _ask_why(kafka: KafkaSettings) -> None:
     """Raise ``Refused`` where a broker refuses: the client itself keeps that from us."""
     options, share_ms = client_options(kafka), _share_ms(kafka)
     del options["bootstrap_servers"]
@@ -120,7 +120,7 @@ async def _greet(connection: AIOKafkaConnection) -> None:
         raise refused
 
 
-def _refusal(kafka: Kafka, error: Exception) -> Refusal | None:
+def _refusal(kafka: KafkaSettings, error: Exception) -> Refusal | None:
     if isinstance(error, SaslAuthenticationFailed | AuthenticationFailedError):
         words = f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
         return Refusal(Kind.LOGIN, words)

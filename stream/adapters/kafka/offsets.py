@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream.adapters.kafka.connect import ANSWER_S, started
 from stream.adapters.kafka.options import client_options
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 
 CLOSE_MS: Final = 100
 
 
 @asynccontextmanager
-async def looking(kafka: Kafka) -> AsyncIterator[AIOKafkaConsumer]:
+async def looking(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
     """Start a consumer of no group that is assigned nothing, and stop it."""
     options = {"group_id": None, "request_timeout_ms": int(ANSWER_S * 1000)}
     async with started(AIOKafkaConsumer(**client_options(kafka), **options)) as consumer:

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from stream.adapters import tls
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 
 # Some hundred decisions; with Faust's 16 KiB a busy step waits for a dozen requests.
 BATCH_BYTES = 256 * 1024
@@ -13,7 +13,7 @@ BATCH_BYTES = 256 * 1024
 LARGEST_REQUEST_BYTES = 2 * 1024 * 1024 - 4096
 
 
-def client_options(kafka: Kafka) -> dict[str, Any]:
+def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Return the connection arguments of aiokafka's own clients."""
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap,
@@ -34,6 +34,6 @@ def quiet_clients() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def addresses(kafka: Kafka) -> list[str]:
+def addresses(kafka: KafkaSettings) -> list[str]:
     """Return the brokers that are named, each as ``host:port``."""
     return [address.strip() for address in kafka.bootstrap.split(",")]

@@ -33,7 +33,7 @@ from stream.adapters.kafka.topic_rules import (
     uneven,
 )
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.domain.policy import DAY_MS
@@ -149,12 +149,12 @@ def _new_topic(name: str, settings: Settings) -> NewTopic:
     return NewTopic(name, _count(name, kafka), kafka.replication, topic_configs=config)
 
 
-def _count(name: str, kafka: Kafka) -> int:
+def _count(name: str, kafka: KafkaSettings) -> int:
     # The trainer learns from one log in one order.
     return 1 if name == TRAINING_EXAMPLES else kafka.partitions
 
 
-def _at_odds(known: Mapping[str, int], kafka: Kafka) -> Iterable[str]:
+def _at_odds(known: Mapping[str, int], kafka: KafkaSettings) -> Iterable[str]:
     """Tell, before anything is made, which inputs the missing ones would not fit to."""
     if not TOPICS.keys() <= known.keys():
         for name in TOPICS:

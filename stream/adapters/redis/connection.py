@@ -21,7 +21,7 @@ from stream.adapters.redis.client import ANSWER_WITHIN_S, made
 from stream.adapters.redis.server_rules import evicts, foreign
 from stream.adapters.redis.trouble import is_passing, refusal
 from stream.adapters.refusal import Refusal, Refused
-from stream.config.settings import Redis
+from stream.config.settings import RedisSettings
 from stream.errors import CartwakeError
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Connection:
         self._owes_word, self._refused, self.is_up = False, None, True
 
 
-def connected(redis: Redis, *, trial: bool = False, once: bool = False) -> Connection:
+def connected(redis: RedisSettings, *, trial: bool = False, once: bool = False) -> Connection:
     """Return the connection that these settings name."""
     login = {"password": redis.password, "ssl_cafile": redis.ssl_cafile}
     return Connection(redis.url, **login, trial=trial, once=once)

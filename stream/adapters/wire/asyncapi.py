@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stream.adapters.wire.contract import RECORDS, Schema, definitions, headers_schema
 from stream.adapters.wire.outgoing import ANY_BYTES, DEAD_LETTERS, JSON, TRAINING_EXAMPLES
-from stream.config.settings import Kafka, Worker
+from stream.config.settings import KafkaSettings, WorkerSettings
 from stream.domain.events import TOPICS, TYPE_OF
 from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
 
@@ -62,7 +62,7 @@ def document() -> dict[str, Any]:
             },
         },
         "defaultContentType": JSON,
-        "servers": {"default": {"host": Kafka().bootstrap, "protocol": "kafka"}},
+        "servers": {"default": {"host": KafkaSettings().bootstrap, "protocol": "kafka"}},
         "channels": {topic: _channel(topic) for topic in topics},
         "operations": _operations(),
         "components": {"messages": _messages(), "schemas": _schemas()},
@@ -72,7 +72,7 @@ def document() -> dict[str, Any]:
 def _channel(topic: str) -> Schema:
     kafka: Schema = {"topic": topic, "bindingVersion": BINDING}
     if topic in TOPICS:
-        kafka["partitions"] = Kafka().partitions
+        kafka["partitions"] = KafkaSettings().partitions
     return {
         "address": topic,
         "description": f"{ABOUT[topic]} {SHARDED}" if topic in TOPICS else ABOUT[topic],
@@ -97,7 +97,7 @@ def _operation(action: str, topic: str) -> Schema:
         "summary": ABOUT[topic],
     }
     if action == "receive":
-        group = {"type": "string", "default": Worker().group}
+        group = {"type": "string", "default": WorkerSettings().group}
         operation["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING}}
     return operation
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from stream.adapters.kafka.options import client_options, quiet_clients
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 from stream.edge.collector.prepare import CONSENT, Record
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Log(Protocol):
 class KafkaLog:
     """Implements ``Log`` over a producer."""
 
-    def __init__(self, kafka: Kafka, tell: Callable[[bool], None]) -> None:
+    def __init__(self, kafka: KafkaSettings, tell: Callable[[bool], None]) -> None:
         """``tell`` hears whether Kafka acknowledges, each time that changes."""
         # Not idempotent: such a producer of aiokafka cannot go on after a record has timed out, and
         # a record that is written twice has the same id twice.

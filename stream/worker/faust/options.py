@@ -12,7 +12,7 @@ from stream.adapters.kafka.options import (
     addresses,
     client_options,
 )
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 
 REQUEST_S = 10.0
 HEARTBEATS_PER_SESSION = 4
@@ -49,7 +49,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _credentials(kafka: Kafka) -> Any:  # noqa: ANN401 - Faust has a class for each kind
+def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust has a class for each kind
     options = client_options(kafka)
     context = options.get("ssl_context")
     if kafka.security_protocol.startswith("SASL_"):

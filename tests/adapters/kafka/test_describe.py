@@ -7,7 +7,7 @@ from aiokafka.errors import NotCoordinatorForGroupError
 from stream.adapters.kafka import describe as told_module
 from stream.adapters.kafka.connect import asking
 from stream.adapters.kafka.describe import OPERATIONS, GroupQuestion, described, told_topics
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def topic(kafka_server, topic_prefix) -> str:
 
 
 async def test_without_an_authorizer_everybody_may_do_everything(kafka_server, topic):
-    async with asking(Kafka(bootstrap=kafka_server.bootstrap)) as client:
+    async with asking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as client:
         told = await told_topics(client, [topic, "not-there"])
     assert set(told) == {topic}
     assert (told[topic].copies, told[topic].in_sync) == (1, 1)
@@ -26,7 +26,7 @@ async def test_without_an_authorizer_everybody_may_do_everything(kafka_server, t
 
 
 async def test_the_members_of_a_group_are_told_with_what_they_have(kafka_server, topic, group):
-    kafka = Kafka(bootstrap=kafka_server.bootstrap)
+    kafka = KafkaSettings(bootstrap=kafka_server.bootstrap)
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=kafka.bootstrap, group_id=group, enable_auto_commit=False
     )
@@ -42,7 +42,7 @@ async def test_the_members_of_a_group_are_told_with_what_they_have(kafka_server,
 
 
 async def test_a_group_that_was_never_joined_has_no_member(kafka_server, group):
-    async with asking(Kafka(bootstrap=kafka_server.bootstrap)) as client:
+    async with asking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as client:
         told = await described(client, group)
     assert (told.state, told.members, told.refused) == ("Dead", (), "")
 
@@ -51,7 +51,7 @@ async def test_a_coordinator_that_does_not_know_yet_that_it_is_one_is_asked_agai
     kafka_server, group, monkeypatch
 ):
     monkeypatch.setattr(told_module, "AGAIN_S", 0)
-    async with asking(Kafka(bootstrap=kafka_server.bootstrap)) as client:
+    async with asking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as client:
         send, asked = client.send, []
 
         async def starting(node, request):
@@ -69,7 +69,7 @@ async def test_a_coordinator_that_does_not_know_yet_that_it_is_one_is_asked_agai
 
 async def test_a_coordinator_that_never_knows_is_told_of(kafka_server, group, monkeypatch):
     monkeypatch.setattr(told_module, "AGAIN_S", 0)
-    async with asking(Kafka(bootstrap=kafka_server.bootstrap)) as client:
+    async with asking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as client:
         send = client.send
 
         async def lost(node, request):

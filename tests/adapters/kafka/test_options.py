@@ -15,7 +15,7 @@ from stream.adapters.kafka.options import (
     quiet_clients,
 )
 from stream.adapters.kafka.topics import LARGEST_BYTES
-from stream.config.settings import Kafka, Settings, Worker
+from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.errors import UsageError
 from stream.worker.faust.options import faust_options
 
@@ -44,7 +44,7 @@ def authority(tmp_path):
 
 
 def test_without_tls_and_login_there_is_only_an_address():
-    assert client_options(Kafka(bootstrap="a:1,b:2")) == {
+    assert client_options(KafkaSettings(bootstrap="a:1,b:2")) == {
         "bootstrap_servers": "a:1,b:2",
         "security_protocol": "PLAINTEXT",
     }
@@ -52,7 +52,7 @@ def test_without_tls_and_login_there_is_only_an_address():
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_login_is_passed_on_and_needs_no_tls(mechanism):
-    kafka = Kafka(security_protocol="SASL_PLAINTEXT", sasl_mechanism=mechanism, **LOGIN)
+    kafka = KafkaSettings(security_protocol="SASL_PLAINTEXT", sasl_mechanism=mechanism, **LOGIN)
     assert client_options(kafka) == {
         "bootstrap_servers": "localhost:9092",
         "security_protocol": "SASL_PLAINTEXT",
@@ -65,7 +65,7 @@ def test_a_login_is_passed_on_and_needs_no_tls(mechanism):
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
 def test_tls_verifies_the_broker_against_the_authority_that_was_named(protocol, authority):
     login = LOGIN if protocol == "SASL_SSL" else {}
-    kafka = Kafka(security_protocol=protocol, ssl_cafile=authority, **login)
+    kafka = KafkaSettings(security_protocol=protocol, ssl_cafile=authority, **login)
     context = client_options(kafka)["ssl_context"]
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -77,19 +77,19 @@ def test_an_authority_that_is_none_is_refused_in_one_line(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_text("hello\n")
     with pytest.raises(UsageError) as refused:
-        client_options(Kafka(security_protocol="SSL", ssl_cafile=str(file)))
+        client_options(KafkaSettings(security_protocol="SSL", ssl_cafile=str(file)))
     assert str(refused.value).startswith(f"kafka.ssl_cafile: {file} is not PEM: ")
     assert "\n" not in str(refused.value)
 
 
 async def test_aiokafka_takes_the_options_as_they_are(authority):
-    kafka = Kafka(security_protocol="SASL_SSL", ssl_cafile=authority, **LOGIN)
+    kafka = KafkaSettings(security_protocol="SASL_SSL", ssl_cafile=authority, **LOGIN)
     consumer = AIOKafkaConsumer(**client_options(kafka))
     await consumer.stop()
 
 
 def test_faust_takes_the_options_as_they_are():
-    options = faust_options(Settings(kafka=Kafka(bootstrap="a:1, b:2")))
+    options = faust_options(Settings(kafka=KafkaSettings(bootstrap="a:1, b:2")))
     app = faust.App("options", **options)
     assert app.conf.broker == [URL("aiokafka://a:1"), URL("aiokafka://b:2")]
     for name, value in options.items():
@@ -97,7 +97,9 @@ def test_faust_takes_the_options_as_they_are():
 
 
 def test_a_login_without_tls_is_fausts_too():
-    kafka = Kafka(security_protocol="SASL_PLAINTEXT", sasl_mechanism="SCRAM-SHA-256", **LOGIN)
+    kafka = KafkaSettings(
+        security_protocol="SASL_PLAINTEXT", sasl_mechanism="SCRAM-SHA-256", **LOGIN
+    )
     credentials = faust_options(Settings(kafka=kafka))["broker_credentials"]
     assert credentials.protocol is AuthProtocol.SASL_PLAINTEXT
     assert credentials.mechanism is SASLMechanism.SCRAM_SHA_256
@@ -107,7 +109,7 @@ def test_a_login_without_tls_is_fausts_too():
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
 def test_tls_is_fausts_too(protocol, authority):
     login = LOGIN if protocol == "SASL_SSL" else {}
-    kafka = Kafka(security_protocol=protocol, ssl_cafile=authority, **login)
+    kafka = KafkaSettings(security_protocol=protocol, ssl_cafile=authority, **login)
     credentials = faust_options(Settings(kafka=kafka))["broker_credentials"]
     assert credentials.protocol is AuthProtocol[protocol]
     context = credentials.context if protocol == "SSL" else credentials.ssl_context
@@ -120,7 +122,7 @@ def test_without_tls_and_login_faust_has_no_credentials():
 
 @pytest.mark.parametrize("session_s", [1, 8, 30, 1800])
 def test_several_heartbeats_may_be_lost_before_a_session_ends(session_s):
-    options = faust_options(Settings(worker=Worker(session_timeout_s=session_s)))
+    options = faust_options(Settings(worker=WorkerSettings(session_timeout_s=session_s)))
     assert options["broker_session_timeout"] == session_s
     assert options["broker_heartbeat_interval"] * 3 < session_s
     assert options["broker_rebalance_timeout"] >= session_s

@@ -4,7 +4,7 @@ import pytest
 
 from stream.adapters.kafka import connect
 from stream.adapters.kafka.probe import serves
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 from stream.domain.events import TOPICS
 from tests.rig.processes import LOOPBACK, free_port
 
@@ -14,7 +14,7 @@ WITHIN_S = 10.0
 @pytest.fixture
 def settings(empty_kafka):
     empty_kafka.create_topics(TOPICS, 2)
-    return Settings(kafka=Kafka(bootstrap=empty_kafka.bootstrap))
+    return Settings(kafka=KafkaSettings(bootstrap=empty_kafka.bootstrap))
 
 
 def test_a_kafka_that_has_all_that_is_asked_for_serves(settings, group):
@@ -25,7 +25,7 @@ def test_a_kafka_that_is_away_or_silent_does_not_serve_and_is_not_waited_for(
     settings, empty_kafka, group, monkeypatch
 ):
     monkeypatch.setattr(connect, "ANSWER_S", 2.0)
-    away = Settings(kafka=Kafka(bootstrap=f"{LOOPBACK}:{free_port()}"))
+    away = Settings(kafka=KafkaSettings(bootstrap=f"{LOOPBACK}:{free_port()}"))
     assert not serves(away, tuple(TOPICS), group)
     began = time.monotonic()
     empty_kafka.pause()

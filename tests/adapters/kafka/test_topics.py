@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from stream.adapters.kafka.topics import RETENTION_DAYS, check, create, require
-from stream.config.settings import Kafka, Settings
+from stream.config.settings import KafkaSettings, Settings
 from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
 from tests.rig.processes import LOOPBACK, free_port, run_cartwake
@@ -34,7 +34,7 @@ FINITE = {"retention.ms": str(DAY_MS)}
 
 
 def settings_of(bootstrap: str, **more) -> Settings:
-    return Settings(kafka=Kafka(bootstrap=bootstrap, **more))
+    return Settings(kafka=KafkaSettings(bootstrap=bootstrap, **more))
 
 
 def told(command, settings) -> list[str]:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from stream.config.settings import Kafka
+from stream.config.settings import KafkaSettings
 from stream.edge.collector import append
 from stream.edge.collector.append import Away, KafkaLog
 from stream.edge.collector.prepare import Record
@@ -46,7 +46,7 @@ def told():
 
 @pytest.fixture
 def log(producer, told):
-    log = KafkaLog(Kafka(), told.append)
+    log = KafkaLog(KafkaSettings(), told.append)
     log.is_up = True
     return log
 

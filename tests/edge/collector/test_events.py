@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge.requests import MAX_BODY_BYTES, MAX_EVENT_BYTES
 from stream.edge.visitors import Visitors
 from tests.edge.shop import (
@@ -282,12 +282,12 @@ def test_while_kafka_is_away_nothing_is_taken_and_all_is_asked_for_again(shop):
 
 def test_who_asks_too_often_is_told_when_to_come_back():
     edge = {"keys": EDGE.keys, "signing_keys": SIGNING}
-    shop = Shop(Edge(**edge, requests_per_s_per_address=3))
+    shop = Shop(EdgeSettings(**edge, requests_per_s_per_address=3))
     answers = [shop.page([shop.viewed()]).status_code for _ in range(9)]
     assert answers[:3] == [200, 200, 200]
     assert 429 in answers
     assert shop.server("/v1/events", []).status_code == 200  # all of a shop's servers are one
-    shop = Shop(Edge(**edge, requests_per_s_per_key=3))
+    shop = Shop(EdgeSettings(**edge, requests_per_s_per_key=3))
     answers = [shop.server("/v1/events", []) for _ in range(9)]
     (late, *_) = [one for one in answers if one.status_code == 429]
     assert late.headers["Retry-After"] == "1"

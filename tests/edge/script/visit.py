@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from msgspec.structs import replace
 
-from stream.config.settings import Edge
+from stream.config.settings import EdgeSettings
 from stream.edge.gateway.hub import Action
 from stream.edge.serve import Server
 from stream.edge.visitors import Known
@@ -66,7 +66,7 @@ class Site:
         self.edge = self._pages.edge = f"http://{LOOPBACK}:{self.port}"
         threading.Thread(target=self._pages.serve_forever, args=(0.02,), daemon=True).start()
         key = replace(EDGE.keys[0], origins=(self.origin,))
-        edge = Edge(keys=(key,), signing_keys=SIGNING, offers=EDGE.offers)
+        edge = EdgeSettings(keys=(key,), signing_keys=SIGNING, offers=EDGE.offers)
         self.shop = Shop(edge, lambda: time.time_ns() // 1_000_000)
         self._server = None
 

@@ -24,7 +24,7 @@ from faust.types import TP, ConsumerMessage
 from prometheus_client import CollectorRegistry
 
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
-from stream.config.settings import Kafka, Settings, Worker
+from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.domain.events import TOPICS
 from stream.worker.app import build_app
 from stream.worker.faust import transport
@@ -146,7 +146,9 @@ async def _watched(bootstrap, topic, group):
         committed=asyncio.Event(),
         got=asyncio.Event(),
     )
-    options = faust_options(Settings(kafka=Kafka(bootstrap=bootstrap), worker=Worker(group=group)))
+    options = faust_options(
+        Settings(kafka=KafkaSettings(bootstrap=bootstrap), worker=WorkerSettings(group=group))
+    )
     app = Probe(notes, group, **options)
 
     @app.agent(app.topic(topic, schema=AsIs(), acks=False), name="probe")
