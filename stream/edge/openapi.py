@@ -14,6 +14,7 @@ import msgspec
 from stream.adapters.wire.asyncapi import VERSION
 from stream.adapters.wire.contract import Schema, definitions
 from stream.config.edge import HOOKS
+from stream.config.settings import EdgeSettings
 from stream.domain.events import TYPE_OF
 from stream.domain.feedback import FEEDBACK_TYPES
 from stream.edge.collector.routes import CALLS
