@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
 
 ParcelT = TypeVar("ParcelT")
@@ -42,7 +42,7 @@ class Channel(Protocol[ParcelT]):
 
     async def prepare(
         self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
-    ) -> ParcelT | Later | Skip:
+    ) -> ParcelT | Later | Reason:
         """Return what is to be sent, or why not now, or why never."""
         ...
 

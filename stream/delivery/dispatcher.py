@@ -18,6 +18,7 @@ from stream.delivery.metrics import DeliveryMetrics
 from stream.delivery.recheck import objection, quiet_until_ms
 from stream.delivery.rounds import Rounds
 from stream.delivery.trigger_reader import Taken, TriggerReader
+from stream.domain.campaign.reasons import Reason
 from stream.domain.feedback import (
     CancelRefused,
     CancelSent,
@@ -25,7 +26,6 @@ from stream.domain.feedback import (
     MessageSent,
     MessageSkipped,
     Outcome,
-    Skip,
 )
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
@@ -98,10 +98,10 @@ class Dispatcher(Generic[ParcelT]):
             owed.settle(outcome, self.now_ms())
             self.metrics.count(outcome, debt.about.kind)
 
-    async def _result(self, taken: Taken) -> Sent | Refused | Failed | Later | Skip | None:
+    async def _result(self, taken: Taken) -> Sent | Refused | Failed | Later | Reason | None:
         """Return what became of it; None: a cancel that need not be told."""
         parcel = await self._parcel(taken)
-        if parcel is None or isinstance(parcel, Later | Skip):
+        if parcel is None or isinstance(parcel, Later | Reason):
             return parcel
         if not await self.inbox.holds(taken.share):
             return Later(self.now_ms() + DOUBT_MS, "not_owned")
@@ -110,25 +110,25 @@ class Dispatcher(Generic[ParcelT]):
         self.metrics.send_seconds.labels(self.name).observe(time.monotonic() - began)
         return result
 
-    async def _parcel(self, taken: Taken) -> ParcelT | Later | Skip | None:
+    async def _parcel(self, taken: Taken) -> ParcelT | Later | Reason | None:
         """Return what is to be sent, or what speaks against it."""
         debt, is_late = taken.debt, taken.debt.expires_at_ms <= self.now_ms()
         # Restraint needs nobody's consent.
         if isinstance(debt.about, TriggerCancel):
             return None if is_late else self.channel.recall(debt.about)
         if is_late:
-            return Skip.EXPIRED
+            return Reason.EXPIRED
         owed = taken.share.owed
         if owed.is_cancelled(debt):
-            return Skip.CANCELLED
+            return Reason.CANCELLED
         last_sent_ms = owed.last_sent_ms(debt.who)
         parcel = await self.channel.prepare(debt.about, last_sent_ms, self.now_ms())
-        if isinstance(parcel, Later | Skip):
+        if isinstance(parcel, Later | Reason):
             return parcel
         objected = await self._objection(taken, debt.about)
         return parcel if objected is None else objected
 
-    async def _objection(self, taken: Taken, trigger: Trigger) -> Later | Skip | None:
+    async def _objection(self, taken: Taken, trigger: Trigger) -> Later | Reason | None:
         """Return what speaks against it by all that is stored now."""
         state, now_ms = await self.latest.state(taken), self.now_ms()
         if (why := objection(trigger, state, now_ms)) is not None:
@@ -136,7 +136,7 @@ class Dispatcher(Generic[ParcelT]):
         until_ms = quiet_until_ms(state, self.idle_ms) if trigger.class_ == "marketing" else 0
         return Later(until_ms, "still_here") if until_ms > now_ms else None
 
-    def _outcome(self, debt: PendingDelivery, result: Sent | Refused | Skip) -> Outcome:
+    def _outcome(self, debt: PendingDelivery, result: Sent | Refused | Reason) -> Outcome:
         about = debt.about
         of_cancel = isinstance(about, TriggerCancel)
         told: dict[str, Any] = {

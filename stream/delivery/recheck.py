@@ -4,14 +4,14 @@ The one rule: the visitor's state has the last word. What the worker would not f
 same cart and the same consent, nobody acts on.
 """
 
+from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import Cart
 from stream.domain.consent import stands
-from stream.domain.feedback import Skip
 from stream.domain.records import NEEDS, Trigger
 from stream.domain.visitor import Behaviour, Visitor
 
 
-def objection(trigger: Trigger, state: Visitor | None, now_ms: int) -> Skip | None:
+def objection(trigger: Trigger, state: Visitor | None, now_ms: int) -> Reason | None:
     """Return why not, the first reason that applies; None: nothing speaks against it.
 
     Parameters
@@ -20,15 +20,15 @@ def objection(trigger: Trigger, state: Visitor | None, now_ms: int) -> Skip | No
         All that is known of the visitor; None where nothing is.
     """
     if now_ms >= trigger.expires_at_ms:
-        return Skip.EXPIRED
+        return Reason.EXPIRED
     if state is None or not all(
         stands(state.consent, purpose, now_ms) for purpose in NEEDS[trigger.kind]
     ):
-        return Skip.NO_CONSENT
+        return Reason.NO_CONSENT
     behaviour = state.behaviour
     # A refusal forgets what was sent, and a new grant does not bring it back.
     if behaviour is None or not _was_sent(behaviour, trigger.trigger_id):
-        return Skip.CANCELLED
+        return Reason.CANCELLED
     return _of_cart(trigger, behaviour) if trigger.kind == "cart_abandonment" else None
 
 
@@ -42,11 +42,11 @@ def _was_sent(behaviour: Behaviour, trigger_id: str) -> bool:
     return any(sent.trigger_id == trigger_id for sent in behaviour.sent)
 
 
-def _of_cart(trigger: Trigger, behaviour: Behaviour) -> Skip | None:
+def _of_cart(trigger: Trigger, behaviour: Behaviour) -> Reason | None:
     fingerprint = trigger.cart.fingerprint
     # An order frees what was mentioned before it, to be mentioned again.
     if all(fired.fingerprint != fingerprint for fired in behaviour.fired):
-        return Skip.BOUGHT
+        return Reason.BOUGHT
     if (behaviour.cart or Cart()).fingerprint != fingerprint:
-        return Skip.CART_CHANGED
+        return Reason.CART_CHANGED
     return None

@@ -1,4 +1,4 @@
-"""One visitor's turn in a step of a shard: the state, the moment, and what must happen of it."""
+"""What a fold works on: one visitor's state, the current moment, and the effects so far."""
 
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class FoldContext(Struct):
     clock for a wake-up, and the event's or the deadline's own time where records are the clock.
     """
 
-    who: VisitorKey
+    key: VisitorKey
     state: Visitor
     policy: Policy
     score: Scorer

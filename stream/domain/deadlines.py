@@ -43,16 +43,16 @@ def next_due_ms(state: Visitor, policy: Policy) -> int | None:
     return due_ms if due_ms < NEVER_MS else None
 
 
-def pass_deadlines(turn: FoldContext, until_ms: int, judged_ms: int | None) -> None:
+def pass_deadlines(context: FoldContext, until_ms: int, judged_ms: int | None) -> None:
     """Handle every deadline up to and including ``until_ms``, in the order of their moments.
 
     ``judged_ms`` is the clock that decisions are judged by; None judges each at its own due
     moment, as the ``records`` clock does.
     """
-    while (due := _next(turn.state, turn.policy))[0] <= until_ms:
+    while (due := _next(context.state, context.policy))[0] <= until_ms:
         due_ms, deadline = due
-        turn.now_ms = due_ms if judged_ms is None else judged_ms
-        _handle(turn, deadline, due_ms)
+        context.now_ms = due_ms if judged_ms is None else judged_ms
+        _handle(context, deadline, due_ms)
 
 
 def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901 - one case a deadline
@@ -83,20 +83,20 @@ def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901
     return due_ms, deadline
 
 
-def _handle(turn: FoldContext, deadline: Deadline, due_ms: int) -> None:
-    behaviour = turn.state.behaviour or Behaviour(due_ms)
+def _handle(context: FoldContext, deadline: Deadline, due_ms: int) -> None:
+    behaviour = context.state.behaviour or Behaviour(due_ms)
     match deadline:
         case Deadline.REMINDER:
-            remind_first(turn, behaviour, due_ms)
+            remind_first(context, behaviour, due_ms)
         case Deadline.FOLLOW_UP:
-            remind_again(turn, behaviour, due_ms)
+            remind_again(context, behaviour, due_ms)
         case Deadline.LABEL:
-            label_by_silence(turn, behaviour, due_ms)
+            label_by_silence(context, behaviour, due_ms)
         case Deadline.EXPIRY:
-            expire(turn, due_ms)
+            expire(context, due_ms)
         case Deadline.RETENTION:
-            turn.state.behaviour = None
+            context.state.behaviour = None
         case Deadline.TOMBSTONE:
-            turn.state.erased_ms = None
+            context.state.erased_ms = None
         case _:
             assert_never(deadline)

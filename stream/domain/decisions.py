@@ -1,11 +1,11 @@
 """Why something is done or not done: the reasons, and the records that tell them."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TypeVar
 
 from msgspec import Struct
 
+from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import Cart, value_of
 from stream.domain.consent import permits, standing, stands
 from stream.domain.context import FoldContext
@@ -19,21 +19,6 @@ from stream.domain.visitor import Behaviour, Sent
 MAX_SENT = 1_024
 
 SituationT = TypeVar("SituationT")
-
-
-class Reason(StrEnum):
-    """The outcome of a decision, in the order in which refusals are reported."""
-
-    FIRED = "fired"
-    NO_CONSENT = "no_consent"
-    EXPIRED = "expired"
-    CART_EMPTY = "cart_empty"
-    CART_TOO_SMALL = "cart_too_small"
-    CART_TOO_OLD = "cart_too_old"
-    ALREADY_FIRED = "already_fired"
-    COOLDOWN = "cooldown"
-    DWELL_TOO_SHORT = "dwell_too_short"
-    HOLDOUT = "holdout"
 
 
 Blockers = tuple[tuple[Reason, Callable[[SituationT], bool]], ...]
@@ -60,28 +45,28 @@ def decide(blockers: Blockers[SituationT], situation: SituationT) -> Reason:
     return Reason.FIRED
 
 
-def has_consent(turn: FoldContext, kind: Kind, at_ms: int) -> bool:
+def has_consent(context: FoldContext, kind: Kind, at_ms: int) -> bool:
     """Say whether all that a kind needs was granted when it was owed, and still is."""
-    consent = turn.state.consent
+    consent = context.state.consent
     for purpose in NEEDS[kind]:
-        if not (permits(consent, purpose, at_ms) and stands(consent, purpose, turn.now_ms)):
+        if not (permits(consent, purpose, at_ms) and stands(consent, purpose, context.now_ms)):
             return False
     return True
 
 
-def conclude(turn: FoldContext, behaviour: Behaviour, owed: Candidate, reason: Reason) -> bool:
+def conclude(context: FoldContext, behaviour: Behaviour, owed: Candidate, reason: Reason) -> bool:
     """Add the decision, and the trigger where it fired; return whether it did."""
     cart = behaviour.cart or Cart()
     fired = reason is Reason.FIRED
     # Behaviour that a refusal deleted may be told again: its decisions are other ones.
-    identity = (owed.kind, *turn.who, *owed.identity, _allowed_since_ms(turn))
+    identity = (owed.kind, *context.key, *owed.identity, _allowed_since_ms(context))
     trigger_id = make_id(*identity, cart.fingerprint) if fired else None
-    turn.effects.append(
+    context.effects.append(
         Decision(
             decision_id=make_id("decision", *identity),
             kind=owed.kind,
-            tenant=turn.who.tenant,
-            visitor=turn.who.visitor,
+            tenant=context.key.tenant,
+            visitor=context.key.visitor,
             outcome="fired" if fired else "skipped",
             reason=reason.value,
             at_ms=owed.due_ms,
@@ -89,22 +74,22 @@ def conclude(turn: FoldContext, behaviour: Behaviour, owed: Candidate, reason: R
         )
     )
     if trigger_id is not None:
-        turn.effects.append(_trigger(turn, behaviour, cart, owed, trigger_id))
+        context.effects.append(_trigger(context, behaviour, cart, owed, trigger_id))
         behaviour.sent = [
-            *(sent for sent in behaviour.sent if sent.expires_at_ms >= turn.now_ms),
+            *(sent for sent in behaviour.sent if sent.expires_at_ms >= context.now_ms),
             Sent(trigger_id, owed.kind, owed.expires_ms),
         ][-MAX_SENT:]
     return fired
 
 
-def _allowed_since_ms(turn: FoldContext) -> int:
+def _allowed_since_ms(context: FoldContext) -> int:
     """Return since when behaviour has been kept; it never is through a refusal."""
-    choice = turn.state.consent.get("personalization")
+    choice = context.state.consent.get("personalization")
     return choice.since_ms if choice is not None else 0
 
 
 def _trigger(
-    turn: FoldContext, behaviour: Behaviour, cart: Cart, owed: Candidate, trigger_id: str
+    context: FoldContext, behaviour: Behaviour, cart: Cart, owed: Candidate, trigger_id: str
 ) -> Trigger:
     assert behaviour.session is not None  # noqa: S101 - nothing fires for an empty cart, so a visit was
     value_minor, currency = value_of(cart.lines)
@@ -112,9 +97,9 @@ def _trigger(
         trigger_id=trigger_id,
         kind=owed.kind,
         class_=owed.class_,
-        tenant=turn.who.tenant,
-        visitor=turn.who.visitor,
-        session=session_id(*turn.who, behaviour.session),
+        tenant=context.key.tenant,
+        visitor=context.key.visitor,
+        session=session_id(*context.key, behaviour.session),
         step=owed.step,
         cart=CartSnapshot(
             fingerprint=cart.fingerprint,
@@ -127,5 +112,5 @@ def _trigger(
         score=behaviour.score,
         due_at_ms=owed.due_ms,
         expires_at_ms=owed.expires_ms,
-        consent=standing(turn.state.consent),
+        consent=standing(context.state.consent),
     )

@@ -5,11 +5,11 @@ measures what triggers do reads it from its own topic. Whoever acts on triggers 
 what has been done with them already.
 """
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta
 
+from stream.domain.campaign.reasons import Reason
 from stream.domain.events import Event
 from stream.domain.ids import ID_BYTES
 
@@ -19,19 +19,6 @@ EMAIL: Final = "email"
 TriggerId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * ID_BYTES}}}$")]
 Channel = Annotated[str, Meta(min_length=1, max_length=128)]
 Code = Annotated[int, Meta(ge=100, le=599)]
-
-
-class Skip(StrEnum):
-    """Why a trigger that was published was not acted on."""
-
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    NO_CONSENT = "no_consent"
-    BOUGHT = "bought"
-    CART_CHANGED = "cart_changed"
-    NO_ADDRESS = "no_address"
-    TEMPLATE = "template"  # no message could be made of it
-    GONE = "gone"  # the endpoint wants no more
 
 
 class ActionShown(Event, frozen=True, gc=False, kw_only=True):
@@ -72,7 +59,7 @@ class MessageSkipped(Event, frozen=True, gc=False, kw_only=True):
 
     trigger_id: TriggerId
     channel: Channel
-    reason: Skip
+    reason: Reason
     attempts: Annotated[int, Meta(ge=0)] = 0
 
 

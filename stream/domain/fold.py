@@ -55,25 +55,25 @@ class Outcome(StrEnum):
     BOT = "bot"
 
 
-def apply(turn: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
+def apply(context: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
     """Fold one event whose (clamped) event time is ``at_ms``; ``bot`` says who sent it."""
     if bot and not isinstance(event, (ConsentUpdated, ErasureRequested)):
         return Outcome.BOT
-    if turn.state.erased_ms is not None and at_ms <= turn.state.erased_ms:
+    if context.state.erased_ms is not None and at_ms <= context.state.erased_ms:
         return Outcome.REFUSED
     if isinstance(event, ConsentUpdated):
-        return _choose(turn, event, at_ms)
+        return _choose(context, event, at_ms)
     if isinstance(event, ErasureRequested):
-        erase(turn, at_ms)
+        erase(context, at_ms)
         return Outcome.APPLIED
-    return _behave(turn, event, at_ms)
+    return _behave(context, event, at_ms)
 
 
-def _choose(turn: FoldContext, event: ConsentUpdated, at_ms: int) -> Outcome:
-    if _is_repeated(turn.state, digest(event.id)):
+def _choose(context: FoldContext, event: ConsentUpdated, at_ms: int) -> Outcome:
+    if _is_repeated(context.state, digest(event.id)):
         return Outcome.DUPLICATE
-    turn.state.consent_ids = remember(turn.state.consent_ids, digest(event.id), RECENT_EVENTS)
-    consent, outcome = turn.state.consent, Outcome.STALE
+    context.state.consent_ids = remember(context.state.consent_ids, digest(event.id), RECENT_EVENTS)
+    consent, outcome = context.state.consent, Outcome.STALE
     for purpose, status in choices(event.purposes):
         known = consent.get(purpose)
         if not is_newer(status, at_ms, known):
@@ -81,10 +81,10 @@ def _choose(turn: FoldContext, event: ConsentUpdated, at_ms: int) -> Outcome:
         outcome = Outcome.APPLIED
         if status != "granted":
             consent[purpose] = Choice(status, at_ms)
-            refuse(turn, purpose, at_ms, "consent_refused")
+            refuse(context, purpose, at_ms, "consent_refused")
             continue
         if known is not None and known.lapses_before(at_ms):
-            refuse(turn, purpose, at_ms, "consent_expired")
+            refuse(context, purpose, at_ms, "consent_expired")
         consent[purpose] = granted(at_ms, event.valid_until_ms, known)
     return outcome
 
@@ -95,8 +95,8 @@ def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
     )
 
 
-def _behave(turn: FoldContext, event: BehaviourEvent, at_ms: int) -> Outcome:
-    state = turn.state
+def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> Outcome:
+    state = context.state
     if not permits(state.consent, "personalization", at_ms):
         return Outcome.REFUSED
     event_digest = digest(event.id)
@@ -110,18 +110,18 @@ def _behave(turn: FoldContext, event: BehaviourEvent, at_ms: int) -> Outcome:
     behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
     known = behaviour.session
     if not isinstance(event, (PageLeft, ExitSignalled)):
-        behaviour.session = sessions.advance(known, at_ms, turn.policy.session_idle_ms)
+        behaviour.session = sessions.advance(known, at_ms, context.policy.session_idle_ms)
     observe(behaviour.profile, event, at_ms, new_session=behaviour.session is not known)
     act = ACTS[type(event)]
     if act is not None:
-        act(turn, behaviour, event, at_ms)
+        act(context, behaviour, event, at_ms)
     return Outcome.APPLIED
 
 
-def _add(turn: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
+def _add(context: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
     if not _is_before_last_order(behaviour, at_ms):
         _change_cart(behaviour, carts.add, event, at_ms)
-    _predict_after_first_add(turn, behaviour, event, at_ms)
+    _predict_after_first_add(context, behaviour, event, at_ms)
 
 
 def _update(_: FoldContext, behaviour: Behaviour, event: CartUpdated, at_ms: int) -> None:
@@ -138,9 +138,9 @@ def _check_out(_: FoldContext, behaviour: Behaviour, event: CheckoutStarted, at_
         carts.rename(behaviour.cart, event.cart)
 
 
-def _leave(turn: FoldContext, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
-    predict(turn, behaviour, AFTER_EXIT, event, at_ms)
-    exit_intent.answer(turn, behaviour, event, at_ms)
+def _leave(context: FoldContext, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
+    predict(context, behaviour, AFTER_EXIT, event, at_ms)
+    exit_intent.answer(context, behaviour, event, at_ms)
 
 
 def _is_before_last_order(behaviour: Behaviour, at_ms: int) -> bool:
@@ -155,7 +155,7 @@ def _change_cart(
         behaviour.sequence = None
 
 
-def _order(turn: FoldContext, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
+def _order(context: FoldContext, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
     last_ms = behaviour.last_order_ms
     behaviour.last_order_ms = at_ms if last_ms is None else max(last_ms, at_ms)
     behaviour.orders = remember(behaviour.orders, digest(event.order), KNOWN_ORDERS)
@@ -163,18 +163,18 @@ def _order(turn: FoldContext, behaviour: Behaviour, event: OrderCompleted, at_ms
     behaviour.fired = [fired for fired in behaviour.fired if fired.due_ms >= at_ms]
     behaviour.sequence = None
     _change_cart(behaviour, carts.complete, event, at_ms)
-    label_by_order(turn, behaviour, at_ms)
+    label_by_order(context, behaviour, at_ms)
 
 
 def _predict_after_first_add(
-    turn: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int
+    context: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int
 ) -> None:
     session = behaviour.session
     if session is None or at_ms < session.started_ms:
         return
     if behaviour.scored_session_ms != session.started_ms:
         behaviour.scored_session_ms = session.started_ms
-        predict(turn, behaviour, AFTER_ADD, event, at_ms)
+        predict(context, behaviour, AFTER_ADD, event, at_ms)
 
 
 Act = Callable[[FoldContext, Behaviour, Any, int], None]

@@ -10,43 +10,43 @@ from stream.domain.triggers.cart_abandonment import drop_pending
 CancelReason = Literal["consent_refused", "consent_expired", "erased"]
 
 
-def refuse(turn: FoldContext, purpose: Purpose, at_ms: int, reason: CancelReason) -> None:
+def refuse(context: FoldContext, purpose: Purpose, at_ms: int, reason: CancelReason) -> None:
     """Take away what ``purpose`` allowed: all behaviour, or what is pending for e-mail."""
-    behaviour = turn.state.behaviour
+    behaviour = context.state.behaviour
     if behaviour is None:
         return
     cancelled = [sent for sent in behaviour.sent if purpose in NEEDS[sent.kind]]
     behaviour.sent = [sent for sent in behaviour.sent if sent not in cancelled]
-    turn.effects.extend(
+    context.effects.extend(
         TriggerCancel(
             trigger_id=sent.trigger_id,
             kind=sent.kind,
-            tenant=turn.who.tenant,
-            visitor=turn.who.visitor,
+            tenant=context.key.tenant,
+            visitor=context.key.visitor,
             reason=reason,
             at_ms=at_ms,
         )
         for sent in cancelled
-        if sent.expires_at_ms >= turn.now_ms
+        if sent.expires_at_ms >= context.now_ms
     )
     if purpose == "personalization":
-        turn.state.behaviour = None
+        context.state.behaviour = None
     elif purpose == "marketing_email":
         drop_pending(behaviour)
 
 
-def expire(turn: FoldContext, due_ms: int) -> None:
+def expire(context: FoldContext, due_ms: int) -> None:
     """Refuse every purpose whose grant was valid up to ``due_ms``."""
-    for purpose, choice in turn.state.consent.items():
+    for purpose, choice in context.state.consent.items():
         if choice.status == "granted" and choice.valid_until_ms == due_ms:
-            turn.state.consent[purpose] = Choice("expired", choice.at_ms, 0, due_ms)
-            refuse(turn, purpose, due_ms, "consent_expired")
+            context.state.consent[purpose] = Choice("expired", choice.at_ms, 0, due_ms)
+            refuse(context, purpose, due_ms, "consent_expired")
 
 
-def erase(turn: FoldContext, at_ms: int) -> None:
+def erase(context: FoldContext, at_ms: int) -> None:
     """Forget everything but that events up to ``at_ms`` are refused."""
-    refuse(turn, "personalization", at_ms, "erased")
-    known_ms = turn.state.erased_ms
-    turn.state.erased_ms = at_ms if known_ms is None else max(known_ms, at_ms)
-    turn.state.consent = {}
-    turn.state.consent_ids = b""
+    refuse(context, "personalization", at_ms, "erased")
+    known_ms = context.state.erased_ms
+    context.state.erased_ms = at_ms if known_ms is None else max(known_ms, at_ms)
+    context.state.consent = {}
+    context.state.consent_ids = b""

@@ -16,7 +16,9 @@ MODELS = (AFTER_ADD, AFTER_EXIT)
 MAX_PENDING = 8
 
 
-def predict(turn: FoldContext, behaviour: Behaviour, model: str, event: Event, at_ms: int) -> None:
+def predict(
+    context: FoldContext, behaviour: Behaviour, model: str, event: Event, at_ms: int
+) -> None:
     """Score the visitor as known now, and wait for the label; a full waiting list waits no more.
 
     Not for an event older than the last order: the features would know of what came after it.
@@ -24,28 +26,28 @@ def predict(turn: FoldContext, behaviour: Behaviour, model: str, event: Event, a
     if behaviour.last_order_ms is not None and at_ms < behaviour.last_order_ms:
         return
     known = features(behaviour.profile, event, at_ms, behaviour.session)
-    score = turn.score(model, known)
+    score = context.score(model, known)
     if score is None:
         return
     behaviour.score = score
     if len(behaviour.predictions) < MAX_PENDING:
-        example_id = make_id("example", model, *turn.who, event.id)
+        example_id = make_id("example", model, *context.key, event.id)
         behaviour.predictions.append(
             Prediction(example_id, model, score.version, score.value, at_ms, known)
         )
 
 
-def label_by_order(turn: FoldContext, behaviour: Behaviour, order_ms: int) -> None:
+def label_by_order(context: FoldContext, behaviour: Behaviour, order_ms: int) -> None:
     """Label what an order at ``order_ms`` answers with yes."""
-    horizon_ms = turn.policy.horizon_ms
+    horizon_ms = context.policy.horizon_ms
     answered = [p for p in behaviour.predictions if 0 <= order_ms - p.at_ms <= horizon_ms]
-    _label(turn, behaviour, answered, label=True)
+    _label(context, behaviour, answered, label=True)
 
 
-def label_by_silence(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
+def label_by_silence(context: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Label what the horizon's passing at ``due_ms`` answers with no."""
-    silent = [p for p in behaviour.predictions if p.at_ms + turn.policy.horizon_ms <= due_ms]
-    _label(turn, behaviour, silent, label=False)
+    silent = [p for p in behaviour.predictions if p.at_ms + context.policy.horizon_ms <= due_ms]
+    _label(context, behaviour, silent, label=False)
 
 
 def label_due_ms(behaviour: Behaviour, horizon_ms: int) -> int | None:
@@ -55,10 +57,10 @@ def label_due_ms(behaviour: Behaviour, horizon_ms: int) -> int | None:
 
 
 def _label(
-    turn: FoldContext, behaviour: Behaviour, known: list[Prediction], *, label: bool
+    context: FoldContext, behaviour: Behaviour, known: list[Prediction], *, label: bool
 ) -> None:
     behaviour.predictions = [p for p in behaviour.predictions if p not in known]
-    turn.effects.extend(
+    context.effects.extend(
         Example(
             example_id=prediction.example_id,
             model=prediction.model,

@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from stream.delivery.channel import Failed, Later, Refused, Sent
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.visitor import VisitorKey
 from stream.emailer.compose import Composer
@@ -54,7 +54,7 @@ class Mail:
 
     async def prepare(
         self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
-    ) -> EmailMessage | Later | Skip:
+    ) -> EmailMessage | Later | Reason:
         """Implements ``Channel.prepare``."""
         if (later := self._not_yet(trigger, last_sent_ms, now_ms)) is not None:
             return later
@@ -64,14 +64,14 @@ class Mail:
             log.warning("nobody is written to meanwhile: %s", why)
             return Later(now_ms + DIRECTORY_AGAIN_MS, "directory_away")
         if recipient is None:
-            return Skip.NO_ADDRESS
+            return Reason.NO_ADDRESS
         if (later := self._not_now(trigger, recipient, now_ms)) is not None:
             return later
         try:
             return self._composer.compose(trigger, recipient, now_ms)
         except UsageError as why:
             log.error("a mail cannot be made: %s", why)  # noqa: TRY400 - a trace would quote names
-            return Skip.TEMPLATE
+            return Reason.TEMPLATE
 
     def _not_yet(self, trigger: Trigger, last_sent_ms: int | None, now_ms: int) -> Later | None:
         """Return what speaks against a mail now, whoever it would go to."""

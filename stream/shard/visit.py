@@ -13,10 +13,10 @@ CHANGING = (Outcome.APPLIED, Outcome.STALE)
 class Visit:
     """Folds what concerns one visitor; ``is_changed`` says that the state must be committed."""
 
-    __slots__ = ("_due_ms", "_is_due_known", "_turn", "is_changed")
+    __slots__ = ("_context", "_due_ms", "_is_due_known", "is_changed")
 
-    def __init__(self, turn: FoldContext) -> None:
-        self._turn = turn
+    def __init__(self, context: FoldContext) -> None:
+        self._context = context
         self._due_ms: int | None = None
         self._is_due_known = False
         self.is_changed = False
@@ -24,7 +24,7 @@ class Visit:
     @property
     def state(self) -> Visitor:
         """The state as folded so far."""
-        return self._turn.state
+        return self._context.state
 
     def reach(self, fact: Fact, clock: Clock) -> None:
         """Let the deadlines pass that come before a fact."""
@@ -34,8 +34,8 @@ class Visit:
 
     def take(self, fact: Fact, clock: Clock) -> Outcome:
         """Fold a fact that has been reached."""
-        self._turn.now_ms = clock.judged_at(fact)
-        outcome = apply(self._turn, fact.event, fact.at_ms, bot=fact.bot)
+        self._context.now_ms = clock.judged_at(fact)
+        outcome = apply(self._context, fact.event, fact.at_ms, bot=fact.bot)
         if outcome in CHANGING:
             self.is_changed = True
             self._is_due_known = False
@@ -48,13 +48,13 @@ class Visit:
     def due_ms(self) -> int | None:
         """Return when the visitor's state needs looking at next."""
         if not self._is_due_known:
-            self._due_ms = next_due_ms(self._turn.state, self._turn.policy)
+            self._due_ms = next_due_ms(self._context.state, self._context.policy)
             self._is_due_known = True
         return self._due_ms
 
     def _pass(self, until_ms: int, clock: Clock) -> None:
         due_ms = self.due_ms()
         if due_ms is not None and due_ms <= until_ms:
-            pass_deadlines(self._turn, until_ms, clock.judged_by())
+            pass_deadlines(self._context, until_ms, clock.judged_by())
             self.is_changed = True
             self._is_due_known = False

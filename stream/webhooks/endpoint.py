@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS, TYPES, rfc3339
 from stream.config.edge import Endpoint
 from stream.delivery.channel import Failed, Later, Refused, Sent
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
 
@@ -63,10 +63,10 @@ class WebhookChannel:
         trigger: Trigger,
         last_sent_ms: int | None,  # noqa: ARG002 - the port's
         now_ms: int,  # noqa: ARG002 - likewise
-    ) -> Parcel | Later | Skip:
+    ) -> Parcel | Later | Reason:
         """Implements ``Channel.prepare``: caps and quiet hours are for the shop's own sender."""
         if self._is_gone:
-            return Skip.GONE
+            return Reason.GONE
         return Parcel(trigger.trigger_id, _body(TRIGGERS, trigger.due_at_ms, trigger))
 
     def recall(self, cancel: TriggerCancel) -> Parcel | None:

@@ -13,13 +13,13 @@ from stream.delivery.dispatcher import DOUBT_MS, Dispatcher
 from stream.delivery.fresh_state import InDoubt
 from stream.delivery.metrics import DeliveryMetrics
 from stream.delivery.trigger_reader import Share, Taken
+from stream.domain.campaign.reasons import Reason
 from stream.domain.feedback import (
     CancelRefused,
     CancelSent,
     MessageRefused,
     MessageSent,
     MessageSkipped,
-    Skip,
 )
 from tests.delivery.triggers import NOW_MS, cancel, skipped, trigger, was_sent
 from tests.domain.build import IDLE, a_shopper
@@ -148,7 +148,7 @@ async def test_the_same_outcome_has_the_same_id(here):
         lambda here: here.shopper.refuses("marketing_email", at=NOW_MS),
         lambda here: here.share.owed.cancel(cancel(here.trigger), NOW_MS),
         lambda here: setattr(here, "now_ms", here.trigger.expires_at_ms),
-        lambda here: setattr(here, "prepared", Skip.NO_ADDRESS),
+        lambda here: setattr(here, "prepared", Reason.NO_ADDRESS),
     ],
     ids=["bought", "no_consent", "cancelled", "expired", "no_address"],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from stream.delivery.recheck import objection, quiet_until_ms
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.domain.visitor import Visitor
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, a_shopper, line, reminding
 
@@ -38,15 +38,15 @@ def test_who_looks_around_again_with_the_same_cart_may_still_get_it(ann):
 @pytest.mark.parametrize(
     ("what", "why"),
     [
-        (lambda ann: ann.orders(at=DUE + 1), Skip.BOUGHT),
+        (lambda ann: ann.orders(at=DUE + 1), Reason.BOUGHT),
         # Bought before the mail was due, and told late: the cart is another by now.
-        (lambda ann: ann.orders(at=MINUTE + 1, read=DUE + 1), Skip.CART_CHANGED),
-        (lambda ann: ann.adds("p2", at=DUE + 1), Skip.CART_CHANGED),
-        (lambda ann: ann.removes(at=DUE + 1), Skip.CART_CHANGED),
-        (lambda ann: ann.updates(line(quantity=2), at=DUE + 1), Skip.CART_CHANGED),
-        (lambda ann: ann.refuses("marketing_email", at=DUE + 1), Skip.NO_CONSENT),
-        (lambda ann: ann.refuses("personalization", at=DUE + 1), Skip.NO_CONSENT),
-        (lambda ann: ann.is_erased(at=DUE + 1), Skip.NO_CONSENT),
+        (lambda ann: ann.orders(at=MINUTE + 1, read=DUE + 1), Reason.CART_CHANGED),
+        (lambda ann: ann.adds("p2", at=DUE + 1), Reason.CART_CHANGED),
+        (lambda ann: ann.removes(at=DUE + 1), Reason.CART_CHANGED),
+        (lambda ann: ann.updates(line(quantity=2), at=DUE + 1), Reason.CART_CHANGED),
+        (lambda ann: ann.refuses("marketing_email", at=DUE + 1), Reason.NO_CONSENT),
+        (lambda ann: ann.refuses("personalization", at=DUE + 1), Reason.NO_CONSENT),
+        (lambda ann: ann.is_erased(at=DUE + 1), Reason.NO_CONSENT),
     ],
     ids=["bought", "bought late", "added", "removed", "updated", "no mail", "nothing", "erased"],
 )
@@ -61,7 +61,7 @@ def test_a_new_grant_does_not_bring_it_back(ann, purpose):
     ann.grants(at=DUE + 2)
     ann.adds(at=DUE + 3)
     ann.removes(at=DUE + 4, quantity=1)
-    assert said(ann) is Skip.CANCELLED
+    assert said(ann) is Reason.CANCELLED
 
 
 def test_a_grant_that_lapses_meanwhile_speaks_against_it():
@@ -70,17 +70,17 @@ def test_a_grant_that_lapses_meanwhile_speaks_against_it():
     ann.adds(at=MINUTE)
     ann.waits(DUE)
     assert said(ann, DUE + MINUTE) is None
-    assert said(ann, DUE + MINUTE + 1) is Skip.NO_CONSENT
+    assert said(ann, DUE + MINUTE + 1) is Reason.NO_CONSENT
 
 
 def test_what_is_useless_is_expired_whatever_else_there_is(ann):
     ann.refuses(at=DUE + 1)
-    assert said(ann, DUE + DAY) is Skip.EXPIRED
+    assert said(ann, DUE + DAY) is Reason.EXPIRED
 
 
 def test_of_whom_nothing_is_known_nothing_is_allowed(ann):
-    assert objection(ann.triggers[0], None, DUE) is Skip.NO_CONSENT
-    assert objection(ann.triggers[0], Visitor(), DUE) is Skip.NO_CONSENT
+    assert objection(ann.triggers[0], None, DUE) is Reason.NO_CONSENT
+    assert objection(ann.triggers[0], Visitor(), DUE) is Reason.NO_CONSENT
 
 
 def test_bought_again_after_a_second_reminder_of_the_same_cart(ann):
@@ -90,7 +90,7 @@ def test_bought_again_after_a_second_reminder_of_the_same_cart(ann):
     assert said(ann, DUE + HOUR, number=1) is None
     # The first is of a cart that was bought; that it looks the same now is no reason to mail twice.
     ann.orders("o2", at=DUE + HOUR)
-    assert said(ann, DUE + HOUR + 1, number=1) is Skip.BOUGHT
+    assert said(ann, DUE + HOUR + 1, number=1) is Reason.BOUGHT
 
 
 def test_a_follow_up_is_judged_likewise(ann):
@@ -98,7 +98,7 @@ def test_a_follow_up_is_judged_likewise(ann):
     assert [one.step for one in ann.triggers] == [0, 1]
     assert said(ann, DUE + DAY, number=1) is None
     ann.orders(at=DUE + DAY)
-    assert said(ann, DUE + DAY + 1, number=1) is Skip.BOUGHT
+    assert said(ann, DUE + DAY + 1, number=1) is Reason.BOUGHT
 
 
 def test_an_exit_offer_does_not_mind_the_cart():
@@ -107,7 +107,7 @@ def test_an_exit_offer_does_not_mind_the_cart():
     ann.leaves(at=2 * MINUTE)
     assert objection(ann.triggers[0], ann.state, 2 * MINUTE + 1) is None
     ann.refuses("personalization", at=2 * MINUTE + 2)
-    assert objection(ann.triggers[0], ann.state, 2 * MINUTE + 3) is Skip.NO_CONSENT
+    assert objection(ann.triggers[0], ann.state, 2 * MINUTE + 3) is Reason.NO_CONSENT
 
 
 def test_a_visitor_counts_as_still_here_for_a_while_after_the_last_activity(ann):

@@ -61,25 +61,25 @@ class World:
         self.policy, self.score, self.live = policy, score, live
         self.states, self.effects, self.clock_ms = {}, [], 0
 
-    def turn(self, who):
+    def context(self, who):
         state = self.states.setdefault(who, Visitor())
         return FoldContext(who, state, self.policy, self.score, self.clock_ms, self.effects)
 
     def take(self, fact, judged_ms=None):
         """Fold a fact; ``judged_ms`` stands for the wall clock that it is read by."""
         self.clock_ms = max(self.clock_ms, fact.record_ms)
-        turn = self.turn(fact.who)
+        context = self.context(fact.who)
         if not self.live:
-            pass_deadlines(turn, self.clock_ms - 1, None)
-        turn.now_ms = fact.at_ms if judged_ms is None else judged_ms
-        return apply(turn, fact.event, fact.at_ms, bot=fact.bot)
+            pass_deadlines(context, self.clock_ms - 1, None)
+        context.now_ms = fact.at_ms if judged_ms is None else judged_ms
+        return apply(context, fact.event, fact.at_ms, bot=fact.bot)
 
     def wait(self, until_ms, judged_ms=None):
         """Let all deadlines pass up to and including a moment."""
         self.clock_ms = max(self.clock_ms, until_ms)
         judged_ms = until_ms if self.live and judged_ms is None else judged_ms
         for who in list(self.states):
-            pass_deadlines(self.turn(who), until_ms, judged_ms)
+            pass_deadlines(self.context(who), until_ms, judged_ms)
 
     def stop_and_resume(self):
         """Write all states down and read them again, as a store does."""

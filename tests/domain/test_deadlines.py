@@ -9,9 +9,9 @@ from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopp
 
 def test_of_somebody_unknown_nothing_is_ever_due():
     assert next_due_ms(Visitor(), POLICY) is None
-    turn = Shopper().world.turn(Shopper().who)
-    pass_deadlines(turn, 400 * DAY, None)
-    assert (turn.state, turn.effects) == (Visitor(), [])
+    context = Shopper().world.context(Shopper().who)
+    pass_deadlines(context, 400 * DAY, None)
+    assert (context.state, context.effects) == (Visitor(), [])
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_a_prediction_owes_a_label():
 def test_deadlines_pass_up_to_and_including_the_moment():
     ann = a_shopper()
     ann.adds(at=0)
-    turn = ann.world.turn(ann.who)
-    pass_deadlines(turn, IDLE - 1, None)
-    assert turn.effects == []
-    pass_deadlines(turn, IDLE, None)
-    passed = list(turn.effects)
+    context = ann.world.context(ann.who)
+    pass_deadlines(context, IDLE - 1, None)
+    assert context.effects == []
+    pass_deadlines(context, IDLE, None)
+    passed = list(context.effects)
     assert [type(effect).__name__ for effect in passed] == ["Decision", "Trigger"]
-    pass_deadlines(turn, IDLE, None)
-    assert turn.effects == passed
+    pass_deadlines(context, IDLE, None)
+    assert context.effects == passed
 
 
 def test_deadlines_are_handled_in_the_order_of_their_moments():
@@ -106,9 +106,9 @@ def test_each_deadline_is_judged_by_its_own_moment_or_by_the_one_that_is_told():
     for judged in (None, 2 * DAY):
         ann = a_shopper()
         ann.adds(at=0)
-        turn = ann.world.turn(ann.who)
-        pass_deadlines(turn, IDLE, judged)
-        moments[judged] = turn.now_ms
+        context = ann.world.context(ann.who)
+        pass_deadlines(context, IDLE, judged)
+        moments[judged] = context.now_ms
     assert moments == {None: IDLE, 2 * DAY: 2 * DAY}
 
 

@@ -1,7 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.decisions import Candidate, Reason, conclude, decide, has_consent
+from stream.domain.campaign.reasons import Reason
+from stream.domain.decisions import Candidate, conclude, decide, has_consent
 from stream.domain.records import NEEDS, Decision, Score, Trigger
 from tests.domain.build import IDLE, MINUTE, POLICY, Shopper, a_shopper
 
@@ -12,8 +13,12 @@ SKIP_REASONS = [
 ]
 
 
+# What a delivery finds out later.
+DELIVERY_REASONS = ["cancelled", "bought", "cart_changed", "no_address", "template", "gone"]
+
+
 def test_the_reasons_stand_in_the_order_of_the_contract():
-    assert [reason.value for reason in Reason] == ["fired", *SKIP_REASONS]
+    assert [reason.value for reason in Reason] == ["fired", *SKIP_REASONS, *DELIVERY_REASONS]
 
 
 @pytest.mark.parametrize(
@@ -52,18 +57,18 @@ def test_cart_abandonment_also_needs_marketing_by_email():
 def test_consent_must_hold_when_it_is_owed_and_when_it_is_judged(kind, at, now, held):
     ann = Shopper()
     ann.grants(at=10, until=20)
-    turn = ann.world.turn(ann.who)
-    turn.now_ms = now
-    assert has_consent(turn, kind, at) is held
+    context = ann.world.context(ann.who)
+    context.now_ms = now
+    assert has_consent(context, kind, at) is held
 
 
 @pytest.mark.parametrize("purpose", ["personalization", "marketing_email"])
 def test_each_purpose_that_a_kind_needs_must_be_granted(purpose):
     ann = Shopper()
     ann.grants(purpose, at=0)
-    turn = ann.world.turn(ann.who)
-    assert not has_consent(turn, "cart_abandonment", 1)
-    assert has_consent(turn, "exit_intent", 1) is (purpose == "personalization")
+    context = ann.world.context(ann.who)
+    assert not has_consent(context, "cart_abandonment", 1)
+    assert has_consent(context, "exit_intent", 1) is (purpose == "personalization")
 
 
 def owed(**changes):
@@ -84,8 +89,8 @@ def concluded(owed, reason, contents="p1"):
     """Return whether it fired, and the effects."""
     ann = a_shopper()
     ann.adds(contents, at=0)
-    turn = ann.world.turn(ann.who)
-    return conclude(turn, ann.behaviour, owed, reason), turn.effects
+    context = ann.world.context(ann.who)
+    return conclude(context, ann.behaviour, owed, reason), context.effects
 
 
 @pytest.mark.parametrize("reason", [one for one in Reason if one is not Reason.FIRED])

@@ -48,12 +48,12 @@ def labelled(*events):
     state = Visitor(consent={"personalization": Choice("granted", 0)})
     effects = []
     for event in events:
-        turn = turn_of(state, event.at_ms)
-        apply(turn, event, event.at_ms, bot=False)
-        effects += turn.effects
-    turn = turn_of(state, NOON_MS)
-    pass_deadlines(turn, NOON_MS + 2 * HOUR_MS, None)
-    return [effect for effect in effects + turn.effects if isinstance(effect, Example)]
+        context = turn_of(state, event.at_ms)
+        apply(context, event, event.at_ms, bot=False)
+        effects += context.effects
+    context = turn_of(state, NOON_MS)
+    pass_deadlines(context, NOON_MS + 2 * HOUR_MS, None)
+    return [effect for effect in effects + context.effects if isinstance(effect, Example)]
 
 
 def test_the_profile_of_one_page_view_is_small():

@@ -272,16 +272,16 @@ def test_every_reminder_that_falls_due_is_decided_exactly_once(log, policy):
 
 def pass_one_by_one(world, until_ms):
     """Let deadlines pass, and count those of reminders against the decisions."""
-    turn = world.turn(ANN[0])
-    while (due_ms := next_due_ms(turn.state, turn.policy)) is not None and due_ms <= until_ms:
-        behaviour, rules = turn.state.behaviour, turn.policy.cart_abandonment
+    context = world.context(ANN[0])
+    while (due_ms := next_due_ms(context.state, context.policy)) is not None and due_ms <= until_ms:
+        behaviour, rules = context.state.behaviour, context.policy.cart_abandonment
         owed = 0
         if behaviour is not None:
             dues = (first_due_ms(behaviour, rules), follow_up_due_ms(behaviour, rules))
             owed = dues.count(due_ms)
-        known = len(turn.effects)
-        pass_deadlines(turn, due_ms, None)
-        decided = [e for e in turn.effects[known:] if isinstance(e, Decision)]
+        known = len(context.effects)
+        pass_deadlines(context, due_ms, None)
+        decided = [e for e in context.effects[known:] if isinstance(e, Decision)]
         assert [e.at_ms for e in decided] == [due_ms] * owed
 
 

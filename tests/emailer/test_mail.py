@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stream.delivery.channel import Failed, Later, Refused, Sent
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.emailer.directory import Recipient, Unavailable
 from stream.emailer.mail import DIRECTORY_AGAIN_MS, RETRY_S, Mail
 from stream.emailer.pace import MOST_DOMAINS, Pace
@@ -92,14 +92,14 @@ async def test_what_is_owed_to_the_shopper_knows_neither_night_nor_cap(here):
 
 
 async def test_whom_the_shop_does_not_know_nothing_is_sent_ever(here):
-    assert await here.prepared(visitor="ben") is Skip.NO_ADDRESS
+    assert await here.prepared(visitor="ben") is Reason.NO_ADDRESS
 
 
 async def test_a_template_that_fails_costs_that_mail_alone(tmp_path, caplog):
     (tmp_path / "cart_abandonment").mkdir()
     (tmp_path / "cart_abandonment" / "subject.txt").write_text("{{ cart.lines[1].product.name }}")
     here = Here(composer(tmp_path))
-    assert await here.prepared() is Skip.TEMPLATE
+    assert await here.prepared() is Reason.TEMPLATE
     assert "subject.txt" in caplog.text
     assert "anna" not in caplog.text.lower()
 

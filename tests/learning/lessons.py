@@ -40,9 +40,9 @@ class Lessons:
                 continue
             event = msgspec.convert(fields, AnyEvent)
             yield from self._pass_deadlines(event.at_ms)
-            turn = self._turn(VisitorKey(event.tenant, event.visitor), event.at_ms)
-            apply(turn, event, event.at_ms, bot=False)
-            yield from self._end(turn)
+            context = self._turn(VisitorKey(event.tenant, event.visitor), event.at_ms)
+            apply(context, event, event.at_ms, bot=False)
+            yield from self._end(context)
         yield from self._pass_deadlines(END_OF_TIME_MS)
 
     def _turn(self, who: VisitorKey, now_ms: int) -> FoldContext:
@@ -53,12 +53,12 @@ class Lessons:
     def _pass_deadlines(self, before_ms: int) -> Iterator[Example]:
         while self._due and self._due[0][0] < before_ms:
             due_ms, who = heapq.heappop(self._due)
-            turn = self._turn(who, due_ms)
-            pass_deadlines(turn, due_ms, None)
-            yield from self._end(turn)
+            context = self._turn(who, due_ms)
+            pass_deadlines(context, due_ms, None)
+            yield from self._end(context)
 
-    def _end(self, turn: FoldContext) -> Iterator[Example]:
-        due_ms = next_due_ms(turn.state, self._policy)
+    def _end(self, context: FoldContext) -> Iterator[Example]:
+        due_ms = next_due_ms(context.state, self._policy)
         if due_ms is not None:
-            heapq.heappush(self._due, (due_ms, turn.who))
-        return (effect for effect in turn.effects if isinstance(effect, Example))
+            heapq.heappush(self._due, (due_ms, context.key))
+        return (effect for effect in context.effects if isinstance(effect, Example))

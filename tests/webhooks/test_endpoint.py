@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from stream.adapters.wire.outgoing import rfc3339
 from stream.config.edge import Endpoint
 from stream.delivery.channel import Failed, Refused, Sent
-from stream.domain.feedback import Skip
+from stream.domain.campaign.reasons import Reason
 from stream.webhooks.egress import session
 from stream.webhooks.endpoint import RETRY_S, WebhookChannel
 from tests.delivery.triggers import NOW_MS, cancel, trigger
@@ -57,7 +57,7 @@ class Crm:
     async def post(self, attempts=0, at_ms=None):
         at_ms = at_ms or now_ms()
         parcel = await self.channel.prepare(trigger(), None, at_ms)
-        if isinstance(parcel, Skip):
+        if isinstance(parcel, Reason):
             return parcel
         return await self.channel.send(parcel, attempts, at_ms)
 
@@ -185,7 +185,7 @@ async def test_after_410_nothing_more_is_posted(crm):
     crm.status = 410
     assert await crm.post() == Refused(410)
     crm.status = 200
-    assert await crm.post() is Skip.GONE
+    assert await crm.post() is Reason.GONE
     assert await crm.call_back() is None
     assert len(crm.heard) == 1
     assert crm.told == ["gone"]

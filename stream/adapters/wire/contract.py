@@ -19,9 +19,9 @@ from stream.adapters.wire.outgoing import (
     TRIGGERS,
     TYPES,
 )
+from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import MAX_EVIDENCE
 from stream.domain.consent import Purpose
-from stream.domain.decisions import Reason
 from stream.domain.events import MAX_LINES, TOPICS, TYPE_OF
 from stream.domain.feedback import FEEDBACK_TYPES
 from stream.domain.ids import ID_BYTES

@@ -5,9 +5,10 @@ Step 0 is due at last activity + idle time; follow-ups count from the first remi
 
 from msgspec import Struct
 
+from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import Cart, value_of
 from stream.domain.context import FoldContext
-from stream.domain.decisions import Blockers, Candidate, Reason, conclude, decide, has_consent
+from stream.domain.decisions import Blockers, Candidate, conclude, decide, has_consent
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import CART_REMINDER_LIFE_MS, CartAbandonment
 from stream.domain.records import Kind
@@ -20,7 +21,7 @@ MAX_FIRED = 128
 class Situation(Struct):
     """All that a reminder is decided on."""
 
-    turn: FoldContext
+    context: FoldContext
     cart: Cart
     fired: list[Fired]
     policy: CartAbandonment
@@ -31,13 +32,13 @@ class Situation(Struct):
 # reported as something milder; holdout is last, so that treated and held-out shoppers have passed
 # exactly the same checks.
 FIRST_BLOCKERS: Blockers[Situation] = (
-    (Reason.NO_CONSENT, lambda s: not has_consent(s.turn, KIND, s.due_ms)),
-    (Reason.EXPIRED, lambda s: s.turn.now_ms > s.due_ms + CART_REMINDER_LIFE_MS),
+    (Reason.NO_CONSENT, lambda s: not has_consent(s.context, KIND, s.due_ms)),
+    (Reason.EXPIRED, lambda s: s.context.now_ms > s.due_ms + CART_REMINDER_LIFE_MS),
     (Reason.CART_EMPTY, lambda s: not s.cart.lines),
     (Reason.CART_TOO_SMALL, lambda s: value_of(s.cart.lines)[0] < s.policy.min_value_minor),
     (Reason.CART_TOO_OLD, lambda s: s.due_ms - (s.cart.changed_ms or 0) > s.policy.max_age_ms),
     (Reason.ALREADY_FIRED, lambda s: any(f.fingerprint == s.cart.fingerprint for f in s.fired)),
-    (Reason.HOLDOUT, lambda s: in_holdout(*s.turn.who, s.turn.policy.holdout)),
+    (Reason.HOLDOUT, lambda s: in_holdout(*s.context.key, s.context.policy.holdout)),
 )
 FOLLOW_UP_BLOCKERS: Blockers[Situation] = tuple(
     check
@@ -74,33 +75,33 @@ def drop_pending(behaviour: Behaviour) -> None:
         behaviour.settled_ms = behaviour.session.last_activity_ms
 
 
-def remind_first(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
+def remind_first(context: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Decide on step 0 at its due moment."""
-    behaviour.settled_ms = due_ms - turn.policy.cart_abandonment.idle_ms
+    behaviour.settled_ms = due_ms - context.policy.cart_abandonment.idle_ms
     cart = behaviour.cart or Cart()
-    if _remind(turn, behaviour, cart, FIRST_BLOCKERS, due_ms, step=0):
+    if _remind(context, behaviour, cart, FIRST_BLOCKERS, due_ms, step=0):
         behaviour.sequence = Sequence(first_due_ms=due_ms, step=1)
         behaviour.fired = [*behaviour.fired, Fired(cart.fingerprint, due_ms)][-MAX_FIRED:]
 
 
-def remind_again(turn: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
+def remind_again(context: FoldContext, behaviour: Behaviour, due_ms: int) -> None:
     """Decide on the follow-up that is owed, at its due moment."""
     sequence = behaviour.sequence
     if sequence is not None:
         cart = behaviour.cart or Cart()
-        _remind(turn, behaviour, cart, FOLLOW_UP_BLOCKERS, due_ms, sequence.step)
+        _remind(context, behaviour, cart, FOLLOW_UP_BLOCKERS, due_ms, sequence.step)
         sequence.step += 1
 
 
 def _remind(  # noqa: PLR0913, PLR0917 - one decision's own facts
-    turn: FoldContext,
+    context: FoldContext,
     behaviour: Behaviour,
     cart: Cart,
     blockers: Blockers[Situation],
     due_ms: int,
     step: int,
 ) -> bool:
-    policy = turn.policy.cart_abandonment
+    policy = context.policy.cart_abandonment
     owed = Candidate(
         kind=KIND,
         class_="marketing",
@@ -111,5 +112,5 @@ def _remind(  # noqa: PLR0913, PLR0917 - one decision's own facts
         expires_ms=due_ms + CART_REMINDER_LIFE_MS,
         evidence=list(cart.evidence),
     )
-    situation = Situation(turn, cart, behaviour.fired, policy, due_ms)
-    return conclude(turn, behaviour, owed, decide(blockers, situation))
+    situation = Situation(context, cart, behaviour.fired, policy, due_ms)
+    return conclude(context, behaviour, owed, decide(blockers, situation))

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.decisions import Reason
+from stream.domain.campaign.reasons import Reason
 from stream.domain.triggers.cart_abandonment import FIRST_BLOCKERS, FOLLOW_UP_BLOCKERS
 from tests.domain.build import (
     DAY,

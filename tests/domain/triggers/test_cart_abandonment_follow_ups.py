@@ -164,6 +164,6 @@ def test_a_follow_up_checks_the_holdout_again():
 def test_where_nothing_was_sent_nothing_follows():
     ann = a_shopper()
     ann.adds(at=0)
-    turn = ann.world.turn(ann.who)
-    remind_again(turn, Behaviour(0), due_ms=IDLE)
+    context = ann.world.context(ann.who)
+    remind_again(context, Behaviour(0), due_ms=IDLE)
     assert ann.world.effects == []

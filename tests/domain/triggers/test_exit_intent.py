@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.decisions import Reason
+from stream.domain.campaign.reasons import Reason
 from stream.domain.policy import EXIT_OFFER_LIFE_MS
 from stream.domain.session import Session, session_id
 from stream.domain.triggers.exit_intent import BLOCKERS, KIND

@@ -1,0 +1,1 @@
+"""Decides which of the triggers that the kinds propose are fired, and why the others are not."""
