@@ -11,7 +11,7 @@ from bench.cpu import apart
 from bench.events import Log
 from bench.results import Run
 from stream.domain.records import Example
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.snapshot import decode, encode
 from stream.learning.trainer import Trainer
 from tests.learning.lessons import Lessons
@@ -29,10 +29,10 @@ def measure(run: Run, log: Log, repeats: int, folder: Path) -> None:  # noqa: AR
 def learnt(log: Log) -> dict[str, float]:
     """Return examples learnt and scored a second of CPU, and the ms that a snapshot takes."""
     trainer = Trainer()
-    lessons = Lessons(Scorer.following(trainer), everybody=True)
+    lessons = Lessons(ModelScorer.following(trainer), everybody=True)
     examples = list(islice(lessons.examples(map(orjson.loads, log.lines())), EXAMPLES))
     learn_s = _timed(lambda: _learn(trainer, examples))
-    scorer = Scorer.following(trainer)
+    scorer = ModelScorer.following(trainer)
     score_s = _timed(lambda: [scorer(one.model, one.features) for one in examples])
     data = encode(trainer.snapshot())
     load_s = _timed(lambda: _load(scorer, data))
@@ -50,7 +50,7 @@ def _learn(trainer: Trainer, examples: list[Example]) -> None:
         trainer.learn(example, offset)
 
 
-def _load(scorer: Scorer, data: bytes) -> None:
+def _load(scorer: ModelScorer, data: bytes) -> None:
     for _ in range(LOADS):
         scorer.adopt(decode(data))
 

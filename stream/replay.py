@@ -33,7 +33,7 @@ from stream.config.settings import Settings
 from stream.domain.records import Decision, Example
 from stream.domain.visitor import VisitorKey
 from stream.errors import CartwakeError
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.trainer import Trainer
 from stream.runtime.progress import Progress
 from stream.shard.clock import Fact, RecordsClock
@@ -90,7 +90,7 @@ class Replay:
             self._files,
             lambda effect, _: outgoing(effect, 0, "replay"),
             self._policy,
-            Scorer.following(self._trainer),
+            ModelScorer.following(self._trainer),
         )
         for chunk in _chunks(lines):
             inputs = [_read(number, line) for number, line in chunk]

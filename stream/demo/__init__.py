@@ -25,9 +25,9 @@ from typing import Any, NoReturn
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import Settings
 from stream.demo import embedded, storefront, view
-from stream.demo.embedded import Broker, Child, Worker
+from stream.demo.embedded import Broker, Child, WorkerProcess
 from stream.demo.show import Show
-from stream.demo.storefront import Addresses, Edge, Emailer, Secrets, ShopServer
+from stream.demo.storefront import Addresses, EdgeProcess, EmailerProcess, Secrets, ShopProcess
 from stream.demo.tally import READ_TOPICS, Tally
 from stream.demo.traffic import traffic
 from stream.demo.view import View
@@ -96,7 +96,7 @@ def run(seconds: float | None, rate: float | None, seed: int | None, settings: S
 
 def _start(
     stack: ExitStack, settings: Settings, at: Addresses, known: Secrets
-) -> tuple[Broker, Worker, Edge, Emailer, ShopServer]:
+) -> tuple[Broker, WorkerProcess, EdgeProcess, EmailerProcess, ShopProcess]:
     """Start everything; the stack ends it in the opposite order."""
     broker = stack.enter_context(
         Broker([*TOPICS, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
@@ -104,10 +104,10 @@ def _start(
     folder = stack.enter_context(_folder())
     redis_url = stack.enter_context(embedded.redis_server(folder))
     environment = worker_environment(settings, broker.bootstrap, redis_url)
-    worker = stack.enter_context(Worker(folder, environment))
-    edge = stack.enter_context(Edge(folder, broker.bootstrap, at, known))
-    emailer = stack.enter_context(Emailer(folder, environment, at, known))
-    shop = stack.enter_context(ShopServer(folder, environment, at, known))
+    worker = stack.enter_context(WorkerProcess(folder, environment))
+    edge = stack.enter_context(EdgeProcess(folder, broker.bootstrap, at, known))
+    emailer = stack.enter_context(EmailerProcess(folder, environment, at, known))
+    shop = stack.enter_context(ShopProcess(folder, environment, at, known))
     return broker, worker, edge, emailer, shop
 
 

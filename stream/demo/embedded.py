@@ -36,7 +36,7 @@ QUIET = {"log_level": 3}  # errors: otherwise librdkafka announces its mock clus
 MISSING = "the demo needs {} as well; install it with: pip install 'cartwake[demo]'"
 
 
-class Message(NamedTuple):
+class ReadRecord(NamedTuple):
     """A record that was read."""
 
     topic: str
@@ -142,11 +142,11 @@ class Reader:
     def __init__(self, consumer: Any) -> None:  # noqa: ANN401 - its library may be missing
         self._consumer = consumer
 
-    def read(self, wait_s: float) -> list[Message]:
+    def read(self, wait_s: float) -> list[ReadRecord]:
         """Return what comes within ``wait_s``."""
         answers = self._consumer.consume(500, wait_s)
         return [
-            Message(each.topic(), each.value() or b"", dict(each.headers() or ()))
+            ReadRecord(each.topic(), each.value() or b"", dict(each.headers() or ()))
             for each in answers
             if each.error() is None
         ]
@@ -285,7 +285,7 @@ class Child(Program):
         self.wait_until(lambda: self.get(self.ready_page)[0] == HTTPStatus.OK, READY_S)
 
 
-class Worker(Child):
+class WorkerProcess(Child):
     """The real worker, as its own process."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:

@@ -59,7 +59,7 @@ GRANTING = (Manner.WELCOMES, Manner.WITHDRAWS, Manner.LAPSES, Manner.IS_ERASED)
 ANSWERS = dict.fromkeys(GRANTING, ALL) | {Manner.SITE_ONLY: SITE_ONLY, Manner.REFUSES: NOTHING}
 
 
-class Place(Enum):
+class Location(Enum):
     """Where a shopper is; the value is the average time there before the next move, in ms."""
 
     DOOR = 100
@@ -81,7 +81,7 @@ class Shopper:
         self.visitor = f"{number:04d}{random.getrandbits(32):08x}"
         self.manner = random.choices(list(MANNERS), list(MANNERS.values()))[0]
         self.context = self._context()
-        self.place = Place.DOOR
+        self.place = Location.DOOR
         self.now_ms = self.page_ms = at_ms
         self.product = random.choice(self.shop.products)
         self.cart: dict[str, Line] = {}
@@ -233,12 +233,12 @@ class Shopper:
     def _any_line(self) -> Line:
         return self.random.choice(list(self.cart.values()))
 
-    def _lead(self, place: Place) -> Place:
+    def _lead(self, place: Location) -> Location:
         """Return where a way really ends: no checkout without a cart, no going unforgotten."""
-        if place in {Place.CART, Place.CHECKOUT} and not self.cart:
-            return Place.AISLES
+        if place in {Location.CART, Location.CHECKOUT} and not self.cart:
+            return Location.AISLES
         restless = self.manner in {Manner.WITHDRAWS, Manner.IS_ERASED} and self._visits == 1
-        return Place.DOOR if place is Place.GONE and restless else place
+        return Location.DOOR if place is Location.GONE and restless else place
 
     def _stamp(self) -> dict[str, Any]:
         """Return the common fields of a new event, a moment after the one before it."""
@@ -257,41 +257,41 @@ class Way(NamedTuple):
 
     parts: int
     deed: Callable[[Shopper], Iterator[Event]]
-    then: Place
+    then: Location
 
 
-WAYS: dict[Place, tuple[Way, ...]] = {
-    Place.DOOR: (Way(1, Shopper.enter, Place.BANNER),),
-    Place.BANNER: (Way(1, Shopper.answer_banner, Place.AISLES),),
-    Place.AISLES: (
-        Way(6, Shopper.open_product, Place.PRODUCT),
-        Way(3, Shopper.see_list, Place.AISLES),
-        Way(2, Shopper.search, Place.AISLES),
-        Way(1, Shopper.turn_page, Place.AWAY),
-        Way(1, Shopper.leave, Place.AWAY),
+WAYS: dict[Location, tuple[Way, ...]] = {
+    Location.DOOR: (Way(1, Shopper.enter, Location.BANNER),),
+    Location.BANNER: (Way(1, Shopper.answer_banner, Location.AISLES),),
+    Location.AISLES: (
+        Way(6, Shopper.open_product, Location.PRODUCT),
+        Way(3, Shopper.see_list, Location.AISLES),
+        Way(2, Shopper.search, Location.AISLES),
+        Way(1, Shopper.turn_page, Location.AWAY),
+        Way(1, Shopper.leave, Location.AWAY),
     ),
-    Place.PRODUCT: (
-        Way(6, Shopper.add, Place.CART),
-        Way(3, Shopper.open_product, Place.PRODUCT),
-        Way(2, Shopper.turn_page, Place.AISLES),
-        Way(1, Shopper.leave, Place.AWAY),
+    Location.PRODUCT: (
+        Way(6, Shopper.add, Location.CART),
+        Way(3, Shopper.open_product, Location.PRODUCT),
+        Way(2, Shopper.turn_page, Location.AISLES),
+        Way(1, Shopper.leave, Location.AWAY),
     ),
-    Place.CART: (
-        Way(3, Shopper.see_list, Place.AISLES),
-        Way(1, Shopper.remove, Place.CART),
-        Way(1, Shopper.recount, Place.CART),
-        Way(4, Shopper.check_out, Place.CHECKOUT),
-        Way(3, Shopper.leave, Place.AWAY),
-        Way(2, Shopper.turn_page, Place.AWAY),
+    Location.CART: (
+        Way(3, Shopper.see_list, Location.AISLES),
+        Way(1, Shopper.remove, Location.CART),
+        Way(1, Shopper.recount, Location.CART),
+        Way(4, Shopper.check_out, Location.CHECKOUT),
+        Way(3, Shopper.leave, Location.AWAY),
+        Way(2, Shopper.turn_page, Location.AWAY),
     ),
-    Place.CHECKOUT: (
-        Way(3, Shopper.fill_in, Place.CHECKOUT),
-        Way(1, Shopper.fail_to_pay, Place.CHECKOUT),
-        Way(4, Shopper.order, Place.AISLES),
-        Way(2, Shopper.leave, Place.AWAY),
+    Location.CHECKOUT: (
+        Way(3, Shopper.fill_in, Location.CHECKOUT),
+        Way(1, Shopper.fail_to_pay, Location.CHECKOUT),
+        Way(4, Shopper.order, Location.AISLES),
+        Way(2, Shopper.leave, Location.AWAY),
     ),
-    Place.AWAY: (
-        Way(2, Shopper.rest, Place.DOOR),
-        Way(3, Shopper.rest, Place.GONE),
+    Location.AWAY: (
+        Way(2, Shopper.rest, Location.DOOR),
+        Way(3, Shopper.rest, Location.GONE),
     ),
 }

@@ -6,9 +6,9 @@ The one rule: one thread and no wait without a bound; a broken worker ends the s
 import time
 from collections.abc import Callable, Iterator
 
-from stream.demo.embedded import Broker, Worker
+from stream.demo.embedded import Broker, WorkerProcess
 from stream.demo.tally import READ_TOPICS, Tally
-from stream.demo.traffic import Record
+from stream.demo.traffic import TrafficRecord
 from stream.demo.view import View, trigger_line
 from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
@@ -24,7 +24,7 @@ QUIET_S = 0.3
 class Show:
     """A running demo between a broker, a worker and a view."""
 
-    def __init__(self, broker: Broker, worker: Worker, view: View) -> None:
+    def __init__(self, broker: Broker, worker: WorkerProcess, view: View) -> None:
         self.tally = Tally()
         self._broker, self._worker, self._view = broker, worker, view
         self._reader = broker.reader(READ_TOPICS)
@@ -36,7 +36,7 @@ class Show:
         return time.monotonic() - self._start_s
 
     def play(
-        self, records: Iterator[Record], seconds: float | None, is_over: Callable[[], bool]
+        self, records: Iterator[TrafficRecord], seconds: float | None, is_over: Callable[[], bool]
     ) -> float:
         """Send records as they fall due until the time or the patience ends; return how long.
 

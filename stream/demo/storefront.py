@@ -56,7 +56,7 @@ def drawn() -> tuple[Addresses, Secrets]:
     )
 
 
-class Edge(Child):
+class EdgeProcess(Child):
     """``cartwake edge``, as its own process."""
 
     def __init__(self, folder: Path, bootstrap: str, at: Addresses, known: Secrets) -> None:
@@ -76,7 +76,7 @@ class Edge(Child):
         super().__init__("edge", ["stream", "edge"], folder, settings, at.edge_port)
 
 
-class Emailer(Child):
+class EmailerProcess(Child):
     """``cartwake emailer``, as its own process, which writes at night, too, and again and again."""
 
     def __init__(self, folder: Path, worker: dict[str, str], at: Addresses, known: Secrets) -> None:
@@ -99,7 +99,7 @@ class Emailer(Child):
         super().__init__("emailer", ["stream", "emailer"], folder, worker | own, port)
 
 
-class ShopServer(Child):
+class ShopProcess(Child):
     """The shop's own server, as its own process."""
 
     ready_page = "/healthz"

@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.adapters.wire.outgoing import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
-from stream.demo.embedded import Message
+from stream.demo.embedded import ReadRecord
 from stream.domain.events import TOPICS
 from stream.domain.records import Decision, Trigger
 
@@ -55,7 +55,7 @@ class Tally:
         self._known: set[tuple[str, bytes]] = set()
         self._moments: deque[Moment] = deque([Moment(0.0, 0, 0)])
 
-    def take(self, message: Message) -> Trigger | None:
+    def take(self, message: ReadRecord) -> Trigger | None:
         """Count a record that came out; return it if it is a trigger not seen before."""
         identity = message.topic, message.headers.get("ce_id", b"")
         if identity in self._known:
@@ -73,7 +73,7 @@ class Tally:
             self.dead_letters[message.headers.get("reason", b"unknown").decode()] += 1
         return None
 
-    def _take_trigger(self, message: Message) -> Trigger:
+    def _take_trigger(self, message: ReadRecord) -> Trigger:
         trigger = _trigger.decode(message.value)
         self.last_triggers.append(trigger)
         due, decided = (

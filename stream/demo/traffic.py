@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from stream.demo.shoppers import Place, Shopper
+from stream.demo.shoppers import Location, Shopper
 from stream.domain.events import TOPIC_OF, Event, ExitSignalled
 
 # What one shopper amounts to on average; a test holds these two to the truth.
@@ -29,7 +29,7 @@ MAIL = "someone@mail.example"
 Note = Literal["", "late", "repeated", "malformed"]
 
 
-class Record(NamedTuple):
+class TrafficRecord(NamedTuple):
     """A Kafka record, and when to send it (ms UTC); ``note`` says what is odd about it."""
 
     send_ms: int
@@ -39,7 +39,7 @@ class Record(NamedTuple):
     note: Note = ""
 
 
-def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[Record]:
+def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[TrafficRecord]:
     """Yield what is sent from ``start_ms`` on, without end, in the order of ``send_ms``.
 
     One shopper after the other takes a seat; the pauses between them keep the average ``rate``.
@@ -49,14 +49,14 @@ def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[Record]:
     pause_ms = max(0.0, seats * EVENTS_A_LIFE / rate - LIFE_S) * 1000
     # A number is a seat that a newcomer takes, which opens the next one: a busy shop need not be
     # filled before it sends its first record.
-    agenda: list[tuple[int, int, int | Shopper | Record]] = [(start_ms, next(order), 0)]
+    agenda: list[tuple[int, int, int | Shopper | TrafficRecord]] = [(start_ms, next(order), 0)]
 
-    def put(at_ms: float, what: int | Shopper | Record) -> None:
+    def put(at_ms: float, what: int | Shopper | TrafficRecord) -> None:
         heappush(agenda, (int(at_ms), next(order), what))
 
     while True:
         at_ms, _, what = heappop(agenda)
-        if isinstance(what, Record):
+        if isinstance(what, TrafficRecord):
             yield what
         elif isinstance(what, int):
             put(at_ms, Shopper(next(visitors), at_ms, random))
@@ -65,32 +65,32 @@ def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[Record]:
         else:
             for record in _sent(what.move(at_ms), random):
                 put(record.send_ms, record)
-            if what.place is Place.GONE:
+            if what.place is Location.GONE:
                 put(at_ms + random.uniform(0, 2) * pause_ms, seats - 1)
             else:
                 put(what.now_ms + what.pause_ms(), what)
 
 
-def _sent(events: list[Event], random: Random) -> Iterator[Record]:
+def _sent(events: list[Event], random: Random) -> Iterator[TrafficRecord]:
     for event in events:
         yield from records(event, random)
 
 
-def records(event: Event, random: Random) -> Iterator[Record]:
+def records(event: Event, random: Random) -> Iterator[TrafficRecord]:
     """Yield an event as it is sent: mostly once and at once."""
     topic, key, fields = TOPIC_OF[type(event)], event.visitor.encode(), _fields(event)
     value = msgspec.json.encode(fields)
     chance = random.random()
     # Not the signs of leaving: their answers would be late as well, and only show that.
     if chance < LATE and topic == "page-views" and not isinstance(event, ExitSignalled):
-        yield Record(event.at_ms + random.randint(*LATE_MS), topic, key, value, "late")
+        yield TrafficRecord(event.at_ms + random.randint(*LATE_MS), topic, key, value, "late")
         return
-    yield Record(event.at_ms, topic, key, value)
+    yield TrafficRecord(event.at_ms, topic, key, value)
     if LATE <= chance < LATE + REPEATED:
         again_ms = event.at_ms + random.randint(*AGAIN_MS)
-        yield Record(again_ms, topic, key, value, "repeated")
+        yield TrafficRecord(again_ms, topic, key, value, "repeated")
     elif chance > 1 - MALFORMED:
-        yield Record(event.at_ms, topic, *_malformed(fields, random), "malformed")
+        yield TrafficRecord(event.at_ms, topic, *_malformed(fields, random), "malformed")
 
 
 def _fields(event: Event) -> dict[str, Any]:

@@ -12,7 +12,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 RETRY_AFTER_S = 5
 
 
-class Refusal(Exception):  # noqa: N818 - it tells of a request, not of an error of ours
+class RequestRefused(Exception):  # noqa: N818 - it tells of a request, not of an error of ours
     """A request, or one event of it, is not taken."""
 
     def __init__(
@@ -23,21 +23,21 @@ class Refusal(Exception):  # noqa: N818 - it tells of a request, not of an error
         self.retry_after_s = retry_after_s
 
 
-def malformed(detail: str) -> Refusal:
+def malformed(detail: str) -> RequestRefused:
     """Return the refusal of what cannot be read."""
-    return Refusal(HTTPStatus.BAD_REQUEST, "malformed", detail)
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "malformed", detail)
 
 
-def too_large(what: str, most: int) -> Refusal:
+def too_large(what: str, most: int) -> RequestRefused:
     """Return the refusal of what is larger than ``most`` bytes."""
-    return Refusal(
+    return RequestRefused(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"{what}: more than {most} bytes"
     )
 
 
-def unavailable(detail: str) -> Refusal:
+def unavailable(detail: str) -> RequestRefused:
     """Return the refusal of what may be sent again in a while."""
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, RETRY_AFTER_S)
+    return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, RETRY_AFTER_S)
 
 
 def json_response(
@@ -52,7 +52,7 @@ def json_response(
     )
 
 
-def refused_response(refusal: Refusal) -> Response:
+def refused_response(refusal: RequestRefused) -> Response:
     """Return a refusal as the answer to a request."""
     headers = {}
     if refusal.retry_after_s is not None:

@@ -1,4 +1,4 @@
-"""The entrance: whose request it is, and whether it comes in.
+"""The authenticator: whose request it is, and whether it comes in.
 
 The one rule: what costs least is asked first: the address, the key, the page's origin, and the body
 last. Only a public key may stand where proxies log it, in the address line.
@@ -11,13 +11,13 @@ from starlette.requests import Request
 
 from stream.config.edge import EdgeKey
 from stream.config.settings import EdgeSettings
-from stream.edge.answers import Refusal
+from stream.edge.answers import RequestRefused
 from stream.edge.keys import SIGNATURE, Keys
 from stream.edge.limits import RateLimits
 from stream.edge.requests import address_of, basic_user, body_of, json_of
 
 
-class Entrance:
+class Authenticator:
     """Lets requests in, or refuses them with a reason."""
 
     def __init__(self, edge: EdgeSettings, keys: Keys) -> None:
@@ -30,7 +30,7 @@ class Entrance:
 
         Raises
         ------
-        Refusal
+        RequestRefused
             401, 403, 408, 413 or 429.
         """
         named = self._named(request)
@@ -48,7 +48,7 @@ class Entrance:
 
         Raises
         ------
-        Refusal
+        RequestRefused
             401, 408, 413 or 429.
         """
         self.count_address(request)
@@ -56,7 +56,7 @@ class Entrance:
         hook = self._keys.hook(vendor, body, request.headers)
         if hook is None:
             detail = "not made of this body, just now, by a secret of this vendor in edge.hooks"
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
+            raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
         return EdgeKey(key=f"hook {vendor}", tenant=hook.tenant, kind="server"), body
 
     def admit_page(self, request: Request) -> EdgeKey | None:
@@ -94,7 +94,7 @@ class Entrance:
         self._limits.count_key(key.key)
         if key.kind == "browser" and not _is_from(request, key):
             detail = "origin: not one of the key's"
-            raise Refusal(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
         return key
 
 
@@ -110,6 +110,6 @@ def _write_key(body: bytes) -> str:
     return key if isinstance(key, str) else ""
 
 
-def _wrong_key() -> Refusal:
+def _wrong_key() -> RequestRefused:
     detail = "a known key as the user of Basic authentication, or a browser's as writeKey"
-    return Refusal(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)
+    return RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)

@@ -11,7 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from stream.config.settings import EdgeSettings
-from stream.edge.answers import Refusal
+from stream.edge.answers import RequestRefused
 
 
 class RateLimits:
@@ -33,4 +33,4 @@ class RateLimits:
     def _count(self, limit: RateLimitItemPerSecond, by: str, who: str) -> None:
         if not self._windows.hit(limit, by, who):
             detail = f"more than {limit.amount} requests in a second by one {by}"
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, 1)
+            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, 1)

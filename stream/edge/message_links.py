@@ -21,10 +21,10 @@ from stream.adapters.wire.codec import encode_record
 from stream.delivery.links import CartLink, Links, LinkT, Message, Use
 from stream.domain.events import ConsentUpdated, Event, Purposes
 from stream.domain.feedback import EMAIL, MESSAGE_FEEDBACK, MessageClicked, MessageUnsubscribed
-from stream.edge.answers import NO_STORE, Refusal, json_response, unavailable
-from stream.edge.authentication import Entrance
-from stream.edge.collector.append import Away, Log
-from stream.edge.collector.prepare import CONSENT, Record
+from stream.edge.answers import NO_STORE, RequestRefused, json_response, unavailable
+from stream.edge.authentication import Authenticator
+from stream.edge.collector.append import EventLog, LogUnavailable
+from stream.edge.collector.prepare import CONSENT, PreparedRecord
 from stream.edge.metrics import EdgeMetrics
 
 # Nobody else's page may frame the button, or put words beside it.
@@ -45,7 +45,7 @@ CART_PARAMETER: Final = "cartwake_cart"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letters:
+class MessageLinks:
     """Answers those who follow a message's links.
 
     Parameters
@@ -54,9 +54,9 @@ class Letters:
         The shop's page that a cart is restored on; empty: there is none.
     """
 
-    entrance: Entrance
+    authenticator: Authenticator
     links: Links
-    log: Log
+    log: EventLog
     metrics: EdgeMetrics
     now_ms: Callable[[], int]
     cart_url: str
@@ -83,12 +83,12 @@ class Letters:
         """``GET /v1/click/{token}``: on to the shop's cart, and told of where it was a person."""
         message = self._message(request, "cart", CartLink)
         if not self.cart_url:
-            raise Refusal(HTTPStatus.NOT_FOUND, "no_cart_page", "emailer.cart_url is empty")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "no_cart_page", "emailer.cart_url is empty")
         if request.method == "GET" and not is_bot(request.headers.get("user-agent", "")):
             told = MessageClicked(
                 **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
             )
-            with suppress(Refusal):  # nobody waits for their cart because of Kafka
+            with suppress(RequestRefused):  # nobody waits for their cart because of Kafka
                 await self._append((MESSAGE_FEEDBACK, told))
         join = "&" if "?" in self.cart_url else "?"
         token = quote(request.path_params["token"])
@@ -105,10 +105,12 @@ class Letters:
         return json_response({"fingerprint": link.fingerprint, "lines": lines})
 
     def _message(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
-        self.entrance.count_address(request)
+        self.authenticator.count_address(request)
         message = self.links.verify(use, request.path_params["token"], kind)
         if message is None:
-            raise Refusal(HTTPStatus.FORBIDDEN, "link_not_signed", "link: not one of ours, whole")
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN, "link_not_signed", "link: not one of ours, whole"
+            )
         return message
 
     def _facts(self, message: Message) -> dict[str, Any]:
@@ -123,9 +125,12 @@ class Letters:
     async def _append(self, *told: tuple[str, Event]) -> None:
         try:
             await self.log.append(
-                [Record(topic, one.visitor.encode(), encode_record(one)) for topic, one in told]
+                [
+                    PreparedRecord(topic, one.visitor.encode(), encode_record(one))
+                    for topic, one in told
+                ]
             )
-        except Away:
+        except LogUnavailable:
             raise unavailable("not stored: do it again in a moment") from None
 
 

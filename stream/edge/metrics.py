@@ -18,7 +18,7 @@ class EdgeMetrics:
         self._registry = registry
         self._names: set[tuple[str, str]] = set()
         self._define_collector()
-        self._define_letters()
+        self._define_message_links()
         self._define_gateway()
 
     def count_unmapped(self, vendor: str, name: str) -> None:
@@ -62,7 +62,7 @@ class EdgeMetrics:
             "kafka_up", "1 while Kafka acknowledges, else 0; events are answered 503 meanwhile."
         )
 
-    def _define_letters(self) -> None:
+    def _define_message_links(self) -> None:
         self.unsubscribed = self._counter(
             "unsubscribed",
             "Withdrawals by a message's link; when it jumps, look at what was sent last, and to "

@@ -33,7 +33,7 @@ REFUSALS: Final = {
 }
 TAKES: Final = tuple(REFUSALS)
 GIVES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-LETTERS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+LINK_REFUSALS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def document() -> dict[str, Any]:
@@ -47,7 +47,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": f"http://{EdgeSettings().listen}"}],
-        "paths": _collector() | _gateway() | _letters(),
+        "paths": _collector() | _gateway() | _message_links(),
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
@@ -94,10 +94,10 @@ def _gateway() -> Schema:
     }
 
 
-def _letters() -> Schema:
+def _message_links() -> Schema:
     token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
     page = {"text/html": {"schema": {"type": "string"}}}
-    refused = (*LETTERS, HTTPStatus.SERVICE_UNAVAILABLE)
+    refused = (*LINK_REFUSALS, HTTPStatus.SERVICE_UNAVAILABLE)
     paths: Schema = {
         "/v1/unsubscribe/{token}": {
             "get": {"summary": "A page with a button that unsubscribes.", "parameters": [token]},

@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from stream.config.edge import EdgeKey
 from stream.edge import script
-from stream.edge.answers import Refusal, json_response
-from stream.edge.authentication import Entrance
-from stream.edge.collector.append import Log
+from stream.edge.answers import RequestRefused, json_response
+from stream.edge.authentication import Authenticator
+from stream.edge.collector.append import EventLog
 from stream.edge.keys import Keys
 from stream.edge.visitors import COOKIE, Visitors
 
@@ -26,12 +26,19 @@ A_YEAR_S: Final = 365 * A_DAY_S
 class Pages:
     """Answers what is neither event nor action."""
 
-    def __init__(self, entrance: Entrance, keys: Keys, visitors: Visitors, log: Log) -> None:
-        self._entrance, self._keys, self._visitors, self._log = entrance, keys, visitors, log
+    def __init__(
+        self, authenticator: Authenticator, keys: Keys, visitors: Visitors, log: EventLog
+    ) -> None:
+        self._authenticator, self._keys, self._visitors, self._log = (
+            authenticator,
+            keys,
+            visitors,
+            log,
+        )
 
     async def visitor(self, request: Request) -> Response:
         """``GET /v1/visitor``: a new id, or the one that was given, signed with today's key."""
-        key = self._entrance.admit_page(request)
+        key = self._authenticator.admit_page(request)
         tenant = self._tenant(key, request.headers.get("origin"))
         visitor, signed = self._renewed(request, tenant) or self._visitors.issue(tenant)
         response = json_response({"visitor": visitor, "signed": signed})
@@ -68,7 +75,7 @@ class Pages:
         if len(self._keys.tenants) == 1:
             return self._keys.tenants[0]
         detail = "of several shops, writeKey must name one"
-        raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)
+        raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)
 
     def _renewed(self, request: Request, tenant: str) -> tuple[str, str] | None:
         given = request.query_params.get("visitor")
@@ -78,7 +85,7 @@ class Pages:
         # A cookie may be of a key that is gone; who names an id means it.
         if given is not None:
             detail = "visitor: not a signed id of this shop"
-            raise Refusal(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from stream.edge.answers import Refusal, malformed, too_large
+from stream.edge.answers import RequestRefused, malformed, too_large
 
 KIB: Final = 1024
 MAX_EVENT_BYTES: Final = 32 * KIB
@@ -27,7 +27,7 @@ async def body_of(request: Request) -> bytes:
 
     Raises
     ------
-    Refusal
+    RequestRefused
         It is too large, comes too slowly, or is not packed as its header says.
     """
     parts, size = [], 0
@@ -40,7 +40,7 @@ async def body_of(request: Request) -> bytes:
                     raise too_large("body", MAX_BODY_BYTES)
     except (TimeoutError, ClientDisconnect):
         detail = f"body: not complete after {BODY_WITHIN_S:g} s"
-        raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
+        raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
     body = b"".join(parts)
     packed = request.headers.get("content-encoding", "identity").lower()
     if packed == "gzip":
@@ -72,7 +72,7 @@ def basic_user(request: Request) -> str | None:
 
     Raises
     ------
-    Refusal
+    RequestRefused
         The header cannot be read.
     """
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
@@ -81,7 +81,9 @@ def basic_user(request: Request) -> str | None:
     try:
         return base64.b64decode(text, validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError):
-        raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong_key", "authorization: not Basic") from None
+        raise RequestRefused(
+            HTTPStatus.UNAUTHORIZED, "wrong_key", "authorization: not Basic"
+        ) from None
 
 
 def address_of(request: Request, trusted_proxies: int) -> str:

@@ -17,15 +17,15 @@ from starlette.routing import Route
 
 from stream.config.settings import Settings
 from stream.delivery.links import Links
-from stream.edge.answers import Refusal, refused_response
-from stream.edge.authentication import Entrance
-from stream.edge.collector.append import KafkaLog, Log
+from stream.edge.answers import RequestRefused, refused_response
+from stream.edge.authentication import Authenticator
+from stream.edge.collector.append import EventLog, KafkaEventLog
 from stream.edge.collector.routes import CALLS, Collector
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
 from stream.edge.gateway.routes import Gateway
 from stream.edge.keys import Keys
-from stream.edge.message_links import Letters
+from stream.edge.message_links import MessageLinks
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.pages import Pages
 from stream.edge.visitors import Visitors
@@ -35,17 +35,17 @@ A_DAY_S = 86_400
 
 
 def build(
-    settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int], log: Log, hub: Hub
+    settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int], log: EventLog, hub: Hub
 ) -> Starlette:
     """Return the application; nothing connects and nothing runs."""
     edge = settings.edge
     keys, visitors = Keys(edge.keys, edge.hooks), Visitors(edge.signing_keys)
-    entrance = Entrance(edge, keys)
-    collector = Collector(entrance, visitors, log, metrics, now_ms)
-    gateway = Gateway(entrance, visitors, keys.tenants, hub)
-    pages = Pages(entrance, keys, visitors, log)
-    letters = Letters(
-        entrance=entrance,
+    authenticator = Authenticator(edge, keys)
+    collector = Collector(authenticator, visitors, log, metrics, now_ms)
+    gateway = Gateway(authenticator, visitors, keys.tenants, hub)
+    pages = Pages(authenticator, keys, visitors, log)
+    message_links = MessageLinks(
+        authenticator=authenticator,
         links=Links(edge.signing_keys),
         log=log,
         metrics=metrics,
@@ -54,7 +54,7 @@ def build(
     )
 
     async def refused(_: Request, error: Exception) -> Response:
-        refusal = cast("Refusal", error)
+        refusal = cast("RequestRefused", error)
         metrics.refused.labels(refusal.reason).inc()
         return refused_response(refusal)
 
@@ -66,15 +66,15 @@ def build(
             Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
             Route("/v1/visitor", pages.visitor),
             Route("/v1/actions", gateway.actions),
-            Route("/v1/unsubscribe/{token}", letters.ask),
-            Route("/v1/unsubscribe/{token}", letters.unsubscribe, methods=["POST"]),
-            Route("/v1/click/{token}", letters.click),
-            Route("/v1/carts/{token}", letters.cart),
+            Route("/v1/unsubscribe/{token}", message_links.ask),
+            Route("/v1/unsubscribe/{token}", message_links.unsubscribe, methods=["POST"]),
+            Route("/v1/click/{token}", message_links.click),
+            Route("/v1/carts/{token}", message_links.cart),
             Route("/cartwake.js", pages.script),
             Route("/healthz", pages.alive),
             Route("/readyz", pages.ready),
         ],
-        exception_handlers={Refusal: refused},
+        exception_handlers={RequestRefused: refused},
         middleware=[_cors(keys.origins)],
     )
 
@@ -97,7 +97,7 @@ class Edge(NamedTuple):
 
     app: Starlette
     hub: Hub
-    log: Log
+    log: EventLog
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
@@ -112,7 +112,7 @@ async def running(
 ) -> AsyncIterator[Edge]:
     """Yield the edge at work, connected to Kafka or trying to be."""
     hub = Hub(settings.edge.max_streams, metrics, now_ms)
-    log = KafkaLog(settings.kafka, metrics.kafka_up.set)
+    log = KafkaEventLog(settings.kafka, metrics.kafka_up.set)
     feed = Feed(settings, hub, now_ms)
     beside = [asyncio.create_task(_for_ever(part.run)) for part in (log, feed)]
     try:

@@ -17,7 +17,7 @@ ID_BYTES = 16
 LONGEST = 128
 
 
-class Known(NamedTuple):
+class VerifiedVisitor(NamedTuple):
     """Whom a signed id names."""
 
     tenant: str
@@ -32,7 +32,7 @@ class Visitors:
     >>> visitors = Visitors(["new key", "old key"])
     >>> signed = Visitors(["old key"]).sign("shop", "4f2a")
     >>> visitors.verify(signed, ["other", "shop"])
-    Known(tenant='shop', visitor='4f2a')
+    VerifiedVisitor(tenant='shop', visitor='4f2a')
     >>> visitors.verify(signed + "x", ["shop"]) is None
     True
     """
@@ -51,13 +51,13 @@ class Visitors:
         """Return an id as it is given to a browser."""
         return self._signer(tenant).sign(visitor).decode()
 
-    def verify(self, signed: str, tenants: Iterable[str]) -> Known | None:
+    def verify(self, signed: str, tenants: Iterable[str]) -> VerifiedVisitor | None:
         """Return whom it names among the tenants; None where none of our keys has signed it."""
         if len(signed) > LONGEST:
             return None
         for tenant in tenants:
             try:
-                return Known(tenant, self._signer(tenant).unsign(signed).decode())
+                return VerifiedVisitor(tenant, self._signer(tenant).unsign(signed).decode())
             except (BadSignature, UnicodeError):
                 continue
         return None

@@ -23,7 +23,7 @@ def _no_scores() -> list[int]:
     return [0] * BINS
 
 
-class Progress(Struct):
+class TrainingProgress(Struct):
     """Sums over all examples so far, and how many scores of either label fell into each bin."""
 
     examples: Count = 0
@@ -58,7 +58,7 @@ class Progress(Struct):
 
         Examples
         --------
-        >>> progress = Progress()
+        >>> progress = TrainingProgress()
         >>> progress.add(0.7, label=True)
         >>> progress.add(0.2, label=False)
         >>> progress.add(0.7, label=False)

@@ -10,8 +10,8 @@ from stream.learning.snapshot import Snapshot
 from stream.learning.trainer import Trainer, make_learners
 
 
-class Scorer:
-    """Answers with the prior until it is given something better. Implements ``turn.Scorer``."""
+class ModelScorer:
+    """Implements ``Scorer`` of ``domain.context``: the prior at first, then what was learnt."""
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self._learners = make_learners(snapshot)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from river.__version__ import __version__ as river_version
 
-from stream.learning.progress import Progress
+from stream.learning.progress import TrainingProgress
 from stream.learning.recipes import RECIPE
 
 FORMAT: Final = 1
@@ -31,7 +31,7 @@ class ModelState(Struct, frozen=True):
     intercept: Weight
     weights: dict[str, Weight]
     squares: dict[str, SquareSum]
-    progress: Progress
+    progress: TrainingProgress
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

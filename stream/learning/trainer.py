@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from stream.domain.predictions import MODELS
 from stream.domain.records import Example
-from stream.learning.progress import Progress
+from stream.learning.progress import TrainingProgress
 from stream.learning.recipes import Propensity, make_model
 from stream.learning.snapshot import ModelState, Snapshot
 
@@ -33,7 +33,7 @@ class Learner:
 
     def __init__(self, name: str, state: ModelState | None = None) -> None:
         self.model: Propensity = make_model(name)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         if state is not None:
             self.model.take_up(state.intercept, state.weights, state.squares)
             self.progress = _copied(state.progress)
@@ -109,8 +109,8 @@ def _report(learner: Learner) -> ModelReport:
     )
 
 
-def _copied(progress: Progress) -> Progress:
-    return Progress(
+def _copied(progress: TrainingProgress) -> TrainingProgress:
+    return TrainingProgress(
         progress.examples,
         progress.log_loss_sum,
         progress.brier_sum,

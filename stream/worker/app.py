@@ -14,7 +14,7 @@ from stream.adapters.wire.outgoing import TRAINING_EXAMPLES, outgoing, source_of
 from stream.config.policy import policy_of, tolerance_of
 from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.runtime.fatal import fatal
 from stream.runtime.worker_clock import WorkerClock
 from stream.shard.ports import Store
@@ -38,7 +38,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
     group = settings.worker.group
     app = Pipeline(group, **faust_options(settings))
     app.clock = WorkerClock()
-    redis, scorer = connected(settings.redis), Scorer()
+    redis, scorer = connected(settings.redis), ModelScorer()
     models = RedisModels(redis, group)
     store = RedisStore(redis, group, metrics.commit_seconds.observe)
     shards = _shards(app, settings, store, scorer, metrics)
@@ -79,7 +79,7 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
 
 
 def _shards(
-    app: Pipeline, settings: Settings, store: Store, scorer: Scorer, metrics: Metrics
+    app: Pipeline, settings: Settings, store: Store, scorer: ModelScorer, metrics: Metrics
 ) -> Shards:
     source, session_s = source_of(settings.worker.group), settings.worker.session_timeout_s
     batches = RecordBatches(lambda: app.producer.aiokafka)  # type: ignore[attr-defined]  # our own

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from stream.adapters.wire.codec import Rejected, decode_example
 from stream.domain.predictions import MODELS
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.snapshot import Snapshot, UnreadableSnapshot
 from stream.learning.trainer import Trainer
 from stream.worker.metrics import Metrics
@@ -140,7 +140,7 @@ class Training:
 class Serving:
     """Keeps a worker's scorer at the newest stored models, without stopping."""
 
-    def __init__(self, models: Models, scorer: Scorer, metrics: Metrics) -> None:
+    def __init__(self, models: Models, scorer: ModelScorer, metrics: Metrics) -> None:
         self._models = models
         self._scorer = scorer
         self._metrics = metrics

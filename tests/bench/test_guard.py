@@ -22,7 +22,7 @@ from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
 from stream.config.policy import policy_of
 from stream.config.settings import Settings
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.shard import Batch, Shard
 from tests.rig.merch_store import TOPIC_OF
@@ -69,7 +69,9 @@ async def test_a_step_is_a_handful_of_commands_however_many_events_it_has(log, e
     connection = Connection(empty_redis.url)
     store = RedisStore(connection, "guard")
     owner, policy = await store.claim(0), policy_of(Settings())
-    shard = Shard(owner, store, MemorySink(), lambda e, _: outgoing(e, 0, ""), policy, Scorer())
+    shard = Shard(
+        owner, store, MemorySink(), lambda e, _: outgoing(e, 0, ""), policy, ModelScorer()
+    )
     found = records(log)
     calls = Counter()
     counted(connection, calls)

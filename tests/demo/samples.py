@@ -1,7 +1,7 @@
 """Records as a worker publishes them, and its metrics page, for the demo's tests."""
 
 from stream.adapters.wire.outgoing import outgoing
-from stream.demo.embedded import Message
+from stream.demo.embedded import ReadRecord
 from stream.domain.events import Line, Product
 from stream.domain.records import CartSnapshot, Decision, Effect, Score, Trigger, TriggerCancel
 from stream.shard.ports import DeadLetter
@@ -52,10 +52,10 @@ def cancel(number: int = 1) -> TriggerCancel:
     )
 
 
-def message(effect: Effect | DeadLetter, *, late_ms: int = 40) -> Message:
+def message(effect: Effect | DeadLetter, *, late_ms: int = 40) -> ReadRecord:
     """Return what the worker would publish for it, decided ``late_ms`` after it was due."""
     entry = outgoing(effect, DUE_MS + late_ms, "/cartwake/cartwake")
-    return Message(entry.topic, entry.value, dict(entry.headers))
+    return ReadRecord(entry.topic, entry.value, dict(entry.headers))
 
 
 def page(armed: int = 5, **outcomes: int) -> str:

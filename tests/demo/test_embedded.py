@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from stream.demo import embedded
-from stream.demo.embedded import PARTITIONS, Broker, Program, Worker, redis_server
+from stream.demo.embedded import PARTITIONS, Broker, Program, WorkerProcess, redis_server
 from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
 
@@ -202,7 +202,7 @@ def test_a_program_that_ignores_the_request_to_end_is_killed(tmp_path, monkeypat
 def test_a_worker_gets_our_settings_and_none_of_the_callers(monkeypatch, tmp_path):
     monkeypatch.setenv("CARTWAKE_WORKER__GROUP", "theirs")
     monkeypatch.setenv("CARTWAKE_CONFIG", "theirs.toml")
-    worker = Worker(tmp_path, {"CARTWAKE_REDIS__URL": "redis://localhost:1/0"})
+    worker = WorkerProcess(tmp_path, {"CARTWAKE_REDIS__URL": "redis://localhost:1/0"})
     ours = {name: value for name, value in worker.env.items() if name.startswith("CARTWAKE")}
     assert ours == {
         "CARTWAKE_LOG": "text",
@@ -212,4 +212,4 @@ def test_a_worker_gets_our_settings_and_none_of_the_callers(monkeypatch, tmp_pat
 
 
 def test_a_page_of_a_worker_that_does_not_listen_is_no_error(tmp_path):
-    assert Worker(tmp_path, {}).get("/readyz") == (0, "")
+    assert WorkerProcess(tmp_path, {}).get("/readyz") == (0, "")

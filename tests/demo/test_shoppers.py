@@ -9,7 +9,7 @@ import pytest
 from crawleruseragents import is_crawler
 
 from stream.demo.catalogue import SHOPS
-from stream.demo.shoppers import MANNERS, WAYS, Manner, Place, Shopper
+from stream.demo.shoppers import MANNERS, WAYS, Location, Manner, Shopper
 from stream.demo.traffic import traffic
 from stream.domain import events
 from stream.domain.events import TOPIC_OF, AnyEvent, Event
@@ -37,7 +37,7 @@ def walk(manner: Manner, seed: int) -> list[Event]:
     shopper = Shopper(1, 0, Random(seed))
     shopper.manner = manner
     made: list[Event] = []
-    while shopper.place is not Place.GONE:
+    while shopper.place is not Location.GONE:
         made += shopper.move(shopper.now_ms + shopper.pause_ms())
     return made
 
@@ -138,8 +138,8 @@ def test_exits_are_signalled_in_every_way_after_short_and_long_looks(day):
 
 
 def test_every_place_can_be_left_and_every_way_leads_somewhere():
-    assert set(WAYS) == set(Place) - {Place.GONE}
-    assert {way.then for ways in WAYS.values() for way in ways} == set(Place)
+    assert set(WAYS) == set(Location) - {Location.GONE}
+    assert {way.then for ways in WAYS.values() for way in ways} == set(Location)
 
 
 def test_a_shop_sells_in_one_currency_under_unique_ids():

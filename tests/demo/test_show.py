@@ -7,7 +7,7 @@ import pytest
 
 from stream.demo import show as shows
 from stream.demo.show import Show
-from stream.demo.traffic import Record
+from stream.demo.traffic import TrafficRecord
 from stream.errors import CartwakeError
 from tests.demo.samples import decision, message, page, trigger
 
@@ -85,10 +85,12 @@ def view():
     return FakeView()
 
 
-def records(*moments_ms: int) -> "itertools.chain[Record]":
+def records(*moments_ms: int) -> "itertools.chain[TrafficRecord]":
     """Return records of these moments, and then none for a year."""
-    due = (Record(ms, "page-views", b"v", b"%d" % ms) for ms in moments_ms)
-    return itertools.chain(due, itertools.repeat(Record(2**60, "page-views", b"v", b"never")))
+    due = (TrafficRecord(ms, "page-views", b"v", b"%d" % ms) for ms in moments_ms)
+    return itertools.chain(
+        due, itertools.repeat(TrafficRecord(2**60, "page-views", b"v", b"never"))
+    )
 
 
 def after(turns: int):
@@ -112,7 +114,7 @@ def test_the_time_limit_ends_it(broker, view):
 def test_a_flood_does_not_stop_the_view(broker, view, monkeypatch):
     monkeypatch.setattr(shows, "SEND_S", 0.0)
     show = Show(broker, FakeWorker(broker), view)
-    show.play(itertools.repeat(Record(0, "page-views", b"v", b"")), None, after(5))
+    show.play(itertools.repeat(TrafficRecord(0, "page-views", b"v", b"")), None, after(5))
     assert view.shown == 5
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.adapters.wire.codec import Rejected, decode
-from stream.demo.traffic import Record, traffic
+from stream.demo.traffic import TrafficRecord, traffic
 
 START_MS = 1_790_000_000_000
 MAX_RECORD_BYTES = 64 * 1024
@@ -17,11 +17,11 @@ MAX_RECORD_BYTES = 64 * 1024
 seeds = st.integers(0, 2**63)
 
 
-def first(number: int, *, seed: int = 7, rate: float = 50.0) -> list[Record]:
+def first(number: int, *, seed: int = 7, rate: float = 50.0) -> list[TrafficRecord]:
     return list(itertools.islice(traffic(seed=seed, rate=rate, start_ms=START_MS), number))
 
 
-def during(seconds: float, *, seed: int = 7, rate: float = 50.0) -> Iterator[Record]:
+def during(seconds: float, *, seed: int = 7, rate: float = 50.0) -> Iterator[TrafficRecord]:
     end_ms = START_MS + seconds * 1000
     records = traffic(seed=seed, rate=rate, start_ms=START_MS)
     return itertools.takewhile(lambda record: record.send_ms < end_ms, records)

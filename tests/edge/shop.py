@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from stream.config.edge import EdgeHook, EdgeKey, Offer
 from stream.config.settings import EdgeSettings, EmailerSettings, Settings
-from stream.edge.collector.append import Away
+from stream.edge.collector.append import LogUnavailable
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.service import build
@@ -38,7 +38,7 @@ PAGE = {"Origin": ORIGIN, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox
 
 
 class MemoryLog:
-    """Implements ``Log`` in memory; ``is_up`` is set by hand."""
+    """Implements ``EventLog`` in memory; ``is_up`` is set by hand."""
 
     def __init__(self):
         self.is_up = True
@@ -46,7 +46,7 @@ class MemoryLog:
 
     async def append(self, records):
         if not self.is_up:
-            raise Away
+            raise LogUnavailable
         first = [one for one in records if one.topic == "consent-events"]
         self.records += first + [one for one in records if one.topic != "consent-events"]
 

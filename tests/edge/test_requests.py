@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 
 from stream.edge import requests
-from stream.edge.answers import Refusal
+from stream.edge.answers import RequestRefused
 from stream.edge.requests import MAX_BODY_BYTES, basic_user, body_of, json_of
 
 
@@ -46,20 +46,20 @@ async def test_a_packed_body_is_unpacked():
     ],
 )
 async def test_a_body_that_cannot_be_taken_is_refused(body, headers, reason):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await body_of(request(body, headers=headers))
     assert refused.value.reason == reason
 
 
 async def test_a_body_that_does_not_end_is_refused(monkeypatch):
     monkeypatch.setattr(requests, "BODY_WITHIN_S", 0.02)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await body_of(request(b"[", then_wait=True))
     assert (refused.value.status, refused.value.reason) == (408, "too_slow")
 
 
 def test_a_refused_body_is_not_repeated():
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRefused) as refused:
         json_of(json.dumps("secret@shop.example").encode()[:-1])
     assert "secret" not in f"{refused.value.reason} {refused.value.detail}"
 
@@ -74,6 +74,6 @@ def test_the_key_is_the_user_of_basic_authentication(header, user):
 
 @pytest.mark.parametrize("header", [b"Basic %%%", b"Basic /w=="])
 def test_an_unreadable_authorization_is_no_key(header):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RequestRefused) as refused:
         basic_user(request(headers=[(b"authorization", header)]))
     assert refused.value.status == 401

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.edge.visitors import Known, Visitors
+from stream.edge.visitors import VerifiedVisitor, Visitors
 
 NEW, OLD, GONE = "new key", "old key", "key that is gone"
 
@@ -15,17 +15,17 @@ def test_an_id_has_128_random_bits():
 
 def test_an_issued_id_is_believed():
     visitor, signed = Visitors([NEW]).issue("tea")
-    assert Visitors([NEW]).verify(signed, ["tea"]) == Known("tea", visitor)
+    assert Visitors([NEW]).verify(signed, ["tea"]) == VerifiedVisitor("tea", visitor)
 
 
 def test_a_new_key_loses_no_visitor():
     signed = Visitors([OLD]).sign("tea", "v1")
-    assert Visitors([NEW, OLD]).verify(signed, ["tea"]) == Known("tea", "v1")
+    assert Visitors([NEW, OLD]).verify(signed, ["tea"]) == VerifiedVisitor("tea", "v1")
 
 
 def test_it_signs_with_the_first_key():
     signed = Visitors([NEW, OLD]).sign("tea", "v1")
-    assert Visitors([NEW]).verify(signed, ["tea"]) == Known("tea", "v1")
+    assert Visitors([NEW]).verify(signed, ["tea"]) == VerifiedVisitor("tea", "v1")
 
 
 @pytest.mark.parametrize(

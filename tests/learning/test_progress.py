@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from stream.learning.progress import Progress
+from stream.learning.progress import TrainingProgress
 
 
 def progress_of(judged):
-    progress = Progress()
+    progress = TrainingProgress()
     for probability, label in judged:
         progress.add(probability, label=label)
     return progress
@@ -40,7 +40,7 @@ def test_log_loss_and_brier_are_means_over_all_examples():
 
 
 def test_nothing_is_told_before_it_can_be():
-    empty, one_sided = Progress(), progress_of([(0.3, False)])
+    empty, one_sided = TrainingProgress(), progress_of([(0.3, False)])
     assert (empty.roc_auc, empty.log_loss, empty.brier) == (None, None, None)
     assert one_sided.roc_auc is None
     assert one_sided.log_loss == pytest.approx(-math.log(0.7))

@@ -4,7 +4,7 @@ from itertools import takewhile
 
 from stream.domain.policy import DAY_MS
 from stream.domain.predictions import AFTER_ADD
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.trainer import Trainer
 from tests.learning.lessons import Lessons
 from tests.rig import merch_store
@@ -24,7 +24,7 @@ def first_days(path):
 def test_a_week_of_a_real_shop_teaches_who_will_buy(shop_data):
     """Measured 0.759 and 0.308 of 916 examples; ``docs/learning.md`` has the whole month."""
     trainer = Trainer()
-    lessons = Lessons(Scorer.following(trainer))
+    lessons = Lessons(ModelScorer.following(trainer))
     for offset, example in enumerate(lessons.examples(first_days(shop_data))):
         trainer.learn(example, offset)
     report = trainer.report()[AFTER_ADD]

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.adapters.wire.codec import encode_record
 from stream.domain.predictions import AFTER_ADD, MODELS
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.snapshot import UnreadableSnapshot
 from stream.learning.trainer import Trainer
 from stream.worker import training as module
@@ -247,7 +247,7 @@ async def test_after_a_new_claim_examples_are_handed_out_again(training):
 
 @pytest.fixture
 def scorer():
-    return Scorer()
+    return ModelScorer()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import uvicorn
 
 from stream.demo.embedded import LOOPBACK
-from stream.demo.shop.app import SHOP, Place, Shop
+from stream.demo.shop.app import SHOP, ShopAccess, ShopServer
 from stream.demo.shop.inbox import Inbox
 from stream.demo.shop.watch import Watch
 
@@ -13,7 +13,7 @@ from stream.demo.shop.watch import Watch
 def main() -> None:
     """Serve until terminated."""
     told = os.environ
-    place = Place(
+    place = ShopAccess(
         told["SHOP_EDGE"],
         told["SHOP_BROWSER_KEY"],
         told["SHOP_SERVER_KEY"],
@@ -21,7 +21,7 @@ def main() -> None:
     )
     watch = Watch(told["SHOP_KAFKA"], told["SHOP_REDIS"], told["SHOP_GROUP"], SHOP.tenant)
     uvicorn.run(
-        Shop(place, watch, Inbox(), int(told["SHOP_SMTP_PORT"])).app(),
+        ShopServer(place, watch, Inbox(), int(told["SHOP_SMTP_PORT"])).app(),
         host=LOOPBACK,
         port=int(told["SHOP_PORT"]),
         log_level="warning",

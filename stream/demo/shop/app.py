@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from stream.demo.catalogue import SHOPS
-from stream.demo.shop.inbox import Inbox, Letter, address_of
+from stream.demo.shop.inbox import Inbox, InboxMail, address_of
 from stream.demo.shop.watch import Watch, followed
 from stream.edge.visitors import COOKIE, Visitors
 
@@ -38,7 +38,7 @@ INBOX: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>In
 <link rel="stylesheet" href="/shop.css"><main class="inbox"><h1>Your inbox</h1>{body}</main>"""
 
 
-class Place(NamedTuple):
+class ShopAccess(NamedTuple):
     """Where the shop is, and what it was given to talk to the edge."""
 
     edge: str
@@ -47,10 +47,10 @@ class Place(NamedTuple):
     signing_key: str
 
 
-class Shop:
+class ShopServer:
     """Answers the shop's pages."""
 
-    def __init__(self, place: Place, watch: Watch, inbox: Inbox, smtp_port: int) -> None:
+    def __init__(self, place: ShopAccess, watch: Watch, inbox: Inbox, smtp_port: int) -> None:
         self._place, self._watch = place, watch
         self._inbox, self._smtp_port = inbox, smtp_port
         self._visitors = Visitors([place.signing_key])
@@ -132,7 +132,7 @@ class Shop:
         rows = "".join(
             f'<li><a href="/inbox/{one.number}">{escape(one.subject)}</a>'
             f"<time>{escape(one.at)}</time></li>"
-            for one in self._letters(request)
+            for one in self._mails(request)
         )
         body = f"<ul>{rows}</ul>" if rows else "<p>No mail yet. Leave something in the cart.</p>"
         return self._told(INBOX.format(body=body))
@@ -140,7 +140,7 @@ class Shop:
     async def mail(self, request: Request) -> Response:
         """Return one mail as a mail program shows it."""
         number = request.path_params["number"]
-        found = next((one for one in self._letters(request) if one.number == number), None)
+        found = next((one for one in self._mails(request) if one.number == number), None)
         return self._told(found.html) if found else PlainTextResponse("not yours\n", 404)
 
     async def customer(self, request: Request) -> Response:
@@ -149,7 +149,7 @@ class Shop:
             return PlainTextResponse("who are you?\n", 401)
         return JSONResponse({"email": address_of(request.path_params["visitor"]), "locale": "en"})
 
-    def _letters(self, request: Request) -> list[Letter]:
+    def _mails(self, request: Request) -> list[InboxMail]:
         known = self._visitors.verify(request.cookies.get(COOKIE, ""), [SHOP.tenant])
         return self._inbox.of(known.visitor) if known else []
 

@@ -19,7 +19,7 @@ MAILS_KEPT: Final = 1_000
 DOMAIN: Final = "tea-house.example"
 
 
-class Letter(NamedTuple):
+class InboxMail(NamedTuple):
     """A mail as a mail program shows it."""
 
     number: int
@@ -34,7 +34,7 @@ class Inbox:
     """Takes mails by SMTP, and shows each to whom it is for."""
 
     def __init__(self) -> None:
-        self._letters: deque[Letter] = deque(maxlen=MAILS_KEPT)
+        self._mails: deque[InboxMail] = deque(maxlen=MAILS_KEPT)
         self._count = 0
 
     async def serve(self, port: int) -> None:
@@ -42,15 +42,15 @@ class Inbox:
         loop = asyncio.get_running_loop()
         await loop.create_server(partial(SMTP, self, hostname=DOMAIN), LOOPBACK, port)
 
-    def of(self, visitor: str) -> list[Letter]:
+    def of(self, visitor: str) -> list[InboxMail]:
         """Return a visitor's mails, the newest first."""
-        return [one for one in reversed(self._letters) if one.to == address_of(visitor)]
+        return [one for one in reversed(self._mails) if one.to == address_of(visitor)]
 
     async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: ANN401, N802 - aiosmtpd's
         """Keep a mail."""
         mail = message_from_bytes(envelope.content, policy=default)
         self._count += 1
-        self._letters.append(_letter(self._count, mail))
+        self._mails.append(_mail_of(self._count, mail))
         return "250 kept"
 
 
@@ -59,7 +59,7 @@ def address_of(visitor: str) -> str:
     return f"{visitor}@{DOMAIN}"
 
 
-def _letter(number: int, mail: EmailMessage) -> Letter:
+def _mail_of(number: int, mail: EmailMessage) -> InboxMail:
     parts = {kind: mail.get_body((kind,)) for kind in ("plain", "html")}
     text, html = (part.get_content() if part is not None else "" for part in parts.values())
-    return Letter(number, str(mail["To"]), str(mail["Subject"]), str(mail["Date"]), text, html)
+    return InboxMail(number, str(mail["To"]), str(mail["Subject"]), str(mail["Date"]), text, html)

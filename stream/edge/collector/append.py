@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from stream.adapters.kafka.options import client_options, quiet_clients
 from stream.config.settings import KafkaSettings
-from stream.edge.collector.prepare import CONSENT, Record
+from stream.edge.collector.prepare import CONSENT, PreparedRecord
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ LOOK_EVERY_S: Final = 1.0
 MOST_WAITING: Final = 20_000
 
 
-class Away(Exception):  # noqa: N818 - the log's condition
+class LogUnavailable(Exception):  # noqa: N818 - the log's condition
     """Kafka does not acknowledge."""
 
 
-class Log(Protocol):
+class EventLog(Protocol):
     """Where records go."""
 
     @property
@@ -37,19 +37,19 @@ class Log(Protocol):
         """Whether it acknowledges, as far as is known."""
         ...
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[PreparedRecord]) -> None:
         """Return once all records are stored, those of consent before any other is sent.
 
         Raises
         ------
-        Away
+        LogUnavailable
             Some are not known to be stored.
         """
         ...
 
 
-class KafkaLog:
-    """Implements ``Log`` over a producer."""
+class KafkaEventLog:
+    """Implements ``EventLog`` over a producer."""
 
     def __init__(self, kafka: KafkaSettings, tell: Callable[[bool], None]) -> None:
         """``tell`` hears whether Kafka acknowledges, each time that changes."""
@@ -91,10 +91,10 @@ class KafkaLog:
             async with asyncio.timeout(ACK_WITHIN_S):
                 await self._producer.stop()
 
-    async def append(self, records: Sequence[Record]) -> None:
-        """Implements ``Log.append``."""
+    async def append(self, records: Sequence[PreparedRecord]) -> None:
+        """Implements ``EventLog.append``."""
         if not self.is_up or self._waiting + len(records) > MOST_WAITING:
-            raise Away
+            raise LogUnavailable
         self._waiting += len(records)
         try:
             async with asyncio.timeout(ACK_WITHIN_S):
@@ -102,11 +102,11 @@ class KafkaLog:
                 await self._send([one for one in records if one.topic != CONSENT])
         except (KafkaError, TimeoutError):
             self._note(is_up=False)
-            raise Away from None
+            raise LogUnavailable from None
         finally:
             self._waiting -= len(records)
 
-    async def _send(self, records: Sequence[Record]) -> None:
+    async def _send(self, records: Sequence[PreparedRecord]) -> None:
         send: Callable[..., Awaitable[Any]] = self._producer.send
         await asyncio.gather(*[await send(one.topic, one.value, one.key) for one in records])
 

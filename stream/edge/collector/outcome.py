@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
-from stream.edge.answers import Refusal, json_response
-from stream.edge.collector.prepare import Record
+from stream.edge.answers import RequestRefused, json_response
+from stream.edge.collector.prepare import PreparedRecord
 
 
-class Outcome(NamedTuple):
+class EventOutcome(NamedTuple):
     """What one event, as it was sent, has become; a vendor's may be several of ours or none."""
 
-    records: tuple[Record, ...] = ()
-    refusal: Refusal | None = None
+    records: tuple[PreparedRecord, ...] = ()
+    refusal: RequestRefused | None = None
 
 
-def answer(outcomes: Sequence[Outcome]) -> Response:
+def answer(outcomes: Sequence[EventOutcome]) -> Response:
     """Return the answer; where everything was refused, its status is that of the first."""
     refused = [_refused(index, one.refusal) for index, one in enumerate(outcomes) if one.refusal]
     content: dict[str, Any] = {
@@ -34,5 +34,5 @@ def answer(outcomes: Sequence[Outcome]) -> Response:
     return json_response(content, status)
 
 
-def _refused(index: int, refusal: Refusal) -> dict[str, Any]:
+def _refused(index: int, refusal: RequestRefused) -> dict[str, Any]:
     return {"index": index, "reason": refusal.reason, "detail": refusal.detail}

@@ -14,7 +14,7 @@ from stream.adapters.wire.codec import KINDS, Rejected, decode_fields, encode_re
 from stream.config.edge import EdgeKey
 from stream.domain.events import TOPIC_OF, ConsentUpdated, ErasureRequested, Event
 from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
-from stream.edge.answers import Refusal
+from stream.edge.answers import RequestRefused
 from stream.edge.collector.device import device_of
 from stream.edge.keys import may_send
 from stream.edge.visitors import Visitors
@@ -45,7 +45,7 @@ class Sender(NamedTuple):
         return skew_ms if abs(skew_ms) > SKEW_MS else 0
 
 
-class Record(NamedTuple):
+class PreparedRecord(NamedTuple):
     """What Kafka gets."""
 
     topic: str
@@ -56,27 +56,27 @@ class Record(NamedTuple):
     forgets: bool = False  # the browser, too, that it had an id
 
 
-def prepare(fields: object, sender: Sender, visitors: Visitors) -> Record:
+def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecord:
     """Return the record of an event.
 
     Raises
     ------
-    Refusal
+    RequestRefused
         The event is not one of the contract's, or this sender may not send it.
     """
     if not isinstance(fields, dict):
-        raise Refusal(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
     event = _decoded(_completed(fields, sender, visitors))
     kind = type(event)
     if not may_send(sender.key, kind):
         detail = "$.type: a browser key may not send it"
-        raise Refusal(HTTPStatus.FORBIDDEN, "right_missing", detail)
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "right_missing", detail)
     if sender.denies_sale and isinstance(event, ConsentUpdated):
         refused = replace(event.purposes, ads="denied", sale_share="denied")
         event = replace(event, purposes=refused)
     topic = TOPIC_OF.get(kind, MESSAGE_FEEDBACK)
     marked = event.context is not None and event.context.bot
-    return Record(
+    return PreparedRecord(
         topic,
         event.visitor.encode(),
         encode_record(event),
@@ -98,13 +98,13 @@ def _decoded(fields: dict[str, Any]) -> Event:
         return decode_fields(fields, TYPES)
     except Rejected as rejected:
         reason, detail = str(rejected.reason), rejected.detail
-    raise Refusal(HTTPStatus.BAD_REQUEST, reason, detail)
+    raise RequestRefused(HTTPStatus.BAD_REQUEST, reason, detail)
 
 
 def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> dict[str, Any]:
     tenant = sender.key.tenant
     if fields.get("tenant", tenant) != tenant:
-        raise Refusal(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not that of the key")
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not that of the key")
     at_ms = fields.get("at_ms")
     if sender.skew_ms and isinstance(at_ms, int):
         at_ms += sender.skew_ms
@@ -124,7 +124,7 @@ def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
         return known.visitor
     if sender.key.kind == "browser":
         detail = "$.visitor: not a signed id of this shop; get one from /v1/visitor"
-        raise Refusal(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
     return given
 
 

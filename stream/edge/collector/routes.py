@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stream.config.edge import EdgeKey
-from stream.edge.answers import Refusal, malformed, too_large, unavailable
-from stream.edge.authentication import Entrance
-from stream.edge.collector.append import Away, Log
-from stream.edge.collector.outcome import Outcome, answer
+from stream.edge.answers import RequestRefused, malformed, too_large, unavailable
+from stream.edge.authentication import Authenticator
+from stream.edge.collector.append import EventLog, LogUnavailable
+from stream.edge.collector.outcome import EventOutcome, answer
 from stream.edge.collector.prepare import Sender, prepare
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
@@ -37,19 +37,19 @@ class Collector:
 
     def __init__(
         self,
-        entrance: Entrance,
+        authenticator: Authenticator,
         visitors: Visitors,
-        log: Log,
+        log: EventLog,
         metrics: EdgeMetrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._entrance, self._visitors = entrance, visitors
+        self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
 
     async def take_events(self, request: Request) -> Response:
         """``POST /v1/events``: canonical events, as an array or as JSON Lines."""
         began = time.perf_counter()
-        key, body = await self._entrance.open(request)
+        key, body = await self._authenticator.open(request)
         sender = self._sender(request, key, _whole(request.query_params.get("sentAt")))
         outcomes = [self._canonical(one, sender) for one in _bounded(_listed(body), len(body))]
         return await self._taken(outcomes, began)
@@ -57,7 +57,7 @@ class Collector:
     async def take_call(self, request: Request) -> Response:
         """``POST /v1/track``, ``page``, ``identify``: one call, as Segment's libraries send it."""
         began = time.perf_counter()
-        key, body = await self._entrance.open(request)
+        key, body = await self._authenticator.open(request)
         call = object_of(body) | {"type": request.url.path.rpartition("/")[2]}
         sender = self._sender(request, key, at_ms(call.get("sentAt")))
         (call,) = _bounded([call], len(body))
@@ -67,7 +67,7 @@ class Collector:
     async def take_batch(self, request: Request) -> Response:
         """``POST /v1/batch``: Segment's calls in a batch."""
         began = time.perf_counter()
-        key, body = await self._entrance.open(request)
+        key, body = await self._authenticator.open(request)
         batch = object_of(body)
         calls = batch.get("batch")
         if not isinstance(calls, list):
@@ -85,7 +85,7 @@ class Collector:
         """``POST /v1/hooks/{vendor}``: what a vendor's server sends, signed by it."""
         began = time.perf_counter()
         vendor = request.path_params["vendor"]
-        key, body = await self._entrance.open_hook(request, vendor)
+        key, body = await self._authenticator.open_hook(request, vendor)
         sender = Sender(key, self._now_ms())
         hints = Hints(sender.received_ms, headers=dict(request.headers))
         value = json_of(body)
@@ -105,18 +105,18 @@ class Collector:
             sent_at_ms,
         )
 
-    def _canonical(self, fields: object, sender: Sender) -> Outcome:
+    def _canonical(self, fields: object, sender: Sender) -> EventOutcome:
         """Return what an event has become, ours or what the script has heard from a vendor's."""
-        if isinstance(fields, Refusal):
+        if isinstance(fields, RequestRefused):
             return self._refused(fields)
         if isinstance(fields, dict) and fields.get("type") == VENDOR_EVENT:
             return self._passed_on(fields, sender)
         try:
-            return Outcome((prepare(fields, sender, self._visitors),))
-        except Refusal as refusal:
+            return EventOutcome((prepare(fields, sender, self._visitors),))
+        except RequestRefused as refusal:
             return self._refused(refusal)
 
-    def _passed_on(self, fields: dict[str, Any], sender: Sender) -> Outcome:
+    def _passed_on(self, fields: dict[str, Any], sender: Sender) -> EventOutcome:
         vendor = fields.get("vendor")
         if not isinstance(vendor, str) or vendor not in VENDORS:
             return self._refused(malformed("$.vendor: not one that is known"))
@@ -124,26 +124,26 @@ class Collector:
         hints = Hints(moment, text(fields.get("visitor")), text(fields.get("id")))
         return self._mapped(vendor, fields.get("call"), hints, sender)
 
-    def _mapped(self, vendor: str, call: object, hints: Hints, sender: Sender) -> Outcome:
+    def _mapped(self, vendor: str, call: object, hints: Hints, sender: Sender) -> EventOutcome:
         """Return what one vendor's event has become; all of its events are taken, or none."""
-        if isinstance(call, Refusal):
+        if isinstance(call, RequestRefused):
             return self._refused(call)
         try:
             mapped = to_events(vendor, call, hints)
             records = [prepare(event, sender, self._visitors) for event in mapped.events]
         except Unreadable as unreadable:
             return self._refused(malformed(str(unreadable)))
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             return self._refused(refusal)
         for name in mapped.unmapped:
             self._metrics.count_unmapped(vendor, name)
-        return Outcome(tuple(records))
+        return EventOutcome(tuple(records))
 
-    def _refused(self, refusal: Refusal) -> Outcome:
+    def _refused(self, refusal: RequestRefused) -> EventOutcome:
         self._metrics.refused.labels(refusal.reason).inc()
-        return Outcome(refusal=refusal)
+        return EventOutcome(refusal=refusal)
 
-    async def _taken(self, outcomes: Sequence[Outcome], began: float) -> Response:
+    async def _taken(self, outcomes: Sequence[EventOutcome], began: float) -> Response:
         """Give all records to the log, and answer once it has them."""
         records = [record for outcome in outcomes for record in outcome.records]
         counts = Counter(record.topic for record in records)
@@ -151,7 +151,7 @@ class Collector:
         try:
             if records:
                 await self._log.append(records)
-        except Away:
+        except LogUnavailable:
             became = "unavailable"
             raise unavailable(
                 "Kafka does not acknowledge; nothing is lost, send it again"
@@ -181,7 +181,7 @@ def _listed(body: bytes) -> list[Any]:
 def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
         return json_of(line, f"line {number}")
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         return refusal
 
 
@@ -189,7 +189,7 @@ def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
     """Return the events, with a refusal in the place of each that is too large."""
     if len(events) > MAX_EVENTS:
         detail = f"body: more than {MAX_EVENTS} events"
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
+        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
     if body_bytes <= MAX_EVENT_BYTES:
         return events
     return [
@@ -199,7 +199,7 @@ def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
 
 
 def _size(event: object) -> int:
-    return 0 if isinstance(event, Refusal) else len(orjson.dumps(event))
+    return 0 if isinstance(event, RequestRefused) else len(orjson.dumps(event))
 
 
 def _whole(text: str | None) -> int | None:

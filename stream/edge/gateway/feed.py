@@ -20,7 +20,7 @@ from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS
 from stream.config.settings import Settings
 from stream.domain.records import Trigger, TriggerCancel
 from stream.edge.gateway.hub import Action, Hub
-from stream.edge.visitors import Known
+from stream.edge.visitors import VerifiedVisitor
 from stream.errors import CartwakeError
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Feed:
                     self._hub.publish(self._action(trigger))
             else:
                 cancel = _CANCELS.decode(record.value or b"")
-                whose = Known(cancel.tenant, cancel.visitor)
+                whose = VerifiedVisitor(cancel.tenant, cancel.visitor)
                 self._hub.cancel(whose, cancel.trigger_id)
 
     def _action(self, trigger: Trigger) -> Action:
@@ -107,5 +107,5 @@ class Feed:
                 "button": offer.button,
                 "url": offer.url,
             }
-        whose = Known(trigger.tenant, trigger.visitor)
+        whose = VerifiedVisitor(trigger.tenant, trigger.visitor)
         return Action(trigger.trigger_id, whose, trigger.expires_at_ms, content)

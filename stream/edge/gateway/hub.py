@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from stream.edge.metrics import EdgeMetrics
-from stream.edge.visitors import Known
+from stream.edge.visitors import VerifiedVisitor
 
 # A page that is so far behind does not read any more.
 MOST_UNREAD: Final = 32
@@ -25,7 +25,7 @@ class Action(NamedTuple):
     """One on-site trigger, as pages get it."""
 
     trigger_id: str
-    whose: Known
+    whose: VerifiedVisitor
     expires_at_ms: int
     content: dict[str, Any]
 
@@ -49,8 +49,8 @@ class Hub:
 
     def __init__(self, most: int, metrics: EdgeMetrics, now_ms: Callable[[], int]) -> None:
         self._most, self._metrics, self._now_ms = most, metrics, now_ms
-        self._streams: dict[Known, list[Queue]] = {}
-        self._recent: dict[Known, list[Action]] = {}
+        self._streams: dict[VerifiedVisitor, list[Queue]] = {}
+        self._recent: dict[VerifiedVisitor, list[Action]] = {}
         self._order: deque[Action] = deque()
         self._cancelled: dict[str, None] = {}
         self._open = 0
@@ -72,7 +72,7 @@ class Hub:
             outcome = "sent" if self._give(action.whose, action) else "unheard"
         self._metrics.actions.labels(outcome).inc()
 
-    def cancel(self, whose: Known, trigger_id: str) -> None:
+    def cancel(self, whose: VerifiedVisitor, trigger_id: str) -> None:
         """Take an action back, also one that is yet to come."""
         self._cancelled[trigger_id] = None
         if len(self._cancelled) > CANCELS_REMEMBERED:
@@ -80,24 +80,26 @@ class Hub:
         self._give(whose, Cancel(trigger_id))
         self._forget()
 
-    def pending(self, whose: Known, after: str | None = None) -> list[Action]:
+    def pending(self, whose: VerifiedVisitor, after: str | None = None) -> list[Action]:
         """Return what a visitor has not seen yet, of what is still of use, the oldest first."""
         known = self._recent.get(whose, [])
         ids = [one.trigger_id for one in known]
         unseen = known[ids.index(after) + 1 :] if after in ids else known
         return [one for one in self._useful(unseen) if one.trigger_id not in self._cancelled]
 
-    def cancelled(self, whose: Known) -> list[str]:
+    def cancelled(self, whose: VerifiedVisitor) -> list[str]:
         """Return the ids of a visitor's actions that were taken back while they were of use."""
         useful = self._useful(self._recent.get(whose, []))
         return [one.trigger_id for one in useful if one.trigger_id in self._cancelled]
 
-    def has_room(self, whose: Known) -> bool:
+    def has_room(self, whose: VerifiedVisitor) -> bool:
         """Say whether another stream of this visitor may be opened."""
         has_place = self._open < self._most and not self._is_closed
         return has_place and len(self._streams.get(whose, ())) < STREAMS_PER_VISITOR
 
-    async def listen(self, whose: Known, after: str | None) -> AsyncIterator[Action | Cancel]:
+    async def listen(
+        self, whose: VerifiedVisitor, after: str | None
+    ) -> AsyncIterator[Action | Cancel]:
         """Yield what is pending after an action, and then what comes, until the hub is closed."""
         queue: Queue = asyncio.Queue(MOST_UNREAD)
         for action in self.pending(whose, after)[-MOST_UNREAD:]:
@@ -117,19 +119,19 @@ class Hub:
             for queue in queues:
                 _put(queue, None)
 
-    def _join(self, whose: Known, queue: Queue) -> None:
+    def _join(self, whose: VerifiedVisitor, queue: Queue) -> None:
         self._streams.setdefault(whose, []).append(queue)
         self._open += 1
         self._metrics.streams.set(self._open)
 
-    def _leave(self, whose: Known, queue: Queue) -> None:
+    def _leave(self, whose: VerifiedVisitor, queue: Queue) -> None:
         self._streams[whose].remove(queue)
         if not self._streams[whose]:
             del self._streams[whose]
         self._open -= 1
         self._metrics.streams.set(self._open)
 
-    def _give(self, whose: Known, what: Action | Cancel) -> bool:
+    def _give(self, whose: VerifiedVisitor, what: Action | Cancel) -> bool:
         """Give something to all pages of a visitor; return whether there are any."""
         queues = self._streams.get(whose, [])
         for queue in queues:

@@ -7,11 +7,11 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.config.settings import KafkaSettings
 from stream.edge.collector import append
-from stream.edge.collector.append import Away, KafkaLog
-from stream.edge.collector.prepare import Record
+from stream.edge.collector.append import KafkaEventLog, LogUnavailable
+from stream.edge.collector.prepare import PreparedRecord
 
-VIEW = Record("page-views", b"v", b"{}")
-CONSENT = Record("consent-events", b"v", b"{}")
+VIEW = PreparedRecord("page-views", b"v", b"{}")
+CONSENT = PreparedRecord("consent-events", b"v", b"{}")
 
 
 class FakeProducer:
@@ -46,7 +46,7 @@ def told():
 
 @pytest.fixture
 def log(producer, told):
-    log = KafkaLog(KafkaSettings(), told.append)
+    log = KafkaEventLog(KafkaSettings(), told.append)
     log.is_up = True
     return log
 
@@ -74,10 +74,10 @@ async def test_what_is_not_acknowledged_is_not_taken_and_nobody_waits_after_it(
     log, producer, told, monkeypatch
 ):
     monkeypatch.setattr(append, "ACK_WITHIN_S", 0.01)
-    with pytest.raises(Away):
+    with pytest.raises(LogUnavailable):
         await log.append([VIEW])
     assert (log.is_up, told) == (False, [False])
-    with pytest.raises(Away):
+    with pytest.raises(LogUnavailable):
         await log.append([VIEW])
     assert producer.sent == ["page-views"]
 
@@ -85,14 +85,14 @@ async def test_what_is_not_acknowledged_is_not_taken_and_nobody_waits_after_it(
 async def test_one_record_that_kafka_refuses_refuses_all(log, producer):
     task = await begun(log, VIEW, VIEW)
     producer.acknowledgements[1].set_exception(KafkaConnectionError())
-    with pytest.raises(Away):
+    with pytest.raises(LogUnavailable):
         await task
 
 
 async def test_more_than_memory_should_hold_is_not_taken(log, producer, monkeypatch):
     monkeypatch.setattr(append, "MOST_WAITING", 2)
     task = await begun(log, VIEW, VIEW)
-    with pytest.raises(Away):
+    with pytest.raises(LogUnavailable):
         await log.append([VIEW])
     producer.acknowledge()
     await task

@@ -9,10 +9,10 @@ from stream.domain.records import CartSnapshot, Trigger, TriggerCancel
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
-from stream.edge.visitors import Known
+from stream.edge.visitors import VerifiedVisitor
 from tests.edge.shop import EDGE, NOW_MS
 
-ANNA = Known("tea", "anna")
+ANNA = VerifiedVisitor("tea", "anna")
 TRIGGER = Trigger(
     trigger_id="0" * 32,
     kind="exit_intent",
@@ -59,7 +59,7 @@ def test_a_shop_without_an_offer_gets_the_bare_trigger(feed, hub):
     feed.take(
         Read("triggers", msgspec.json.encode(msgspec.structs.replace(TRIGGER, tenant="bike")))
     )
-    (one,) = hub.pending(Known("bike", "anna"))
+    (one,) = hub.pending(VerifiedVisitor("bike", "anna"))
     assert "offer" not in one.content
 
 

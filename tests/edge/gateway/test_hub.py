@@ -6,10 +6,10 @@ from prometheus_client import CollectorRegistry
 
 from stream.edge.gateway.hub import MOST_UNREAD, STREAMS_PER_VISITOR, Action, Cancel, Hub
 from stream.edge.metrics import EdgeMetrics
-from stream.edge.visitors import Known
+from stream.edge.visitors import VerifiedVisitor
 from tests.edge.shop import NOW_MS
 
-ANNA, BERT = Known("tea", "anna"), Known("tea", "bert")
+ANNA, BERT = VerifiedVisitor("tea", "anna"), VerifiedVisitor("tea", "bert")
 
 
 class Clock:
@@ -67,7 +67,7 @@ async def test_an_action_reaches_its_visitors_pages_and_no_others(hub):
 
 
 async def test_the_same_visitor_of_another_shop_hears_nothing(hub):
-    hub.publish(action(whose=Known("bike", "anna")))
+    hub.publish(action(whose=VerifiedVisitor("bike", "anna")))
     assert hub.pending(ANNA) == []
 
 
@@ -119,7 +119,7 @@ async def test_a_cancel_that_is_read_before_its_trigger_prevents_it(hub):
 
 async def test_nothing_is_kept_of_what_has_expired(hub, clock):
     for number in range(1_000):
-        hub.publish(action(f"t{number}", Known("tea", f"v{number}")))
+        hub.publish(action(f"t{number}", VerifiedVisitor("tea", f"v{number}")))
     clock.now_ms += 10_001
     hub.publish(action("last", lives_ms=30_000))
     assert list(hub._recent) == [ANNA]
@@ -146,7 +146,7 @@ async def test_a_page_that_does_not_read_loses_the_oldest(hub):
 
 
 async def test_there_is_room_for_so_many_streams_and_no_more(hub):
-    waiting = [await listening(hub, Known("tea", f"v{number}"), 1) for number in range(5)]
+    waiting = [await listening(hub, VerifiedVisitor("tea", f"v{number}"), 1) for number in range(5)]
     assert not hub.has_room(ANNA)
     waiting.pop().cancel()
     await asyncio.sleep(0.01)

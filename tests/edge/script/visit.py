@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from stream.config.settings import EdgeSettings
 from stream.edge.gateway.hub import Action
 from stream.edge.serve import Server
-from stream.edge.visitors import Known
+from stream.edge.visitors import VerifiedVisitor
 from tests.edge.shop import BROWSER, EDGE, SIGNING, Shop
 from tests.rig.processes import LOOPBACK, free_port, wait_until
 
@@ -194,11 +194,13 @@ class Visit:
             "offer": {"title": "Wait", "text": "Free delivery", "button": "Go", "url": "#cart"},
         } | fields
         content = {name: value for name, value in content.items() if value is not None}
-        action = Action(trigger_id, Known("tea", visitor), content["expires_at_ms"], content)
+        action = Action(
+            trigger_id, VerifiedVisitor("tea", visitor), content["expires_at_ms"], content
+        )
         self.site.loop.call_soon_threadsafe(self.shop.hub.publish, action)
 
     def withdraw_action(self, trigger_id=TRIGGER):
-        whose = Known("tea", self.events[0]["visitor"])
+        whose = VerifiedVisitor("tea", self.events[0]["visitor"])
         self.site.loop.call_soon_threadsafe(self.shop.hub.cancel, whose, trigger_id)
 
     def close(self):
