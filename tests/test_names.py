@@ -19,6 +19,7 @@ STILL_DOUBLE = frozenset(
         "CartAbandonment",
         "Content",
         "Counts",
+        "Defect",
         "Edge",
         "ExitIntent",
         "Handed",
