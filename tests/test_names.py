@@ -16,24 +16,18 @@ STREAM = ROOT / "stream"
 # Names still given twice. Remove a name once it is unique; never add one.
 STILL_DOUBLE = frozenset(
     {
-        "CartAbandonment",
         "Content",
         "Counts",
         "Defect",
-        "Edge",
-        "ExitIntent",
         "Handed",
-        "Holdout",
         "Mark",
         "Models",
         "Refused",
         "Sent",
-        "Session",
         "Shard",
         "Situation",
         "Survey",
         "Vitals",
-        "Worker",
     }
 )
 # Phrases that stand for a plain one, and what to write instead.
