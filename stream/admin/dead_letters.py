@@ -14,7 +14,8 @@ from typing import Final
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 
-from stream.adapters.kafka.connect import asked, metadata, partition_counts, started
+from stream.adapters.kafka.administer import ask
+from stream.adapters.kafka.connect import metadata, partition_counts, started
 from stream.adapters.kafka.dead_letter_topic import Letter, letter, records
 from stream.adapters.kafka.options import client_options
 from stream.adapters.kafka.topic_rules import LARGEST_BYTES, RETENTION_DAYS
@@ -62,7 +63,7 @@ def list_(
     CartwakeError
         Kafka cannot be reached or stops answering, or there is no such topic.
     """
-    asked(settings, _list(settings, reason, since, say))
+    ask(settings, _list(settings, reason, since, say))
     return 0
 
 
@@ -74,7 +75,7 @@ def show(settings: Settings, place: str, say: Say = print, *, value: bool = Fals
     CartwakeError
         Kafka cannot be reached or stops answering, or there is no such topic or letter.
     """
-    asked(settings, _show(settings, place, say, value=value))
+    ask(settings, _show(settings, place, say, value=value))
     return 0
 
 
@@ -97,7 +98,7 @@ def replay(
     CartwakeError
         Kafka cannot be reached, stops answering or does not take some, or there is no such topic.
     """
-    asked(settings, _replay(settings, reason, since, say, dry_run=dry_run))
+    ask(settings, _replay(settings, reason, since, say, dry_run=dry_run))
     return 0
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stream.adapters.kafka import survey as kafka_survey
 from stream.adapters.kafka.options import quiet_clients
-from stream.adapters.redis import survey as redis_survey
 from stream.admin import clock, configuration, kafka, redis, refused, versions, webhooks
 from stream.admin.finding import Finding, exit_code, summary
+from stream.admin.kafka_survey import KafkaSurvey, survey_kafka
+from stream.admin.redis_survey import RedisSurvey, survey_redis
 from stream.config.settings import Settings
 from stream.errors import CartwakeError, UsageError
 
@@ -45,12 +45,12 @@ def run(settings: Settings, file: Path | None, environ: Mapping[str, str], say: 
 
 async def _ask(
     settings: Settings,
-) -> tuple[kafka_survey.Survey | CartwakeError, redis_survey.Survey | CartwakeError, list[Finding]]:
+) -> tuple[KafkaSurvey | CartwakeError, RedisSurvey | CartwakeError, list[Finding]]:
     """Ask all side by side, so that the slowest is all that is waited for."""
     now_ms = time.time_ns() // 1_000_000
     return await asyncio.gather(
-        _answer(kafka_survey.survey(settings, now_ms)),
-        _answer(redis_survey.survey(settings)),
+        _answer(survey_kafka(settings, now_ms)),
+        _answer(survey_redis(settings)),
         webhooks.look(settings.webhooks),
     )
 
@@ -64,8 +64,8 @@ async def _answer(question: Coroutine[Any, Any, Found]) -> Found | CartwakeError
 
 def _servers(
     settings: Settings,
-    in_kafka: kafka_survey.Survey | CartwakeError,
-    in_redis: redis_survey.Survey | CartwakeError,
+    in_kafka: KafkaSurvey | CartwakeError,
+    in_redis: RedisSurvey | CartwakeError,
 ) -> Iterator[Finding]:
     shards = None
     if isinstance(in_kafka, CartwakeError):

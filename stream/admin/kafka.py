@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from stream.adapters.kafka.describe import Group
-from stream.adapters.kafka.survey import Survey
 from stream.adapters.kafka.topic_rules import (
     ACTED_ON,
     RETENTION_DAYS,
@@ -17,6 +16,7 @@ from stream.adapters.kafka.topic_rules import (
 )
 from stream.admin import roles, topic
 from stream.admin.finding import Finding, fail, ok, warn
+from stream.admin.kafka_survey import KafkaSurvey
 from stream.config.settings import Settings
 from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
@@ -35,7 +35,7 @@ ANEW: Final = "no topic can have fewer: make them anew, and use another worker.g
 AS_OPERATOR: Final = "run doctor as a user with the operator's rights, see deploy/kafka-acls.sh"
 
 
-def judge(survey: Survey, settings: Settings) -> Iterator[Finding]:
+def judge(survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
     """Yield what is to be said."""
     yield _broker(survey, settings)
     yield from _inputs(survey)
@@ -48,31 +48,31 @@ def judge(survey: Survey, settings: Settings) -> Iterator[Finding]:
             yield say(f"topic {name}", "is not there, or not to be seen by this user", MAKE)
     for found in too_small(survey.configs):
         yield fail("dead letters", found, "set its max.message.bytes higher")
-    if survey.silent:
-        found = f"{', '.join(sorted(survey.silent))} do not tell theirs to this user"
+    if survey.unreadable:
+        found = f"{', '.join(sorted(survey.unreadable))} do not tell theirs to this user"
         yield warn("settings of topics", found, AS_OPERATOR)
     user = settings.kafka.sasl_username or "any client"
-    yield roles.judge(user, survey.told, survey.group)
+    yield roles.judge(user, survey.topics, survey.group)
     yield _group(settings.worker.group, survey.group)
 
 
-def shards(survey: Survey) -> int | None:
+def shards(survey: KafkaSurvey) -> int | None:
     """Return how many shards there are; None where the inputs do not say that with one voice."""
     counts = {survey.counts.get(name) for name in TOPICS}
     return counts.pop() if len(counts) == 1 else None
 
 
-def _broker(survey: Survey, settings: Settings) -> Finding:
+def _broker(survey: KafkaSurvey, settings: Settings) -> Finding:
     spoken = next((name for least, name in SPEAKS if survey.fetches >= least), None)
     brokers = f"{survey.brokers} broker{'' if survey.brokers == 1 else 's'}"
     told = f"answers at {settings.kafka.bootstrap}: {brokers}"
-    if survey.counts and not survey.told:
+    if survey.topics and not any(one.id for one in survey.topics.values()):
         found = f"{told}, older than 2.8: a topic that is made anew may not be noticed"
         return warn("Kafka", found, "use Kafka 2.8 or newer")
     return ok("Kafka", f"{told}, {f'speaks as {spoken} does' if spoken else 'of unknown version'}")
 
 
-def _inputs(survey: Survey) -> Iterator[Finding]:
+def _inputs(survey: KafkaSurvey) -> Iterator[Finding]:
     counts = {name: survey.counts[name] for name in TOPICS if name in survey.counts}
     for found in uneven(counts):
         yield fail("inputs", found.removeprefix("the inputs "), ANEW)

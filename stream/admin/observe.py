@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from msgspec import structs
 from redis.exceptions import RedisClusterException, RedisError
 
-from stream.adapters.kafka.connect import asking, metadata, partition_counts, refuse
-from stream.adapters.kafka.describe import Group, described
-from stream.adapters.kafka.offsets import looking, written_ms
-from stream.adapters.kafka.topic_ids import topic_ids
+from stream.adapters.kafka.administer import FAILURES, admin_client
+from stream.adapters.kafka.connect import metadata, partition_counts, refuse
+from stream.adapters.kafka.describe import describe_group, describe_topics
+from stream.adapters.kafka.offsets import list_offsets, written_ms
 from stream.adapters.kafka.topic_rules import missing, partitions, uneven
 from stream.adapters.redis.connection import Connection, connected
 from stream.adapters.redis.models import RedisModels
@@ -45,11 +45,11 @@ async def observe(settings: Settings) -> Status:
     connection = connected(settings.redis, once=True)
     try:
         count = await _shards(settings)
-        async with asyncio.timeout(WITHIN_S), looking(settings.kafka) as consumer:
-            return await _look(settings, consumer, connection, count)
+        async with asyncio.timeout(WITHIN_S):
+            return await _look(settings, admin_client(settings.kafka), connection, count)
     except (RedisError, RedisClusterException) as error:
         raise CartwakeError(f"Redis at {connection.address} says: {error}") from error
-    except (KafkaError, TimeoutError) as error:
+    except FAILURES as error:
         where = f"Kafka at {settings.kafka.bootstrap} or Redis at {connection.address}"
         raise CartwakeError(f"{where} has stopped answering ({type(error).__name__})") from error
     finally:
@@ -74,11 +74,11 @@ def _leaderless(counts: Mapping[str, int], led: Mapping[str, int]) -> Iterator[s
 
 
 async def _look(
-    settings: Settings, consumer: AIOKafkaConsumer, connection: Connection, count: int
+    settings: Settings, admin: AdminClient, connection: Connection, count: int
 ) -> Status:
     name = settings.worker.group
-    limits = await _limits(consumer, count)
-    ids, group = await _told(settings)
+    limits = await _limits(admin, count)
+    group = await describe_group(admin, name)
     reader = RedisReader(connection, name)
     for found, do in torn(await reader.partitions(), count, connection.address):
         raise CartwakeError(f"{found}; {do}")
@@ -87,39 +87,27 @@ async def _look(
     is_live = settings.worker.clock == "live"
     seen = await asyncio.gather(
         *(
-            _seen(reader, number, _with_ids(limits[number], ids), at_ms if is_live else None)
+            _seen(reader, number, limits[number], at_ms if is_live else None)
             for number in range(count)
         )
     )
-    seen = await _with_age(consumer, seen, at_ms)
+    seen = await _with_age(admin, seen, at_ms)
     return status_of(name, group, seen, await _models(connection, name), at_ms)
 
 
-async def _limits(consumer: AIOKafkaConsumer, count: int) -> dict[int, dict[str, PartitionOffsets]]:
-    """Return where each shard's logs begin and end."""
+async def _limits(admin: AdminClient, count: int) -> dict[int, dict[str, PartitionOffsets]]:
+    """Return where each shard's logs begin and end, and the ids of their topics."""
     parts = [TopicPartition(topic, number) for topic in TOPICS for number in range(count)]
-    starts = await consumer.beginning_offsets(parts)
-    ends = await consumer.end_offsets(parts)
+    starts = await list_offsets(admin, dict.fromkeys(parts, OffsetSpec.earliest()))
+    ends = await list_offsets(admin, dict.fromkeys(parts, OffsetSpec.latest()))
+    topics = await describe_topics(admin, TOPICS)
     found: dict[int, dict[str, PartitionOffsets]] = {number: {} for number in range(count)}
     for part in parts:
-        found[part.partition][part.topic] = PartitionOffsets(starts[part], ends[part], committed=0)
+        topic_id = topics[part.topic].id if part.topic in topics else ""
+        found[part.partition][part.topic] = PartitionOffsets(
+            starts[part].offset, ends[part].offset, committed=0, topic_id=topic_id
+        )
     return found
-
-
-async def _told(settings: Settings) -> tuple[dict[str, str], Group]:
-    """Return the inputs' ids, as far as they are told, and what is told of the group."""
-    async with asking(settings.kafka) as client:
-        ids = await topic_ids(client, TOPICS)
-        return ids or {}, await described(client, settings.worker.group)
-
-
-def _with_ids(
-    limits: Mapping[str, PartitionOffsets], ids: Mapping[str, str]
-) -> dict[str, PartitionOffsets]:
-    return {
-        topic: structs.replace(limit, topic_id=ids.get(topic, ""))
-        for topic, limit in limits.items()
-    }
 
 
 async def _seen(
@@ -130,14 +118,14 @@ async def _seen(
     return Seen(number, limits, mark, counts, await reader.stopped(number))
 
 
-async def _with_age(consumer: AIOKafkaConsumer, seen: Sequence[Seen], at_ms: int) -> list[Seen]:
+async def _with_age(admin: AdminClient, seen: Sequence[Seen], at_ms: int) -> list[Seen]:
     """Return the shards with when their first records that are not applied were written."""
     first = {
         TopicPartition(topic, one.number): offset
         for one in seen
         for topic, offset, _ in behind(one.mark, one.limits)
     }
-    written = await written_ms(consumer, first, at_ms)
+    written = await written_ms(admin, first, at_ms)
     return [
         structs.replace(
             one,

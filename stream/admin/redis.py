@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stream.adapters.redis.server_rules import evicts, foreign, torn
-from stream.adapters.redis.survey import Survey
 from stream.admin.finding import Finding, fail, ok, warn
+from stream.admin.redis_survey import RedisSurvey
 
 OLDEST: Final = (6, 2)
 FULL: Final = 0.95
@@ -25,7 +25,7 @@ WRITES: Final = {
 Info = Mapping[str, Any]
 
 
-def judge(survey: Survey, shards: int | None) -> Iterator[Finding]:
+def judge(survey: RedisSurvey, shards: int | None) -> Iterator[Finding]:
     """Yield what is to be said; ``shards`` is how many the inputs have, None where unknown."""
     for address, info in survey.servers.items():
         where = f" at {address}" if len(survey.servers) > 1 else ""
@@ -94,7 +94,7 @@ def _failing(told: Mapping[str, str]) -> int:
     return sum(int(told.get(f"cluster_slots_{name}", 0)) for name in ("fail", "pfail"))
 
 
-def _partitions(survey: Survey, shards: int | None) -> Finding:
+def _partitions(survey: RedisSurvey, shards: int | None) -> Finding:
     what, known = "state", survey.partitions
     if "get" in survey.refused:
         return warn(what, "of how many shards it is, is not told to this user", "let it +get")

@@ -83,6 +83,6 @@ def _lacking(role: Role, rights: Mapping[str, Allowed], group: Group) -> Iterato
         for name in names:
             if operation not in rights.get(name, unseen):
                 yield f"{operation} on {name}"
-    is_refused = "Authorization" in group.refused
+    is_refused = "authorization failed" in group.refused
     if role.group and (is_refused or (group.allowed and role.group not in group.allowed)):
         yield f"{role.group} on the group"

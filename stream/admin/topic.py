@@ -8,7 +8,6 @@ from typing import Final
 
 from stream.adapters.kafka.describe import TopicMetadata
 from stream.adapters.kafka.options import LARGEST_REQUEST_BYTES
-from stream.adapters.kafka.survey import Survey
 from stream.adapters.kafka.topic_rules import (
     LARGEST_BYTES,
     MIB,
@@ -20,6 +19,7 @@ from stream.adapters.kafka.topic_rules import (
 )
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.admin.finding import Finding, fail, ok, warn
+from stream.admin.kafka_survey import KafkaSurvey
 from stream.config.settings import Settings
 from stream.domain.events import TOPICS
 from stream.domain.policy import DAY_MS, HOUR_MS, TOMBSTONE_LIFE_MS
@@ -32,9 +32,9 @@ FEW: Final = 2
 Problems = Iterator[Finding]
 
 
-def judge(name: str, survey: Survey, settings: Settings) -> Iterator[Finding]:
+def judge(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with a topic, or that it is as it should be."""
-    what, config, told = f"topic {name}", survey.configs.get(name), survey.told.get(name)
+    what, config, told = f"topic {name}", survey.configs.get(name), survey.topics.get(name)
     is_backfill = settings.worker.clock == "records" and name in TOPICS
     problems = list(_led(what, name, survey))
     if told is not None:
@@ -57,7 +57,7 @@ def _fine(count: int, config: Mapping[str, str] | None, told: TopicMetadata | No
     return ", ".join(parts)
 
 
-def _led(what: str, name: str, survey: Survey) -> Problems:
+def _led(what: str, name: str, survey: KafkaSurvey) -> Problems:
     if absent := survey.leaderless[name]:
         found = f"nobody leads {absent} of {partitions(survey.counts[name])}"
         yield fail(what, found, "start the brokers that hold them")

@@ -5,10 +5,10 @@ from typing import Any
 from msgspec import structs
 
 from stream.adapters.kafka.describe import OPERATIONS, Group, TopicMetadata
-from stream.adapters.kafka.survey import Survey as KafkaSurvey
 from stream.adapters.kafka.topic_rules import LARGEST_BYTES, RETENTION_DAYS
-from stream.adapters.redis.survey import Survey as RedisSurvey
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
+from stream.admin.kafka_survey import KafkaSurvey
+from stream.admin.redis_survey import RedisSurvey
 from stream.domain.events import TOPICS
 
 DAY_MS = 86_400_000
@@ -46,8 +46,8 @@ def kafka(**changed: Any) -> KafkaSurvey:
         counts=dict(COUNTS),
         leaderless=dict.fromkeys(COUNTS, 0),
         configs={name: config(name) for name in COUNTS},
-        silent={},
-        told=dict.fromkeys(COUNTS, TopicMetadata(3, 3, ALL)),
+        unreadable={},
+        topics=dict.fromkeys(COUNTS, TopicMetadata(3, 3, ALL, "4f1c")),
         group=Group("Stable", (), ALL),
         ahead=frozenset(),
     )

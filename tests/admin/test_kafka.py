@@ -2,6 +2,7 @@
 
 import pytest
 from aiokafka import TopicPartition
+from msgspec import structs
 
 from stream.adapters.kafka.describe import Group, Member, TopicMetadata
 from stream.admin import kafka
@@ -25,11 +26,11 @@ def line(survey, settings=SETTINGS):
     return str(finding)
 
 
-def topics_told(**changed):
-    """Return what is told of all topics, with other values for page-views."""
-    return healthy.kafka().told | {
+def topics(**changed):
+    """Return the descriptions of all topics, with other values for page-views."""
+    return healthy.kafka().topics | {
         "page-views": TopicMetadata(
-            **({"copies": 3, "in_sync": 3, "allowed": healthy.ALL} | changed)
+            **({"copies": 3, "in_sync": 3, "allowed": healthy.ALL, "id": "4f1c"} | changed)
         )
     }
 
@@ -57,7 +58,8 @@ def test_the_version_is_told_as_far_as_it_is_known(fetches, spoken):
 
 
 def test_a_broker_without_topic_ids_is_worth_a_warning():
-    text = line(healthy.kafka(told={}))
+    without = {name: structs.replace(it, id="") for name, it in healthy.kafka().topics.items()}
+    text = line(healthy.kafka(topics=without))
     assert text.startswith("warn  Kafka: ")
     assert "older than 2.8" in text
 
@@ -141,8 +143,8 @@ def test_a_dead_letter_that_finds_no_place_fails():
     ("survey", "mark", "words"),
     [
         ({"leaderless": healthy.kafka().leaderless | {"page-views": 2}}, "FAIL", "leads 2 of 12"),
-        ({"told": topics_told(in_sync=2)}, "warn", "only 2 of its 3 copies in step"),
-        ({"told": topics_told(copies=2, in_sync=2)}, "warn", "any broker away stops it"),
+        ({"topics": topics(in_sync=2)}, "warn", "only 2 of its 3 copies in step"),
+        ({"topics": topics(copies=2, in_sync=2)}, "warn", "any broker away stops it"),
     ],
 )
 def test_copies_and_leaders_are_judged(survey, mark, words):
@@ -152,17 +154,17 @@ def test_copies_and_leaders_are_judged(survey, mark, words):
 
 
 def test_fewer_copies_than_the_settings_want_are_told():
-    survey = healthy.kafka(told=topics_told(copies=1, in_sync=1))
+    survey = healthy.kafka(topics=topics(copies=1, in_sync=1))
     survey.configs["page-views"]["min.insync.replicas"] = "1"
     wants_three = Settings(kafka=KafkaSettings(replication=3))
     assert "1 copy, but kafka.replication is 3" in line(survey, wants_three)
     assert "1 copy on 3 brokers" in line(survey)
     # With a single broker there can be no more, and nobody has asked for more.
-    assert all(one.mark is Mark.OK for one in told(healthy.structs.replace(survey, brokers=1)))
+    assert all(one.mark is Mark.OK for one in told(structs.replace(survey, brokers=1)))
 
 
 def test_settings_that_are_not_told_are_no_failure():
-    survey = healthy.kafka(configs={}, silent=dict.fromkeys(healthy.COUNTS, "not authorized"))
+    survey = healthy.kafka(configs={}, unreadable=dict.fromkeys(healthy.COUNTS, "not authorized"))
     text = line(survey)
     assert text.startswith("warn  settings of topics: ")
     assert "with the operator's rights" in text

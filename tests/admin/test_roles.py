@@ -8,7 +8,7 @@ from stream.admin.roles import ROLES, judge
 from tests.admin import healthy
 
 GRANTED = Group("Stable", (), frozenset({"Read", "Describe"}))
-REFUSED = Group(refused="GroupAuthorizationFailedError")
+REFUSED = Group(refused="Group authorization failed")
 
 
 def granted(role: str, *, but: tuple[str, str] = ("", "")) -> dict[str, TopicMetadata]:

@@ -1,19 +1,24 @@
-"""The administrator's client: for what metadata alone does not tell, or what is made.
+"""Kafka's administrator client, and the settings of topics.
 
-The one rule: whoever asks has a right to ask; where that is missing the answer is a word, no error.
+Only commands for people use it. Each call ends within `ANSWER_S`, and librdkafka logs nothing.
 """
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Final
+import asyncio
+import ssl
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from stream.adapters.kafka.options import client_options
-from stream.config.settings import Settings
+from stream.adapters.kafka.connect import ANSWER_S
+from stream.adapters.kafka.options import addresses, quiet_clients
+from stream.config.settings import KafkaSettings, Settings
+from stream.errors import CartwakeError
 
-ADMIN_MS: Final = 30_000
+# Errors of either client: aiokafka connects first and moves records, confluent-kafka administers.
+FAILURES: Final = (KafkaError, KafkaException, TimeoutError)
 ASKED: Final = (
     "cleanup.policy",
     "max.message.bytes",
@@ -23,32 +28,89 @@ ASKED: Final = (
 )
 
 Configs = dict[str, dict[str, str]]
+Result = TypeVar("Result")
 
 
-@asynccontextmanager
-async def administering(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Start an administrator's client and close it."""
-    admin = AIOKafkaAdminClient(**client_options(settings.kafka), request_timeout_ms=ADMIN_MS)
+def admin_client(kafka: KafkaSettings) -> AdminClient:
+    """Return a client that connects at the first call and closes when it is no longer referenced.
+
+    Futures that it has returned are answered only until then.
+    """
+    options = {
+        "bootstrap.servers": ",".join(addresses(kafka)),
+        "security.protocol": kafka.security_protocol,
+        "log_level": 0,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        options["ssl.ca.location"] = kafka.ssl_cafile or _system_authorities()
+    if kafka.security_protocol.startswith("SASL_"):
+        options["sasl.mechanism"] = kafka.sasl_mechanism
+        options["sasl.username"] = kafka.sasl_username
+        options["sasl.password"] = kafka.sasl_password
+    return AdminClient(options)
+
+
+def ask(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's question to Kafka; an error becomes one line for people."""
+    quiet_clients()
     try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
+        return asyncio.run(question)
+    except FAILURES as error:
+        raise failed(settings, error) from error
 
 
-async def topic_configs(settings: Settings, names: Iterable[str]) -> tuple[Configs, dict[str, str]]:
-    """Return the settings of topics that are there, and of the others why they are not told."""
-    kind = ConfigResourceType.TOPIC
-    wanted = [ConfigResource(kind, name, dict.fromkeys(ASKED)) for name in names]
+def failed(settings: Settings, error: Exception) -> CartwakeError:
+    """Return one line for people about an error of either client."""
+    reason = error.args[0] if isinstance(error, KafkaException) else None
+    if reason is not None:
+        is_passing, name = reason.code() < 0 or reason.retriable(), reason.name()
+    else:
+        is_passing = isinstance(error, OSError) or bool(getattr(error, "retriable", False))
+        name = type(error).__name__
+    where = f"Kafka at {settings.kafka.bootstrap}"
+    if is_passing:
+        return CartwakeError(f"{where} has stopped answering ({name})")
+    return CartwakeError(f"{where} failed: {name} {error}".rstrip())
+
+
+async def answer(future: Any) -> Any:  # noqa: ANN401 - confluent-kafka is shipped without types
+    """Return what one of the client's futures brings; its ``KafkaException`` is raised."""
+    return await asyncio.wrap_future(future)
+
+
+def refusal_of(error: KafkaException) -> str:
+    """Return a broker's reason for refusing one item of a call.
+
+    Raises
+    ------
+    KafkaException
+        The error is the client's own: no broker has answered.
+    """
+    reason = error.args[0]
+    if reason.code() < 0:
+        raise error
+    text: str = reason.str()
+    return text.removeprefix("Broker: ")
+
+
+async def topic_configs(admin: AdminClient, names: Iterable[str]) -> tuple[Configs, dict[str, str]]:
+    """Return the settings of topics, and for those that the broker refuses its reason."""
+    wanted = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not wanted:
         return {}, {}
-    async with administering(settings) as admin:
-        answers = await admin.describe_configs(wanted)
     configs: Configs = {}
-    silent: dict[str, str] = {}
-    for code, why, _, name, entries in (one for answer in answers for one in answer.resources):
-        if code:
-            silent[name] = why or f"error {code}"
+    refused: dict[str, str] = {}
+    for resource, future in admin.describe_configs(wanted, request_timeout=ANSWER_S).items():
+        try:
+            entries = await answer(future)
+        except KafkaException as error:
+            refused[resource.name] = refusal_of(error)
         else:
-            configs[name] = {key: value for key, value, *_ in entries}
-    return configs, silent
+            configs[resource.name] = {key: entries[key].value for key in ASKED if key in entries}
+    return configs, refused
+
+
+def _system_authorities() -> str:
+    """Return the authorities that Python trusts: the clients for data trust the same."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or "probe"

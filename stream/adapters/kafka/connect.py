@@ -1,13 +1,16 @@
-"""Reaching Kafka for a single question: bounded in time, and what goes wrong is one line.
+"""Connecting to Kafka in bounded time, with the reason in one line where that fails.
 
-The one rule: it looks at metadata alone, which every broker tells, and asks for all topics,
-because asking for one by its name might make it.
+It reads metadata only, which every broker answers, and of all topics, because a request for one
+topic by name might create it. This is aiokafka's client and not the administrator's: programs move
+their records with aiokafka, so its login and its trust in certificates are what has to be tried,
+and librdkafka reports a wrong name, an unknown authority and an expired certificate all alike, and
+a mechanism that the broker does not offer like a wrong password.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
@@ -16,7 +19,6 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaError,
-    KafkaTimeoutError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -30,7 +32,6 @@ from stream.errors import CartwakeError
 ANSWER_S: Final = 10.0
 HANG_UP_S: Final = 1.0
 
-Result = TypeVar("Result")
 Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 
@@ -43,27 +44,15 @@ class Unreachable(CartwakeError):  # noqa: N818 - the broker's condition
         super().__init__(f"Kafka at {kafka.bootstrap} cannot be reached{hint}")
 
 
-def asked(settings: Settings, question: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's question to Kafka; what goes wrong becomes one line for people."""
-    quiet_clients()
-    try:
-        return asyncio.run(question)
-    except (KafkaError, TimeoutError) as error:
-        why = f"failed: {type(error).__name__} {error}".rstrip()
-        if isinstance(error, TimeoutError | KafkaTimeoutError) or error.retriable:
-            why = "has stopped answering"
-        raise CartwakeError(f"Kafka at {settings.kafka.bootstrap} {why}") from error
-
-
 async def metadata(settings: Settings) -> ClusterMetadata:
-    """Return what Kafka tells of its brokers and topics.
+    """Return the metadata of all brokers and topics.
 
     Raises
     ------
     Refused
-        The login or the broker's certificate is not good.
+        The broker refuses the login, or its certificate is not trusted.
     Unreachable
-        After ``ANSWER_S`` at the latest, and as long again where there is a login or TLS.
+        No address answers within ``ANSWER_S``; twice as long where there is a login or TLS.
     """
     quiet_clients()
     try:
@@ -77,7 +66,7 @@ async def metadata(settings: Settings) -> ClusterMetadata:
 
 @asynccontextmanager
 async def asking(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaClient]:
-    """Start a client for single questions to brokers, and close it."""
+    """Start a client for single requests to brokers, and close it."""
     client = AIOKafkaClient(**client_options(kafka), request_timeout_ms=_share_ms(kafka))
     try:
         await client.bootstrap()
@@ -87,12 +76,12 @@ async def asking(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaClient]:
 
 
 def _share_ms(kafka: KafkaSettings) -> int:
-    """Return each address's share of the time, or a silent one would hide those behind it."""
+    """Return how long each address may take, so that a silent one leaves time for the next."""
     return int(ANSWER_S * 1000 / len(addresses(kafka)))
 
 
 async def _ask_why(kafka: KafkaSettings) -> None:
-    """Raise ``Refused`` where a broker refuses: the client itself keeps that from us."""
+    """Raise ``Refused`` where a broker refuses: the client itself hides the reason."""
     options, share_ms = client_options(kafka), _share_ms(kafka)
     del options["bootstrap_servers"]
     for address in addresses(kafka):
@@ -109,7 +98,7 @@ async def _ask_why(kafka: KafkaSettings) -> None:
 
 
 async def _greet(connection: AIOKafkaConnection) -> None:
-    """Connect, log in and hang up, and wait for that: a goodbye by TLS may outlast the loop."""
+    """Connect, log in and disconnect; wait for the end of TLS, which may outlast the loop."""
     refused: KafkaError | None = None
     try:
         await connection.connect()
@@ -131,7 +120,7 @@ def _refusal(kafka: KafkaSettings, error: Exception) -> Refusal | None:
 
 @asynccontextmanager
 async def started(client: Client) -> AsyncIterator[Client]:
-    """Start a client and stop it, also where it could not start: its own context forgets that."""
+    """Start a client and stop it, also after a failed start, where its own context does not."""
     try:
         await client.start()
         yield client
@@ -140,11 +129,11 @@ async def started(client: Client) -> AsyncIterator[Client]:
 
 
 def partition_counts(cluster: ClusterMetadata) -> dict[str, int]:
-    """Return how many partitions each topic has; those that nobody leads count."""
+    """Return how many partitions each topic has, those without a leader included."""
     return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in cluster.topics()}
 
 
 def refuse(settings: Settings, problems: Iterable[str]) -> None:
     """Raise `CartwakeError` with all problems in one line, if there are any."""
-    if told := "; ".join(problems):
-        raise CartwakeError(f"Kafka at {settings.kafka.bootstrap}: {told}")
+    if text := "; ".join(problems):
+        raise CartwakeError(f"Kafka at {settings.kafka.bootstrap}: {text}")

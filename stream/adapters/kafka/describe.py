@@ -1,65 +1,42 @@
-"""What a broker tells of topics and of a group, and of what this user may do with them.
+"""Descriptions of topics and of a consumer group, with the operations that this user may do.
 
-The one rule: what is not told is not guessed. Operations are numbered as in Kafka's
-``AclOperation``; without an authorizer a broker lets everybody do everything.
+What the broker does not report is None, never a guess. Without an authorizer a broker allows
+everybody everything.
 """
 
-import asyncio
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError, NoError, for_code
-from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
-from aiokafka.protocol.api import Request
-from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.structs import TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaException, TopicCollection, Uuid
+from confluent_kafka.admin import AclOperation, AdminClient
 from msgspec import Struct
 
-from stream.adapters.kafka.topic_ids import TopicIds, some_node
+from stream.adapters.kafka.administer import answer, refusal_of
+from stream.adapters.kafka.connect import ANSWER_S
 
-# What is not told has the lowest number there is.
-NOT_REPORTED: Final = -(2**31)
-TRIES: Final = 10
-AGAIN_S: Final = 0.3
 OPERATIONS: Final = {
-    "Read": 3,
-    "Write": 4,
-    "Create": 5,
-    "Alter": 7,
-    "Describe": 8,
-    "DescribeConfigs": 10,
-    "AlterConfigs": 11,
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "Alter": AclOperation.ALTER,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    "AlterConfigs": AclOperation.ALTER_CONFIGS,
+}
+STATES: Final = {
+    ConsumerGroupState.STABLE: "Stable",
+    ConsumerGroupState.EMPTY: "Empty",
+    ConsumerGroupState.DEAD: "Dead",
+    ConsumerGroupState.PREPARING_REBALANCING: "PreparingRebalance",
+    ConsumerGroupState.COMPLETING_REBALANCING: "CompletingRebalance",
 }
 
 Allowed = frozenset[str]
 
 
-class Described(DescribeGroupsRequest_v3):  # type: ignore[misc, unused-ignore]
-    """Asks for a group, and for what may be done with it.
-
-    aiokafka's own class reads the answer as one of the version before, without the rights.
-    """
-
-    RESPONSE_TYPE = DescribeGroupsResponse_v3
-
-
-class GroupQuestion(Request[Described]):  # type: ignore[misc, unused-ignore]
-    """The question as aiokafka sends it, to a broker that understands this version."""
-
-    API_KEY = 15
-
-    def __init__(self, group: str) -> None:
-        self._group = group
-
-    def build(self, request_struct_class: type[Described]) -> Described:
-        """Ask for the one group."""
-        return request_struct_class([self._group], True)  # noqa: FBT003 - a wire format
-
-
 class Member(Struct, frozen=True):
-    """One worker in a group: its id, the address it comes from, and what it has been assigned."""
+    """One worker in a group: its id, its address, and its assigned partitions."""
 
     id: str
     host: str
@@ -67,9 +44,9 @@ class Member(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """A consumer group. ``refused`` says why nothing is told of it; ``allowed`` what may be done.
+    """A consumer group. ``refused`` is the broker's reason for not describing it.
 
-    ``allowed`` is None where the broker does not tell.
+    ``allowed`` is None where the broker does not report it.
     """
 
     state: str = "unknown"
@@ -79,71 +56,70 @@ class Group(Struct, frozen=True):
 
 
 class TopicMetadata(Struct, frozen=True):
-    """What a broker tells of a topic: copies of its least copied partition, those in step, rights.
+    """A topic: smallest replica count and in-sync replica count of a partition, operations, id.
 
-    ``allowed`` is None where the broker does not tell.
+    ``allowed`` is None and ``id`` is empty where the broker does not report them: ids came with
+    Kafka 2.8.
     """
 
     copies: int
     in_sync: int
     allowed: Allowed | None
+    id: str = ""
 
 
-async def told_topics(client: AIOKafkaClient, names: Collection[str]) -> dict[str, TopicMetadata]:
-    """Return what is told of each topic that this user sees; brokers before Kafka 2.8 tell none."""
-    try:
-        answer = await client.send(some_node(client), TopicIds(names, rights=True))
-    except NotImplementedError:  # so aiokafka says that the versions do not meet
+async def describe_topics(admin: AdminClient, names: Collection[str]) -> dict[str, TopicMetadata]:
+    """Return the description of each of these topics that this user can see."""
+    if not names:
         return {}
-    return {
-        name: TopicMetadata(
-            copies=min((len(part[4]) for part in partitions), default=0),
-            in_sync=min((len(part[5]) for part in partitions), default=0),
-            allowed=_allowed(bits),
+    asked = admin.describe_topics(
+        TopicCollection(sorted(names)),
+        include_authorized_operations=True,
+        request_timeout=ANSWER_S,
+    )
+    found: dict[str, TopicMetadata] = {}
+    for name, future in asked.items():
+        try:
+            told = await answer(future)
+        except KafkaException as error:
+            refusal_of(error)  # the topic is missing, or hidden from this user
+            continue
+        found[name] = TopicMetadata(
+            copies=min((len(part.replicas) for part in told.partitions), default=0),
+            in_sync=min((len(part.isr) for part in told.partitions), default=0),
+            allowed=_allowed(told.authorized_operations),
+            id=_hex(told.topic_id),
         )
-        for error_code, name, _, _, partitions, bits, _ in answer.topics
-        if for_code(error_code) is NoError
-    }
+    return found
 
 
-async def described(client: AIOKafkaClient, group: str) -> Group:
-    """Return what the broker that coordinates a group tells of it.
-
-    The first question of all makes Kafka set up its own topic of groups, which takes a moment.
-    """
-    for _ in range(TRIES - 1):
-        error, told = await _described(client, group)
-        if not error.retriable:
-            return told
-        await asyncio.sleep(AGAIN_S)
-    _, told = await _described(client, group)
-    return told
-
-
-async def _described(client: AIOKafkaClient, group: str) -> tuple[type[KafkaError], Group]:
-    """Return what is told, and why it is not."""
-    found = await client.send(some_node(client), FindCoordinatorRequest(group, 0))
-    error = for_code(found.error_code)
-    if error is not NoError:
-        return error, Group(refused=error.__name__)
+async def describe_group(admin: AdminClient, name: str) -> Group:
+    """Return the description of a group by its coordinator."""
+    asked = admin.describe_consumer_groups(
+        [name], include_authorized_operations=True, request_timeout=ANSWER_S
+    )
     try:
-        answer = await client.send(found.coordinator_id, GroupQuestion(group))
-    except NotImplementedError:
-        return NoError, Group(refused="the broker is older than Kafka 2.3")
-    ((error_code, _, state, _, _, members, bits),) = answer.groups
-    error = for_code(error_code)
-    if error is not NoError:
-        return error, Group(refused=error.__name__)
-    told = tuple(_member(member_id, host, part) for member_id, _, host, _, part in members)
-    return NoError, Group(state, told, _allowed(bits))
+        told = await answer(asked[name])
+    except KafkaException as error:
+        return Group(refused=refusal_of(error))
+    members = tuple(_member(one) for one in told.members)
+    state = STATES.get(told.state, "unknown")
+    return Group(state, members, _allowed(told.authorized_operations))
 
 
-def _member(member_id: str, host: str, assignment: bytes) -> Member:
-    parts = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else ()
-    return Member(member_id, host.lstrip("/"), frozenset(parts))
+def _member(told: Any) -> Member:  # noqa: ANN401 - confluent-kafka is shipped without types
+    parts = (TopicPartition(one.topic, one.partition) for one in told.assignment.topic_partitions)
+    return Member(told.member_id, told.host.lstrip("/"), frozenset(parts))
 
 
-def _allowed(bits: int) -> Allowed | None:
-    if bits == NOT_REPORTED:
+def _allowed(operations: Collection[AclOperation] | None) -> Allowed | None:
+    if operations is None:
         return None
-    return frozenset(name for name, number in OPERATIONS.items() if bits >> number & 1)
+    return frozenset(name for name, operation in OPERATIONS.items() if operation in operations)
+
+
+def _hex(topic_id: Uuid) -> str:
+    """Return an id as 32 hexadecimal digits; empty for the id of all zeroes, which means none."""
+    high, low = topic_id.get_most_significant_bits(), topic_id.get_least_significant_bits()
+    bits = (high % 2**64) << 64 | (low % 2**64)
+    return f"{bits:032x}" if bits else ""

@@ -1,8 +1,9 @@
-"""Which topic it is that has a name now: a topic that was deleted and made again has another id.
+"""Topic ids, by which a worker notices that a topic was deleted and created again (KIP-516).
 
-The one rule: only what the broker tells is believed. One that knows no ids, or that speaks a
-version of the protocol without them, leaves topics to be told apart by where their logs end.
-The layout of question and answer is that of Kafka's ``Metadata`` request, version 10 (KIP-516).
+A broker without ids leaves topics to be distinguished by where their logs end. Request and
+response are Kafka's ``Metadata``, version 10, over the consumer's own connections, and not a call
+of the administrator's client: that one waits for the cluster's controller, on which reading must
+not depend and which the demo's broker does not have.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ NONE = bytes(ID_BYTES)
 
 
 class Id(AbstractType[bytes]):  # type: ignore[misc, unused-ignore]
-    """A topic's id on the wire; all zeroes stand for none."""
+    """A topic's id on the wire; all zeroes mean none."""
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
@@ -43,7 +44,7 @@ class Id(AbstractType[bytes]):  # type: ignore[misc, unused-ignore]
 
 
 class Answer(Response):  # type: ignore[misc, unused-ignore]
-    """What a broker tells of its cluster and of the topics asked for."""
+    """The broker's description of its cluster and of the requested topics."""
 
     API_KEY = 3
     API_VERSION = 10
@@ -91,7 +92,7 @@ class Answer(Response):  # type: ignore[misc, unused-ignore]
 
 
 class Question(RequestStruct):  # type: ignore[misc, unused-ignore]
-    """Asks for topics by their names."""
+    """A request for topics by name."""
 
     API_KEY = 3
     API_VERSION = 10
@@ -110,22 +111,22 @@ class Question(RequestStruct):  # type: ignore[misc, unused-ignore]
 
 
 class TopicIds(Request[Question]):  # type: ignore[misc, unused-ignore]
-    """The question as aiokafka sends it, to a broker that understands this version."""
+    """The request as aiokafka sends it, to a broker that supports this version."""
 
     API_KEY = 3
 
-    def __init__(self, names: Collection[str], *, rights: bool = False) -> None:
-        self._names, self._rights = sorted(names), rights
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = sorted(names)
 
     def build(self, request_struct_class: type[Question]) -> Question:
-        """Ask for the names, and make no topic by asking."""
+        """Request the topics without creating them."""
         named: list[tuple[bytes, str, dict[int, bytes]]]
         named = [(NONE, name, {}) for name in self._names]
-        return request_struct_class(named, False, False, self._rights, {})  # noqa: FBT003 - a wire format
+        return request_struct_class(named, False, False, False, {})  # noqa: FBT003 - a wire format
 
 
 def some_node(client: AIOKafkaClient) -> int:
-    """Return any broker; all tell the same."""
+    """Return any broker's node id; all give the same answers."""
     node: int | None = client.get_random_node()
     if node is None:
         raise NodeNotReadyError("no broker is known")
@@ -133,10 +134,10 @@ def some_node(client: AIOKafkaClient) -> int:
 
 
 async def topic_ids(client: AIOKafkaClient, names: Collection[str]) -> dict[str, str] | None:
-    """Return the id of each topic that exists; None where the broker tells none."""
+    """Return the id of each topic that exists; None if the broker has no ids."""
     try:
         answer = await client.send(some_node(client), TopicIds(names))
-    except NotImplementedError:  # so aiokafka says that the versions do not meet
+    except NotImplementedError:  # raised by aiokafka if no version is supported by both
         return None
     found = {
         name: topic_id
@@ -149,9 +150,9 @@ async def topic_ids(client: AIOKafkaClient, names: Collection[str]) -> dict[str,
 
 
 async def remade(client: AIOKafkaClient, known: Mapping[str, str]) -> set[str] | None:
-    """Return which topics are others now than the known ones; None where it cannot be told yet.
+    """Return which topics have another id than the known one; None if that is not clear yet.
 
-    A topic that is gone may be made again in the next moment.
+    A topic that is missing may be created again in the next moment.
     """
     try:
         async with asyncio.timeout(ANSWER_S):

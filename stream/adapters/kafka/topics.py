@@ -6,17 +6,16 @@ operators' to change; here they are looked at and spoken of.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from aiokafka.admin import NewTopic
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import TopicAlreadyExistsError
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import NewTopic
 
-from stream.adapters.kafka.administer import administering, topic_configs
+from stream.adapters.kafka.administer import admin_client, answer, ask, refusal_of, topic_configs
 from stream.adapters.kafka.connect import (
     ANSWER_S,
     Unreachable,
-    asked,
     metadata,
     partition_counts,
     refuse,
@@ -55,7 +54,7 @@ def create(settings: Settings, say: Say = print) -> int:
     CartwakeError
         Kafka cannot be reached or refuses, or a topic that was there does not fit.
     """
-    asked(settings, _create(settings, say))
+    ask(settings, _create(settings, say))
     return 0
 
 
@@ -67,7 +66,7 @@ def check(settings: Settings, say: Say = print) -> int:
     CartwakeError
         Kafka cannot be reached, or something does not fit: all of it is named.
     """
-    asked(settings, _check(settings, say))
+    ask(settings, _check(settings, say))
     return 0
 
 
@@ -125,12 +124,19 @@ async def _create(settings: Settings, say: Say) -> None:
 
 async def _make(settings: Settings, topics: list[NewTopic]) -> dict[str, int]:
     """Make topics and return their partition counts, but not those that somebody else just made."""
-    async with administering(settings) as admin:
-        answer = await admin.create_topics(topics)
-    outcomes = {name: (code, *why) for name, code, *why in answer.topic_errors}
-    refuse(settings, _not_made(outcomes))
-    await _are_led(settings, [topic.name for topic in topics])
-    return {topic.name: topic.num_partitions for topic in topics if not outcomes[topic.name][0]}
+    admin = admin_client(settings.kafka)
+    made = {topic.topic: topic.num_partitions for topic in topics}
+    problems: list[str] = []
+    for name, future in admin.create_topics(topics, request_timeout=ANSWER_S).items():
+        try:
+            await answer(future)
+        except KafkaException as error:
+            del made[name]
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                problems.append(f"{name} was not made: {refusal_of(error)}")
+    refuse(settings, problems)
+    await _are_led(settings, [topic.topic for topic in topics])
+    return made
 
 
 def _new_topic(name: str, settings: Settings) -> NewTopic:
@@ -146,7 +152,7 @@ def _new_topic(name: str, settings: Settings) -> NewTopic:
     }
     if name not in TOPICS:
         config["max.message.bytes"] = str(LARGEST_BYTES)
-    return NewTopic(name, _count(name, kafka), kafka.replication, topic_configs=config)
+    return NewTopic(name, _count(name, kafka), kafka.replication, config=config)
 
 
 def _count(name: str, kafka: KafkaSettings) -> int:
@@ -161,12 +167,6 @@ def _at_odds(known: Mapping[str, int], kafka: KafkaSettings) -> Iterable[str]:
             if known.get(name, kafka.partitions) != kafka.partitions:
                 have = partitions(known[name])
                 yield f"{name} exists with {have}, but kafka.partitions is {kafka.partitions}"
-
-
-def _not_made(outcomes: Mapping[str, tuple[Any, ...]]) -> Iterable[str]:
-    for name, (code, *why) in outcomes.items():
-        if code not in (0, TopicAlreadyExistsError.errno):
-            yield f"{name} was not made: {(why and why[0]) or f'error {code}'}"
 
 
 async def _are_led(settings: Settings, names: Iterable[str]) -> None:
@@ -191,7 +191,7 @@ def _leaderless(cluster: ClusterMetadata, names: Iterable[str]) -> list[str]:
 async def _check(settings: Settings, say: Say) -> None:
     counts = partition_counts(await metadata(settings))
     found = [name for name in RETENTION_DAYS if name in counts]
-    configs, silent = await topic_configs(settings, found)
+    configs, silent = await topic_configs(admin_client(settings.kafka), found)
     refuse(settings, (f"{name} does not tell its settings: {why}" for name, why in silent.items()))
     for name in found:
         config = configs[name]

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from stream.adapters.kafka.connect import asked, metadata, partition_counts
+from stream.adapters.kafka.administer import ask
+from stream.adapters.kafka.connect import metadata, partition_counts
 from stream.adapters.kafka.topics import require
 from stream.config.loading import load
 from stream.domain.events import TOPICS
@@ -31,7 +32,7 @@ def settings(secure_kafka):
 
 
 def counts(settings):
-    return partition_counts(asked(settings, metadata(settings)))
+    return partition_counts(ask(settings, metadata(settings)))
 
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])

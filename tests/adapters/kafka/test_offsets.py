@@ -5,7 +5,8 @@ import time
 import pytest
 from aiokafka import TopicPartition
 
-from stream.adapters.kafka.offsets import CLOSE_MS, have_records_after, looking, written_ms
+from stream.adapters.kafka.administer import admin_client
+from stream.adapters.kafka.offsets import CLOSE_MS, have_records_after, written_ms
 from stream.config.settings import KafkaSettings
 
 DAY_MS = 86_400_000
@@ -23,9 +24,12 @@ def topic(kafka_server, topic_prefix) -> str:
     return name
 
 
+def admin(kafka):
+    return admin_client(KafkaSettings(bootstrap=kafka.bootstrap))
+
+
 async def found(kafka, tp: TopicPartition, offset: int, at_ms: int) -> int:
-    async with looking(KafkaSettings(bootstrap=kafka.bootstrap)) as consumer:
-        return (await written_ms(consumer, {tp: offset}, at_ms))[tp]
+    return (await written_ms(admin(kafka), {tp: offset}, at_ms))[tp]
 
 
 @pytest.mark.parametrize("step_ms", [1, 700, 60_000])
@@ -66,9 +70,8 @@ async def test_several_partitions_are_asked_together_and_none_is_right(kafka_ser
     kafka_server.produce(topic, [(None, b"x", at_ms - 1000, None, 0)])
     kafka_server.produce(topic, [(None, b"x", at_ms - 9000, None, 1)])
     parts = {TopicPartition(topic, number): 0 for number in (0, 1)}
-    async with looking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as consumer:
-        told = await written_ms(consumer, parts, at_ms)
-        assert await written_ms(consumer, {}, at_ms) == {}
+    told = await written_ms(admin(kafka_server), parts, at_ms)
+    assert await written_ms(admin(kafka_server), {}, at_ms) == {}
     ages = [at_ms - told[TopicPartition(topic, number)] for number in (0, 1)]
     assert ages == [pytest.approx(1000, abs=CLOSE_MS), pytest.approx(9000, abs=CLOSE_MS)]
 
@@ -78,6 +81,6 @@ async def test_partitions_with_later_records_are_told_apart(kafka_server, topic)
     kafka_server.produce(topic, [(None, b"x", at_ms, None, 0)])
     kafka_server.produce(topic, [(None, b"x", at_ms + 1, None, 1)])
     parts = [TopicPartition(topic, number) for number in (0, 1)]
-    async with looking(KafkaSettings(bootstrap=kafka_server.bootstrap)) as consumer:
-        assert await have_records_after(consumer, parts, at_ms) == {parts[1]}
-        assert await have_records_after(consumer, parts, at_ms + 1) == set()
+    asked = admin(kafka_server)
+    assert await have_records_after(asked, parts, at_ms) == {parts[1]}
+    assert await have_records_after(asked, parts, at_ms + 1) == set()

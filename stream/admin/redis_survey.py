@@ -1,6 +1,6 @@
-"""Everything that a look at Redis brings to light, for others to judge.
+"""What ``doctor`` reads from Redis before it checks anything.
 
-The one rule: it asks and changes nothing, in bounded time; what is refused is no error but found.
+It changes nothing and ends in bounded time. A command that is refused is a result, not an error.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from stream.errors import CartwakeError
 WITHIN_S: Final = 15.0
 
 
-class Survey(Struct, frozen=True, kw_only=True):
-    """What was found: what each server says of itself, and what it refuses this user.
+class RedisSurvey(Struct, frozen=True, kw_only=True):
+    """Everything read from Redis: ``INFO`` of each server, and the commands refused to this user.
 
-    ``partitions`` is None where there is no state, ``cluster`` where there is none or it is not
-    told. ``ahead_ms`` is what Redis's clock is ahead of this machine's, None where it is not told,
-    and ``took_ms`` is how long that answer took.
+    ``partitions`` is None if there is no state, ``cluster`` if this is no cluster or this user may
+    not read its state. ``ahead_ms`` is how far Redis's clock is ahead of this machine's, None if
+    this user may not read it, and ``took_ms`` is how long that answer took.
     """
 
     address: str
@@ -39,8 +39,8 @@ class Survey(Struct, frozen=True, kw_only=True):
     took_ms: int
 
 
-async def survey(settings: Settings) -> Survey:
-    """Ask Redis for all of it.
+async def survey_redis(settings: Settings) -> RedisSurvey:
+    """Read all of it.
 
     Raises
     ------
@@ -58,12 +58,12 @@ async def survey(settings: Settings) -> Survey:
         await connection.close()
 
 
-async def _survey(connection: Connection, group: str) -> Survey:
+async def _survey(connection: Connection, group: str) -> RedisSurvey:
     servers = await connection.told()
     refused = await _refused(connection, group)
     ahead_ms, took_ms = await _clock(connection)
     can_count = "get" not in refused
-    return Survey(
+    return RedisSurvey(
         address=connection.address,
         servers=servers,
         is_cluster=connection.is_cluster,
@@ -76,7 +76,7 @@ async def _survey(connection: Connection, group: str) -> Survey:
 
 
 async def _refused(connection: Connection, group: str) -> tuple[str, ...]:
-    """Return which commands of those who look are refused to this user."""
+    """Return which commands of ``doctor`` and ``status`` are refused to this user."""
     wake = key(group, 0, "wake")
     looks = (
         ("get", partitions_key(group)),
@@ -106,9 +106,9 @@ async def _cluster(connection: Connection) -> Mapping[str, str] | None:
     if not connection.is_cluster:
         return None
     try:
-        told: Mapping[str, str] = await connection.client.cluster_info(
+        state: Mapping[str, str] = await connection.client.cluster_info(
             target_nodes=RedisCluster.RANDOM
         )
     except NoPermissionError:
         return None
-    return told
+    return state
