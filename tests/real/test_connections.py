@@ -384,7 +384,7 @@ def test_doctor_says_what_a_user_lacks_who_fits_no_role(
     assert (
         "cart-events, consent-events, page-views do not tell theirs to this user" in looked.stdout
     )
-    assert "warn  group cartwake: is not told (GroupAuthorizationFailedError)" in looked.stdout
+    assert "warn  group cartwake: is not told (Group authorization failed)" in looked.stdout
     assert "warn  rights in Redis: this user may not zcount" in looked.stdout
 
 
