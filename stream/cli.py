@@ -1,22 +1,25 @@
-"""The command line: what may be typed, and which room does it.
+"""The command line: its arguments, and which module runs a command.
 
-The one rule: nothing but parsing and calls. A command imports its module when it runs, so that
-``--help`` is quick and ``replay`` needs neither Kafka nor Redis.
+Nothing but parsing and calls. A command imports its module when it runs, so that ``--help`` is
+quick and ``replay`` needs neither Kafka nor Redis; the settings, too, are read only then.
 """
 # ruff: noqa: PLC0415 - a command imports its module when it runs, see above
+
+from __future__ import annotations
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from stream import __version__
 from stream.arguments import events, folder, moment, number, place, seed
-from stream.config.loading import config_file, load
-from stream.config.settings import Settings
 from stream.errors import CartwakeError, UsageError
+
+if TYPE_CHECKING:
+    from stream.config.settings import Settings
 
 INTERRUPTED = 130
 DRAIN_S = 2700
@@ -58,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     options = parser().parse_args(argv)
+    from stream.config.loading import load
+
     answer: Answer = options.call(options, load(options.config, os.environ))
     if isinstance(answer, int):
         return answer
@@ -310,6 +315,7 @@ def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Ans
 
 def _doctor(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream.admin import doctor
+    from stream.config.loading import config_file
 
     return doctor.run(settings, config_file(options.config, os.environ), os.environ)
 

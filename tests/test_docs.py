@@ -1,7 +1,6 @@
 import argparse
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -99,7 +98,7 @@ def test_every_setting_exists(page):
 
 
 def test_the_readme_has_every_setting_with_its_default():
-    defaults = asdict(Settings())
+    defaults = Settings().model_dump()
     expected = []
     for setting in KNOWN:
         section, name = setting.split(".")

@@ -17,8 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from stream.config.edge import Endpoint
 from stream.config.loading import load
+from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Failed, Sent
 from stream.delivery.links import CartLink, Content, Links
 from stream.domain.feedback import MESSAGES

@@ -13,8 +13,7 @@ from typing import Final
 from stream.adapters import tls
 from stream.admin.finding import Finding, fail, ok, warn
 from stream.config.loading import PREFIX
-from stream.config.secrecy import SECRET
-from stream.config.settings import Settings
+from stream.config.settings import SECRETS, Settings
 from stream.errors import UsageError
 
 SECRET_FILES: Final = (
@@ -52,7 +51,7 @@ def _where_from(file: Path | None, environ: Mapping[str, str]) -> str:
 def _has_secrets(file: Path) -> bool:
     document = tomllib.loads(file.read_text())
     return any(
-        f"{section}.{name}" in SECRET or "@" in str(value)
+        f"{section}.{name}" in SECRETS or "@" in str(value)
         for section, names in document.items()
         for name, value in names.items()
     )

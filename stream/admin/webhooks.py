@@ -15,8 +15,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.resolver import DefaultResolver
 
 from stream.admin.finding import Finding, fail, ok, warn
-from stream.config.edge import Endpoint
-from stream.config.settings import WebhookSettings
+from stream.config.webhooks import Endpoint, WebhookSettings
 from stream.webhooks.egress import PrivateAddressError, PublicResolver, is_allowed
 
 SHORTEST_BYTES: Final = 24

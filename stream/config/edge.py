@@ -1,20 +1,26 @@
-"""What the edge is told of shops: their keys, their webhooks, their offers.
+"""`cartwake edge`: its address, the shops' keys and webhooks, the offers that pages show."""
 
-The one rule: a value that exists is usable; none of them shows its secret.
-"""
+from typing import Annotated, Final, Literal, Self
 
-import re
-from base64 import b64decode
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from annotated_types import Predicate
+from pydantic import model_validator
 
-from msgspec import Meta, Struct
+from stream.config.bounds import (
+    LIST,
+    LISTEN,
+    NOT_EMPTY,
+    ORIGIN,
+    PART,
+    PORT,
+    SECRET,
+    TENANT,
+    Allowed,
+    whole,
+)
+from stream.config.section import Section, means
+from stream.config.worker import METRICS_HOST, METRICS_PORT
 
-from stream.config.bounds import Allowed
-from stream.domain.events import Tenant
-from stream.domain.records import Kind
-
-HOOKS = (
+HOOKS: Final = (
     "segment",
     "snowplow",
     "shopify",
@@ -25,101 +31,98 @@ HOOKS = (
     "bloomreach",
 )
 
-Text = Annotated[str, Meta(min_length=1, max_length=512)]
 
-
-class EdgeKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EdgeKey(Section):
     """A write key: public for browsers, secret for servers; ``origins`` are those of its pages."""
 
-    key: Text
-    tenant: Tenant = "default"
+    key: Annotated[str, PART, SECRET]
+    tenant: Annotated[str, TENANT] = "default"
     kind: Literal["browser", "server"]
-    origins: tuple[str, ...] = ()
+    origins: Annotated[tuple[Annotated[str, ORIGIN], ...], LIST] = ()
 
-    def __repr__(self) -> str:
-        return f"EdgeKey(tenant={self.tenant!r}, kind={self.kind!r}, origins={self.origins!r})"
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.kind == "browser" and not self.origins:
+            raise ValueError("a browser key needs origins")
+        return self
 
 
-class EdgeHook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EdgeHook(Section):
     """A vendor's webhook of one shop, and the secret that signs it."""
 
     vendor: Literal[HOOKS]  # type: ignore[valid-type]  # one list, read here and by the routes
-    tenant: Tenant = "default"
-    secret: Text
-
-    def __repr__(self) -> str:
-        return f"EdgeHook(vendor={self.vendor!r}, tenant={self.tenant!r})"
+    tenant: Annotated[str, TENANT] = "default"
+    secret: Annotated[str, PART, SECRET]
 
 
-class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where triggers are posted, of which kinds (none: all), and the secrets that sign them."""
-
-    name: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
-    tenant: Tenant = "default"
-    url: Text
-    secrets: Annotated[tuple[Annotated[str, Meta(pattern="^whsec_.+")], ...], Meta(min_length=1)]
-    kinds: tuple[Kind, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Endpoint(name={self.name!r}, tenant={self.tenant!r})"
-
-
-class Offer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Offer(Section):
     """What the page shows when a trigger of this kind fires."""
 
-    tenant: Tenant = "default"
+    tenant: Annotated[str, TENANT] = "default"
     kind: Literal["exit_intent"] = "exit_intent"
-    title: Text
-    text: Text
-    button: Text
-    url: Text
+    title: Annotated[str, PART]
+    text: Annotated[str, PART]
+    button: Annotated[str, PART]
+    url: Annotated[str, PART]
 
 
-def _is_origin(text: str) -> bool:
-    url = urlsplit(text)
-    return url.scheme in {"http", "https"} and text == f"{url.scheme}://{url.netloc}" != "://"
+def _differ(keys: tuple[EdgeKey, ...]) -> bool:
+    return len({key.key for key in keys}) == len(keys)
 
 
-def _are_keys(keys: tuple[EdgeKey, ...]) -> bool:
-    return len({key.key for key in keys}) == len(keys) and all(
-        (key.kind == "server" or key.origins) and all(map(_is_origin, key.origins)) for key in keys
-    )
-
-
-def _are_endpoints(endpoints: tuple[Endpoint, ...]) -> bool:
-    try:
-        return len({one.name for one in endpoints}) == len(endpoints) and all(
-            _is_web(one.url) and all(map(_is_secret, one.secrets)) for one in endpoints
-        )
-    except ValueError:
-        return False
-
-
-def _is_web(text: str) -> bool:
-    url = urlsplit(text)
-    return url.scheme in {"http", "https"} and bool(url.hostname) and "@" not in url.netloc
-
-
-def _is_secret(text: str) -> bool:
-    return bool(b64decode(text.removeprefix("whsec_"), validate=True))
-
-
-def _is_listen(text: str) -> bool:
-    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})", text)
-    return match is not None and int(match[2]) < 1 << 16
-
-
-KEYS = Allowed(
+KEYS: Final = Allowed(
     "a list of different {key, tenant, kind, origins}, kind browser or server; a browser key needs"
     " origins, such as https://shop.example",
-    _are_keys,
+    LIST,
+    Predicate(_differ),
 )
-SIGNING_KEYS = Allowed("a list of secrets that are not empty, the newest first", all)
-HOOK_SECRETS = Allowed(f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}")
-OFFERS = Allowed("a list of {tenant, kind, title, text, button, url}, kind exit_intent")
-LISTEN = Allowed("host:port (port 0 takes any free one)", _is_listen)
-ENDPOINTS = Allowed(
-    "a list of {name, url, secrets, tenant, kinds} with different names and secrets such as"
-    " whsec_ and base64",
-    _are_endpoints,
+SIGNING_KEYS: Final = Allowed(
+    "a list of secrets that are not empty, the newest first", LIST, Predicate(all)
 )
+HOOK_SECRETS: Final = Allowed(
+    f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}", LIST
+)
+OFFERS: Final = Allowed(
+    "a list of {tenant, kind, title, text, button, url}, kind exit_intent", LIST
+)
+
+
+class EdgeSettings(Section):
+    """Where browsers and shops send events, and which of them may."""
+
+    listen: Annotated[str, LISTEN, means("address of `cartwake edge`")] = "127.0.0.1:8080"
+    keys: Annotated[
+        tuple[EdgeKey, ...],
+        KEYS,
+        SECRET,
+        means("write keys; `browser`: public, from its origins alone; `server`: secret"),
+    ] = ()
+    signing_keys: Annotated[
+        tuple[str, ...], SIGNING_KEYS, SECRET, means("secrets that sign visitor ids and links")
+    ] = ()
+    hooks: Annotated[
+        tuple[EdgeHook, ...], HOOK_SECRETS, SECRET, means("vendors' webhooks and their secrets")
+    ] = ()
+    offers: Annotated[
+        tuple[Offer, ...], OFFERS, means("what the page shows to a leaving shopper")
+    ] = ()
+    requests_per_s_per_key: Annotated[
+        int, whole(1, 1_000_000, "requests"), means("limit of each edge process")
+    ] = 5_000
+    requests_per_s_per_address: Annotated[
+        int,
+        whole(1, 1_000_000, "requests"),
+        means("likewise, for browsers and for requests without a key"),
+    ] = 200
+    trusted_proxies: Annotated[
+        int,
+        whole(0, 10, "proxies"),
+        means("number of proxies of yours whose `X-Forwarded-For` is trusted"),
+    ] = 0
+    max_streams: Annotated[
+        int,
+        whole(1, 1_000_000, "streams"),
+        means("pages that wait for actions at one edge process"),
+    ] = 10_000
+    metrics_host: Annotated[str, NOT_EMPTY, METRICS_HOST] = "127.0.0.1"
+    metrics_port: Annotated[int, PORT, METRICS_PORT] = 9465

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
@@ -127,8 +126,8 @@ def worker_environment(settings: Settings, bootstrap: str, redis_url: str) -> di
     values: dict[str, Any] = {"KAFKA__BOOTSTRAP": bootstrap, "REDIS__URL": redis_url}
     values["WORKER__LOG_LEVEL"] = settings.worker.log_level
     for section, short in SHORT.items():
-        usual = asdict(getattr(Settings(), section))
-        for name, value in asdict(getattr(settings, section)).items():
+        usual = dict(getattr(Settings(), section))
+        for name, value in getattr(settings, section):
             unchanged = value == usual[name]
             values[f"{section}__{name}"] = short.get(name, value) if unchanged else value
     return {

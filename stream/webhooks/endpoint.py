@@ -17,7 +17,7 @@ import msgspec
 from standardwebhooks import Webhook
 
 from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS, TYPES, rfc3339
-from stream.config.edge import Endpoint
+from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Failed, Later, Refused, Sent
 from stream.domain.campaign.reasons import Reason
 from stream.domain.ids import make_id

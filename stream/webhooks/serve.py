@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from stream.adapters.kafka.probe import serves
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.reader import RedisReader
-from stream.config.edge import Endpoint
 from stream.config.settings import Settings
+from stream.config.webhooks import Endpoint
 from stream.delivery.dispatcher import Dispatcher
 from stream.delivery.fresh_state import FreshState
 from stream.delivery.outcome_writer import OutcomeWriter

@@ -7,8 +7,8 @@ import pytest
 from stream.admin import webhooks as module
 from stream.admin.finding import Mark
 from stream.admin.webhooks import judge, look
-from stream.config.edge import Endpoint
 from stream.config.settings import WebhookSettings
+from stream.config.webhooks import Endpoint
 from stream.webhooks import egress
 
 PATH = "hush-token"

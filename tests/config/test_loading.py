@@ -7,7 +7,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from stream.config.loading import load
-from stream.config.settings import CartAbandonmentSettings, Settings
+from stream.config.settings import SECRETS, CartAbandonmentSettings, Settings
 from stream.errors import UsageError
 
 
@@ -241,6 +241,9 @@ def test_no_secret_is_ever_shown():
         ("redis.url", "redis://:42/4242@cache"),
         ("redis.url", "cache?password=424242"),
         ("redis.url", ["redis://:424242@cache"]),
+        ("emailer.directory", 424242),
+        ("emailer.directory_token", ["424242"]),
+        ("emailer.smtp_password", 424242),
     ],
 )
 def test_a_secret_is_not_shown_when_it_is_refused(written, setting, value):
@@ -248,6 +251,30 @@ def test_a_secret_is_not_shown_when_it_is_refused(written, setting, value):
     message = refusal(written(f"[{section}]\n{name} = {json.dumps(value)}\n"))
     assert setting in message
     assert "4242" not in message
+
+
+# Each of them holds "hunter2", and is refused.
+WRONG_SECRETS = [
+    ("edge.keys", [{"key": "hunter2", "kind": "browser"}]),
+    ("edge.keys", [{"key": "hunter2", "kind": "server"}] * 2),
+    ("edge.keys", [{"key": "ok", "kind": "server", "hunter2": 1}]),
+    ("edge.keys", {"key": "hunter2"}),
+    ("edge.signing_keys", ["hunter2", ""]),
+    ("edge.signing_keys", "hunter2"),
+    ("edge.hooks", [{"vendor": "hunter2", "secret": "hunter2"}]),
+    ("edge.hooks", [{"vendor": "shopify", "secret": "hunter2" * 99}]),
+    ("webhooks.endpoints", [{"name": "crm", "url": "https://crm", "secrets": ["hunter2"]}]),
+    ("webhooks.endpoints", [{"name": "crm", "url": "https://u:hunter2@crm", "secrets": []}]),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), WRONG_SECRETS)
+def test_nothing_of_a_secret_is_shown_whatever_it_is(setting, value):
+    assert setting in SECRETS
+    variable = f"CARTWAKE_{setting.replace('.', '__').upper()}"
+    message = refusal(**{variable: json.dumps(value)})
+    assert message.startswith(f"{variable}: {setting}: what is given is not ")
+    assert "hunter2" not in message
 
 
 def test_the_passwords_may_stand_in_files(tmp_path):

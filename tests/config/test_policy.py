@@ -1,5 +1,3 @@
-from dataclasses import fields
-
 import pytest
 
 from stream.config.policy import policy_of, tolerance_of
@@ -49,10 +47,10 @@ ELSEWHERE = {"emailer", "webhooks", "kafka", "redis", "worker", "dead_letters", 
 @pytest.mark.parametrize(
     "setting",
     [
-        (section, knob.name, getattr(cls(), knob.name))
+        (section, name, default)
         for section, cls in SECTIONS.items()
         if section not in ELSEWHERE
-        for knob in fields(cls)
+        for name, default in cls()
     ],
     ids=lambda it: ".".join(it[:2]),
 )

@@ -2,20 +2,12 @@
 
 import pytest
 
-from stream.config.secrecy import SECRET, SHOWN, shown, without_login
-from stream.config.settings import KNOWN
-
-
-@pytest.mark.parametrize("setting", sorted(SECRET))
-def test_nothing_of_a_secret_is_shown_whatever_it_is(setting):
-    assert setting in KNOWN
-    for value in ("hunter2", 424242, ["hunter2"], {"key": "hunter2"}):
-        assert shown(setting, value) == "what is given"
+from stream.config.secrecy import SHOWN, shown, without_login
 
 
 def test_of_what_is_long_the_beginning_is_shown():
-    assert shown("session.idle_s", 7) == "7"
-    assert shown("worker.group", "g" * 500) == f'"{"g" * (SHOWN - 1)}…'
+    assert shown(7) == "7"
+    assert shown("g" * 500) == f'"{"g" * (SHOWN - 1)}…'
 
 
 @pytest.mark.parametrize(
@@ -29,6 +21,6 @@ def test_of_what_is_long_the_beginning_is_shown():
     ],
 )
 def test_a_url_is_shown_without_its_login(url):
-    for told in (without_login(url), shown("redis.url", url), shown("redis.url", [url])):
+    for told in (without_login(url), shown(url), shown([url])):
         assert "ter2" not in told
         assert "***" in told

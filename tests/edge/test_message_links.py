@@ -1,7 +1,5 @@
 """What those get who follow a mail's links."""
 
-from dataclasses import replace
-
 import pytest
 
 from stream.config.settings import EmailerSettings
@@ -113,6 +111,6 @@ def test_the_shop_is_told_what_was_in_the_cart(shop):
 
 
 def test_strangers_are_counted_by_their_address():
-    shop = Shop(edge=replace(EDGE, requests_per_s_per_address=1))
+    shop = Shop(edge=EDGE.model_copy(update={"requests_per_s_per_address": 1}))
     answers = [shop.client.get(CARTS).status_code for _ in range(5)]
     assert 429 in answers

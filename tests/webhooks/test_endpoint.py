@@ -11,7 +11,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from stream.adapters.wire.outgoing import rfc3339
-from stream.config.edge import Endpoint
+from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Failed, Refused, Sent
 from stream.domain.campaign.reasons import Reason
 from stream.webhooks.egress import session

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,7 +11,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from stream.adapters.kafka.topics import RETENTION_DAYS, check, create, require
-from stream.config.settings import KafkaSettings, Settings
+from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
 from tests.rig.processes import LOOPBACK, free_port, run_cartwake
@@ -132,7 +131,7 @@ def test_create_checks_what_it_leaves_alone(empty_kafka, settings):
 
 
 def test_the_inputs_of_a_backfill_are_kept_however_old_their_records_are(empty_kafka, settings):
-    told(create, replace(settings, worker=replace(settings.worker, clock="records")))
+    told(create, settings.model_copy(update={"worker": WorkerSettings(clock="records")}))
     kept = {topic: config_of(empty_kafka, topic)["retention.ms"] for topic in NAMES}
     assert {topic for topic, ms in kept.items() if ms == "-1"} == set(TOPICS)
 

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from msgspec.structs import replace
-
 from stream.config.settings import EdgeSettings
 from stream.edge.gateway.hub import Action
 from stream.edge.serve import Server
@@ -65,7 +63,7 @@ class Site:
         self.port = free_port()
         self.edge = self._pages.edge = f"http://{LOOPBACK}:{self.port}"
         threading.Thread(target=self._pages.serve_forever, args=(0.02,), daemon=True).start()
-        key = replace(EDGE.keys[0], origins=(self.origin,))
+        key = EDGE.keys[0].model_copy(update={"origins": (self.origin,)})
         edge = EdgeSettings(keys=(key,), signing_keys=SIGNING, offers=EDGE.offers)
         self.shop = Shop(edge, lambda: time.time_ns() // 1_000_000)
         self._server = None
