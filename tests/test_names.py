@@ -16,18 +16,13 @@ STREAM = ROOT / "stream"
 # Names still given twice. Remove a name once it is unique; never add one.
 STILL_DOUBLE = frozenset(
     {
-        "Content",
         "Counts",
-        "Defect",
         "Handed",
         "Mark",
         "Models",
-        "Refused",
-        "Sent",
         "Shard",
         "Situation",
         "Survey",
-        "Vitals",
     }
 )
 # Phrases that stand for a plain one, and what to write instead.

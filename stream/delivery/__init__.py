@@ -1,10 +1,10 @@
-"""From a published trigger to somebody who acts on it, once: shared by e-mailer and webhooks.
+"""From a published trigger to a message, sent once: shared by e-mailer and webhooks.
 
-    triggers, trigger-cancels, message-feedback of the last day ─► what is owed, and from when on
-    owed ─► the visitor's state, once it holds all that Kafka holds now ─► an objection, or the act
-    the act's outcome ─► message-feedback, acknowledged ─► nothing is owed any more
-    a cancel of what was sent ─► owed, too, and told without asking anybody
+    triggers, trigger-cancels, message-feedback of the last day ─► pending deliveries
+    pending delivery ─► the visitor's state, once it includes all that Kafka holds ─► recheck, send
+    the outcome ─► message-feedback, acknowledged ─► the delivery is settled
+    a cancel of what was sent ─► a pending delivery as well, sent without a recheck
 
-The one rule: the log is the only memory. Whoever starts reads what has been done from the log, so
-that no other store has to agree with it; and who acts asks once more right before.
+The log is the only memory. A program that starts reads from the log what has been done, so that no
+other store has to agree with it, and each delivery is checked once more right before it is sent.
 """

@@ -1,6 +1,6 @@
-"""How a channel answers: what it would send, and what became of it.
+"""What a channel is asked, and how it answers: what it would send, and what became of it.
 
-The one rule: a channel knows how to reach somebody; whether that may be is not its business.
+A channel knows how to reach a visitor; whether that is allowed is decided before it is asked.
 """
 
 from typing import Protocol, TypeVar
@@ -10,48 +10,48 @@ from msgspec import Struct
 from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
 
-ParcelT = TypeVar("ParcelT")
+MessageT = TypeVar("MessageT")
 
 
 class Later(Struct, frozen=True):
-    """Not now: from this moment on, and for this reason, in a word."""
+    """Not now, for this reason in a word; it may be sent from this moment on."""
 
     not_before_ms: int
     why: str
 
 
 class Failed(Struct, frozen=True):
-    """It was tried and failed for now; from this moment on it may be tried again."""
+    """It was tried and failed; it may be tried again from this moment on."""
 
     not_before_ms: int
     why: str
 
 
-class Refused(Struct, frozen=True):
-    """It was refused for good, with this code, where there was one."""
+class Declined(Struct, frozen=True):
+    """The next hop refused it for good, with this code if it gave one."""
 
     code: int | None = None
 
 
-class Sent(Struct, frozen=True):
-    """It was taken."""
+class Accepted(Struct, frozen=True):
+    """The next hop accepted it."""
 
 
-class Channel(Protocol[ParcelT]):
-    """A way to somebody."""
+class Channel(Protocol[MessageT]):
+    """A way to reach visitors, such as mail or one endpoint."""
 
     async def prepare(
         self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
-    ) -> ParcelT | Later | Reason:
-        """Return what is to be sent, or why not now, or why never."""
+    ) -> MessageT | Later | Reason:
+        """Return the message, or why it is not sent now, or why never."""
         ...
 
-    def recall(self, cancel: TriggerCancel) -> ParcelT | None:
-        """Return how somebody hears that what was sent is cancelled; None: in no way."""
+    def recall(self, cancel: TriggerCancel) -> MessageT | None:
+        """Return the message that cancels what was sent; None: the channel has none."""
         ...
 
     async def send(
-        self, parcel: ParcelT, attempts: int, now_ms: int
-    ) -> Sent | Refused | Failed | Later:
-        """Send what so many attempts have failed at; nothing speaks against it any more."""
+        self, message: MessageT, attempts: int, now_ms: int
+    ) -> Accepted | Declined | Failed | Later:
+        """Send a message after so many failed attempts; all checks have passed."""
         ...

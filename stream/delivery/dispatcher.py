@@ -1,7 +1,7 @@
-"""Acts on what is owed, one thing after the other: prepare, ask once more, send, tell.
+"""Acts on pending deliveries one after the other: prepare, recheck, send, write the outcome.
 
-The one rule: nothing is sent in doubt, and nothing else is done before it has been told what became
-of what was sent: whoever is killed in between repeats that one message and no other.
+Nothing is sent in doubt, and a task begins nothing else before the outcome of what it sent is
+stored. After a crash in between one message is sent again, and no other.
 """
 
 import time
@@ -12,11 +12,10 @@ from typing import Any, Final, Generic, Protocol
 from aiokafka.errors import KafkaError
 
 from stream.delivery.backlog import PendingDelivery
-from stream.delivery.channel import Channel, Failed, Later, ParcelT, Refused, Sent
+from stream.delivery.channel import Accepted, Channel, Declined, Failed, Later, MessageT
 from stream.delivery.fresh_state import FreshState, InDoubt
 from stream.delivery.metrics import DeliveryMetrics
 from stream.delivery.recheck import objection, quiet_until_ms
-from stream.delivery.rounds import Rounds
 from stream.delivery.trigger_reader import Taken, TriggerReader
 from stream.domain.campaign.reasons import Reason
 from stream.domain.feedback import (
@@ -29,119 +28,166 @@ from stream.domain.feedback import (
 )
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
+from stream.runtime.bulkhead import REASON, Bulkhead, UnitDefect
+from stream.runtime.failpoint import raising
+from stream.runtime.liveness import TaskProgress
 
 DOUBT_MS: Final = 1_000
+UNIT: Final = "delivery"
+# Part of outcomes' ids, so they stay whatever the classes are called.
+NAMES: Final[dict[type, str]] = {Accepted: "Sent", Declined: "Refused"}
 
 
 class Outcomes(Protocol):
-    """Where outcomes are told."""
+    """Where outcomes are written."""
 
-    async def tell(self, outcome: Outcome) -> None:
+    async def write(self, outcome: Outcome) -> None:
         """Return once the outcome is stored, however long that takes."""
         ...
 
 
 @dataclass(kw_only=True)
-class Dispatcher(Generic[ParcelT]):
-    """Acts for one channel; any number of tasks may ``work`` at it.
+class Dispatcher(Generic[MessageT]):
+    """Delivers for one channel; any number of tasks may ``work`` for it.
 
     Parameters
     ----------
     name
-        The channel's, as outcomes tell it.
+        The channel's name, as outcomes have it.
     idle_ms
         How long after their last activity visitors count as still here: they see the cart.
     """
 
     name: str
-    channel: Channel[ParcelT]
-    inbox: TriggerReader
-    latest: FreshState
-    teller: Outcomes
+    channel: Channel[MessageT]
+    reader: TriggerReader
+    fresh_state: FreshState
+    outcomes: Outcomes
     metrics: DeliveryMetrics
     now_ms: Callable[[], int]
     idle_ms: int
-    rounds: Rounds = field(default_factory=Rounds, init=False)
-    _is_over: bool = field(default=False, init=False)
+    bulkhead: Bulkhead
+    progress: TaskProgress = field(default_factory=TaskProgress, init=False)
+    _is_stopped: bool = field(default=False, init=False)
 
     async def work(self) -> None:
-        """Act on what is due until told to stop, and finish what has been begun."""
-        while not self._is_over:
-            self.rounds.note()
-            taken = self.inbox.take_due()
-            self.metrics.note(self.name, *self.inbox.owed(), self.now_ms())
+        """Deliver what is due until told to stop, and finish what has been begun."""
+        while not self._is_stopped:
+            self.progress.note()
+            taken = self.reader.take_due()
+            self.metrics.note(self.name, *self.reader.pending(), self.now_ms())
             if taken is None:
-                await self.inbox.wait()
+                await self.reader.wait()
             else:
-                async with self.inbox.acting(taken):
-                    await self._act(taken)
+                async with self.reader.acting(taken):
+                    await self._deliver(taken)
 
     def stop(self) -> None:
         """Begin nothing more."""
-        self._is_over = True
+        self._is_stopped = True
+
+    async def _deliver(self, taken: Taken) -> None:
+        """Act on one pending delivery; a defect in it stays with it."""
+        pending = taken.pending
+        with self.bulkhead.guard(pending.about.trigger_id) as guarded:
+            raising(UNIT, pending.about.visitor)
+            await self._act(taken)
+        if guarded.defect is not None:
+            await self._put_aside(taken, guarded.defect)
 
     async def _act(self, taken: Taken) -> None:
-        try:
-            result = await self._result(taken)
-        except (InDoubt, TimeoutError, KafkaError):
-            result = Later(self.now_ms() + DOUBT_MS, "in_doubt")
-        debt, owed = taken.debt, taken.share.owed
-        if isinstance(result, Later | Failed):
-            debt.attempts += isinstance(result, Failed)
-            owed.postpone(debt, result.not_before_ms)
-            self.metrics.postponed.labels(self.name, result.why).inc()
-        elif result is None:
-            owed.drop(debt, self.now_ms())
-        else:
-            outcome = self._outcome(debt, result)
-            await self.teller.tell(outcome)
-            owed.settle(outcome, self.now_ms())
-            self.metrics.count(outcome, debt.about.kind)
+        pending = taken.pending
+        # An outcome that could not be written is written first: sending again would repeat it.
+        if pending.outcome is None:
+            try:
+                result = await self._result(taken)
+            except (InDoubt, TimeoutError, KafkaError):
+                result = Later(self.now_ms() + DOUBT_MS, "in_doubt")
+            if isinstance(result, Later | Failed):
+                pending.attempts += isinstance(result, Failed)
+                self._postpone(taken, result.not_before_ms, result.why)
+                return
+            if result is None:
+                taken.share.backlog.drop(pending, self.now_ms())
+                return
+            pending.outcome = self._outcome(pending, result)
+        await self._settle(taken, pending.outcome)
 
-    async def _result(self, taken: Taken) -> Sent | Refused | Failed | Later | Reason | None:
-        """Return what became of it; None: a cancel that need not be told."""
-        parcel = await self._parcel(taken)
-        if parcel is None or isinstance(parcel, Later | Reason):
-            return parcel
-        if not await self.inbox.holds(taken.share):
+    def _postpone(self, taken: Taken, not_before_ms: int, why: str) -> None:
+        taken.share.backlog.postpone(taken.pending, not_before_ms)
+        self.metrics.postponed.labels(self.name, why).inc()
+
+    async def _settle(self, taken: Taken, outcome: Outcome) -> None:
+        await self.outcomes.write(outcome)
+        taken.share.backlog.settle(outcome, self.now_ms())
+        self.metrics.count(outcome, taken.pending.about.kind)
+
+    async def _put_aside(self, taken: Taken, defect: UnitDefect) -> None:
+        """Try a delivery with a defect again later; after its last try skip it for good."""
+        pending = taken.pending
+        if pending.is_begun:  # it may have been sent: a cancel has to follow
+            pending.attempts, pending.is_begun = pending.attempts + 1, False
+        if defect.again_after_s is not None:
+            self._postpone(taken, self.now_ms() + int(defect.again_after_s * 1000), REASON)
+            return
+        outcome = pending.outcome
+        if outcome is None:
+            is_cancel = isinstance(pending.about, TriggerCancel)
+            outcome = self._outcome(pending, Declined() if is_cancel else Reason.DEFECT)
+            with self.bulkhead.guard(pending.about.trigger_id):
+                await self.outcomes.write(outcome)
+                self.metrics.count(outcome, pending.about.kind)
+        # Even if its outcome cannot be written, this process does not act on it again.
+        self.bulkhead.forget(pending.about.trigger_id)
+        taken.share.backlog.settle(outcome, self.now_ms())
+
+    async def _result(self, taken: Taken) -> Accepted | Declined | Failed | Later | Reason | None:
+        """Return what became of it; None: a cancel that need not be sent."""
+        message = await self._message(taken)
+        if message is None or isinstance(message, Later | Reason):
+            return message
+        if not await self.reader.confirm_ownership(taken.share):
             return Later(self.now_ms() + DOUBT_MS, "not_owned")
         began = time.monotonic()
-        result = await self.channel.send(parcel, taken.debt.attempts, self.now_ms())
+        taken.pending.is_begun = True
+        result = await self.channel.send(message, taken.pending.attempts, self.now_ms())
+        taken.pending.is_begun = False
         self.metrics.send_seconds.labels(self.name).observe(time.monotonic() - began)
         return result
 
-    async def _parcel(self, taken: Taken) -> ParcelT | Later | Reason | None:
-        """Return what is to be sent, or what speaks against it."""
-        debt, is_late = taken.debt, taken.debt.expires_at_ms <= self.now_ms()
-        # Restraint needs nobody's consent.
-        if isinstance(debt.about, TriggerCancel):
-            return None if is_late else self.channel.recall(debt.about)
+    async def _message(self, taken: Taken) -> MessageT | Later | Reason | None:
+        """Return what is to be sent, or why it is not."""
+        pending, is_late = taken.pending, taken.pending.expires_at_ms <= self.now_ms()
+        # A cancel needs no consent.
+        if isinstance(pending.about, TriggerCancel):
+            return None if is_late else self.channel.recall(pending.about)
         if is_late:
             return Reason.EXPIRED
-        owed = taken.share.owed
-        if owed.is_cancelled(debt):
+        backlog = taken.share.backlog
+        if backlog.is_cancelled(pending):
             return Reason.CANCELLED
-        last_sent_ms = owed.last_sent_ms(debt.who)
-        parcel = await self.channel.prepare(debt.about, last_sent_ms, self.now_ms())
-        if isinstance(parcel, Later | Reason):
-            return parcel
-        objected = await self._objection(taken, debt.about)
-        return parcel if objected is None else objected
+        last_sent_ms = backlog.last_sent_ms(pending.visitor)
+        message = await self.channel.prepare(pending.about, last_sent_ms, self.now_ms())
+        if isinstance(message, Later | Reason):
+            return message
+        reason = await self._recheck(taken, pending.about)
+        return message if reason is None else reason
 
-    async def _objection(self, taken: Taken, trigger: Trigger) -> Later | Reason | None:
-        """Return what speaks against it by all that is stored now."""
-        state, now_ms = await self.latest.state(taken), self.now_ms()
+    async def _recheck(self, taken: Taken, trigger: Trigger) -> Later | Reason | None:
+        """Return why it must not be sent by all that is stored now; None: nothing is against it."""
+        state, now_ms = await self.fresh_state.state(taken), self.now_ms()
         if (why := objection(trigger, state, now_ms)) is not None:
             return why
         until_ms = quiet_until_ms(state, self.idle_ms) if trigger.class_ == "marketing" else 0
         return Later(until_ms, "still_here") if until_ms > now_ms else None
 
-    def _outcome(self, debt: PendingDelivery, result: Sent | Refused | Reason) -> Outcome:
-        about = debt.about
+    def _outcome(self, pending: PendingDelivery, result: Accepted | Declined | Reason) -> Outcome:
+        about = pending.about
         of_cancel = isinstance(about, TriggerCancel)
-        told: dict[str, Any] = {
-            # The same outcome told again has the same id.
-            "id": make_id(self.name, about.trigger_id, type(about).__name__, type(result).__name__),
+        name = NAMES.get(type(result), "Skip")
+        fields: dict[str, Any] = {
+            # The same outcome written again has the same id.
+            "id": make_id(self.name, about.trigger_id, type(about).__name__, name),
             "tenant": about.tenant,
             "visitor": about.visitor,
             "at_ms": self.now_ms(),
@@ -149,9 +195,9 @@ class Dispatcher(Generic[ParcelT]):
             "channel": self.name,
         }
         match result:
-            case Sent():
-                return (CancelSent if of_cancel else MessageSent)(**told)
-            case Refused(code):
-                return (CancelRefused if of_cancel else MessageRefused)(**told, code=code)
+            case Accepted():
+                return (CancelSent if of_cancel else MessageSent)(**fields)
+            case Declined(code):
+                return (CancelRefused if of_cancel else MessageRefused)(**fields, code=code)
             case _:
-                return MessageSkipped(**told, reason=result, attempts=debt.attempts)
+                return MessageSkipped(**fields, reason=result, attempts=pending.attempts)

@@ -1,7 +1,7 @@
-"""What is known of a visitor once all that Kafka holds at this moment has been applied.
+"""A visitor's state once all that Kafka holds at this moment has been applied to it.
 
-The one rule: an answer that may be older than a record that is stored already is no answer. Where
-the workers do not keep up, or a server is away, nothing is known and nothing is done.
+An answer that may be older than a stored record is no answer: if the workers lag, or a server is
+unavailable, nothing is known and nothing is sent.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ LOOK_EVERY_S: Final = 0.01
 
 
 class InDoubt(Exception):  # noqa: N818 - the state's condition
-    """Nobody can say now what is known of the visitor; later somebody may."""
+    """The visitor's state is not known now; later it may be."""
 
 
 class FreshState:
-    """Asks for a visitor's state right before something is done about it."""
+    """Returns a visitor's state right before something is sent."""
 
     def __init__(
-        self, inbox: TriggerReader, reader: RedisReader, within_s: float = WITHIN_S
+        self, triggers: TriggerReader, states: RedisReader, within_s: float = WITHIN_S
     ) -> None:
-        self._inbox, self._reader, self._within_s = inbox, reader, within_s
+        self._triggers, self._states, self._within_s = triggers, states, within_s
 
     async def state(self, taken: Taken) -> Visitor | None:
-        """Return the visitor's state; None where nothing is known.
+        """Return the visitor's state; None if the visitor has none.
 
         Raises
         ------
@@ -40,13 +40,14 @@ class FreshState:
         shard = taken.share.number
         try:
             async with asyncio.timeout(self._within_s):
-                ends = await self._inbox.ends(taken.share)
-                while not await self._includes(shard, ends):  # noqa: ASYNC110 - Redis tells nobody
+                ends = await self._triggers.end_offsets(taken.share)
+                # Redis does not notify of a watermark, so this polls.
+                while not await self._includes(shard, ends):  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_EVERY_S)
-                return await self._reader.state(shard, taken.debt.who)
+                return await self._states.state(shard, taken.pending.visitor)
         except (TimeoutError, KafkaError) as error:
-            raise InDoubt(f"shard {shard} is not known to be in step") from error
+            raise InDoubt(f"shard {shard} may lag behind its log") from error
 
     async def _includes(self, shard: int, ends: dict[str, int]) -> bool:
-        offsets = (await self._reader.watermark(shard)).offsets
+        offsets = (await self._states.watermark(shard)).offsets
         return all(offsets.get(topic, 0) >= end for topic, end in ends.items())

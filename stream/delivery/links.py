@@ -18,10 +18,10 @@ Use = Literal["unsubscribe", "cart"]
 # Links that mail programs cut are of no use: of a larger cart the first lines are told.
 MOST_LINES = 50
 
-LinkT = TypeVar("LinkT", bound="Message")
+LinkT = TypeVar("LinkT", bound="MessageLink")
 
 
-class Message(Struct, array_like=True, frozen=True):
+class MessageLink(Struct, array_like=True, frozen=True):
     """Whose message it was."""
 
     tenant: str
@@ -29,7 +29,7 @@ class Message(Struct, array_like=True, frozen=True):
     trigger_id: str
 
 
-class Content(Struct, array_like=True, frozen=True):
+class LinkedLine(Struct, array_like=True, frozen=True):
     """So many of one product."""
 
     product_id: str
@@ -37,11 +37,11 @@ class Content(Struct, array_like=True, frozen=True):
     quantity: int
 
 
-class CartLink(Message, array_like=True, frozen=True):
+class CartLink(MessageLink, array_like=True, frozen=True):
     """A message's cart, as it was then."""
 
     fingerprint: str
-    lines: list[Content]
+    lines: list[LinkedLine]
 
 
 class Links:
@@ -50,8 +50,8 @@ class Links:
     Examples
     --------
     >>> links = Links(["a signing key"])
-    >>> token = links.sign("unsubscribe", Message("shop", "v1", "7" * 32))
-    >>> links.verify("unsubscribe", token, Message).visitor
+    >>> token = links.sign("unsubscribe", MessageLink("shop", "v1", "7" * 32))
+    >>> links.verify("unsubscribe", token, MessageLink).visitor
     'v1'
     >>> links.verify("cart", token, CartLink) is None
     True
@@ -61,7 +61,7 @@ class Links:
         # The library signs with the last.
         self._keys = list(signing_keys)[::-1]
 
-    def sign(self, use: Use, message: Message) -> str:
+    def sign(self, use: Use, message: MessageLink) -> str:
         """Return the token that stands in the link."""
         token: str = self._serializer(use).dumps(msgspec.to_builtins(message))
         return token
@@ -81,15 +81,15 @@ class Links:
         )
 
 
-def message_of(trigger: Trigger) -> Message:
+def message_of(trigger: Trigger) -> MessageLink:
     """Return whose message a trigger asks for."""
-    return Message(trigger.tenant, trigger.visitor, trigger.trigger_id)
+    return MessageLink(trigger.tenant, trigger.visitor, trigger.trigger_id)
 
 
 def cart_of(trigger: Trigger) -> CartLink:
     """Return what restores a trigger's cart."""
     lines = [
-        Content(line.product.id, line.product.variant, line.quantity)
+        LinkedLine(line.product.id, line.product.variant, line.quantity)
         for line in trigger.cart.lines[:MOST_LINES]
     ]
     return CartLink(

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stream.adapters.wire.bots import is_bot
 from stream.adapters.wire.codec import encode_record
-from stream.delivery.links import CartLink, Links, LinkT, Message, Use
+from stream.delivery.links import CartLink, Links, LinkT, MessageLink, Use
 from stream.domain.events import ConsentUpdated, Event, Purposes
 from stream.domain.feedback import EMAIL, MESSAGE_FEEDBACK, MessageClicked, MessageUnsubscribed
 from stream.edge.answers import NO_STORE, RequestRefused, json_response, unavailable
@@ -63,13 +63,13 @@ class MessageLinks:
 
     async def ask(self, request: Request) -> Response:
         """``GET /v1/unsubscribe/{token}``: a page with one button."""
-        self._message(request, "unsubscribe", Message)
+        self._message(request, "unsubscribe", MessageLink)
         text = "You get mails about what is left in your cart. One click, and you get none."
         return _page("No more of these mails?", text, BUTTON)
 
     async def unsubscribe(self, request: Request) -> Response:
         """``POST /v1/unsubscribe/{token}``: RFC 8058, by the mail program or by the button."""
-        message = self._message(request, "unsubscribe", Message)
+        message = self._message(request, "unsubscribe", MessageLink)
         purposes = Purposes(marketing_email="withdrawn")
         withdrawal = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe")
         told = MessageUnsubscribed(
@@ -113,7 +113,7 @@ class MessageLinks:
             )
         return message
 
-    def _facts(self, message: Message) -> dict[str, Any]:
+    def _facts(self, message: MessageLink) -> dict[str, Any]:
         # A new id each time: who says no again after another yes means it.
         return {
             "id": secrets.token_hex(16),

@@ -45,7 +45,7 @@ HEADERS.map_to_type("List-Unsubscribe", Whole)
 MAIL: Final = SMTP.clone(header_factory=HEADERS)
 
 
-class Content(NamedTuple):
+class MailContent(NamedTuple):
     """What a mail says."""
 
     subject: str
@@ -94,7 +94,7 @@ class Composer:
         mail.add_alternative(content.html, subtype="html")
         return mail
 
-    def content(self, trigger: Trigger, recipient: Recipient) -> Content:
+    def content(self, trigger: Trigger, recipient: Recipient) -> MailContent:
         """Return what the mail says.
 
         Raises
@@ -115,7 +115,7 @@ class Composer:
         }
         subject, text, html = (self._part(part, trigger, locale, told) for part in PARTS)
         try:
-            return Content(" ".join(subject.split()), text, mjml.mjml2html(html))
+            return MailContent(" ".join(subject.split()), text, mjml.mjml2html(html))
         except ValueError as error:
             raise UsageError(f"emailer.templates: {HTML}: {error}") from error
 

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from stream.delivery.channel import Failed, Later, Refused, Sent
+from stream.delivery.channel import Accepted, Declined, Failed, Later
 from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.visitor import VisitorKey
@@ -17,7 +17,7 @@ from stream.emailer.compose import Composer
 from stream.emailer.directory import Directory, Recipient, Unavailable
 from stream.emailer.pace import Pace
 from stream.emailer.quiet import QuietHours
-from stream.emailer.smtp import Away, Delayed, Mailer
+from stream.emailer.smtp import Delayed, Mailer, ServerUnavailable
 from stream.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -95,12 +95,12 @@ class Mail:
         """Implements ``Channel.recall``: a mail that was sent stays sent."""
 
     async def send(
-        self, parcel: EmailMessage, attempts: int, now_ms: int
-    ) -> Sent | Refused | Failed | Later:
+        self, message: EmailMessage, attempts: int, now_ms: int
+    ) -> Accepted | Declined | Failed | Later:
         """Implements ``Channel.send``."""
-        answer = await self._mailer.send(parcel)
+        answer = await self._mailer.send(message)
         match answer:
-            case Away():
+            case ServerUnavailable():
                 return Later(now_ms + int(self._mailer.held_s * 1000), "server_away")
             case Delayed():
                 wait_s = RETRY_S[min(attempts, len(RETRY_S) - 1)]

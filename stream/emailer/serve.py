@@ -1,6 +1,6 @@
 """``cartwake emailer``: what it is made of.
 
-The one rule: what would fail with the first mail fails at the start: settings, templates, links.
+What would fail with the first mail fails at the start: settings, templates, links, the directory.
 """
 
 import asyncio
@@ -16,12 +16,14 @@ from stream.adapters.kafka.probe import serves
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.reader import RedisReader
 from stream.config.settings import EmailerSettings, Settings
+from stream.delivery.dispatcher import UNIT as DELIVERY
 from stream.delivery.dispatcher import Dispatcher
 from stream.delivery.fresh_state import FreshState
 from stream.delivery.links import Links
 from stream.delivery.outcome_writer import OutcomeWriter
-from stream.delivery.process import work
-from stream.delivery.trigger_reader import READ, TriggerReader
+from stream.delivery.process import deliver
+from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
+from stream.delivery.trigger_reader import UNIT as RECORD
 from stream.domain.feedback import EMAIL
 from stream.domain.records import Trigger
 from stream.emailer.compose import Composer
@@ -33,9 +35,9 @@ from stream.emailer.quiet import QuietHours
 from stream.emailer.samples import samples
 from stream.emailer.smtp import Mailer
 from stream.errors import UsageError
-from stream.runtime import logs
-from stream.runtime.fatal import FORESEEN, fatal
+from stream.runtime.bulkhead import Bulkhead, DefectCounter
 from stream.runtime.health import Where
+from stream.runtime.process import ProgramInfo, process
 from stream.runtime.worker_clock import system_ms
 
 EXAMPLES: Final = {
@@ -46,7 +48,6 @@ EXAMPLES: Final = {
 }
 
 
-@fatal("sending mails", but=FORESEEN)
 def run(settings: Settings) -> int:
     """Send mails until told to stop, and return the exit code.
 
@@ -57,12 +58,12 @@ def run(settings: Settings) -> int:
     CartwakeError
         Topics are missing, or the metrics' address cannot be listened on.
     """
-    _check(settings)
-    logs.begin()
-    composer = composer_of(settings)
-    for sample in samples():
-        composer.content(*sample)
-    asyncio.run(_serve(settings, composer))
+    with process("sending mails"):
+        _check(settings)
+        composer = composer_of(settings)
+        for sample in samples():
+            composer.content(*sample)
+        asyncio.run(_serve(settings, composer))
     return 0
 
 
@@ -92,35 +93,51 @@ def _check(settings: Settings) -> None:
 
 async def _serve(settings: Settings, composer: Composer) -> None:
     emailer, registry = settings.emailer, CollectorRegistry()
-    metrics = EmailerMetrics(registry)
-    redis, teller = connected(settings.redis), OutcomeWriter(settings.kafka)
+    metrics, defects = EmailerMetrics(registry), DefectCounter(registry, "emailer")
+    redis, outcomes = connected(settings.redis), OutcomeWriter(settings.kafka)
     directory = directory_of(emailer.directory, emailer.directory_query, emailer.directory_token)
     mailer = Mailer(emailer, metrics.smtp_up.set)
-    inbox = TriggerReader(settings, emailer.group, EMAIL, _wanted(emailer.tenant), system_ms)
-    desk = Dispatcher(
+    reader = TriggerReader(
+        settings,
+        Subscription(emailer.group, EMAIL, _wanted(emailer.tenant)),
+        system_ms,
+        Bulkhead(RECORD, defects, waits_s=()),
+    )
+    dispatcher = Dispatcher(
         name=EMAIL,
         channel=_mail(emailer, directory, composer, mailer),
-        inbox=inbox,
-        latest=FreshState(inbox, RedisReader(redis, settings.worker.group)),
-        teller=teller,
+        reader=reader,
+        fresh_state=FreshState(reader, RedisReader(redis, settings.worker.group)),
+        outcomes=outcomes,
         metrics=metrics,
         now_ms=system_ms,
         idle_ms=settings.cart_abandonment.idle_s * 1000,
+        bulkhead=Bulkhead(DELIVERY, defects),
     )
-    where = Where("emailer.metrics", emailer.metrics_host, emailer.metrics_port)
     try:
-        await work(
-            [desk],
-            teller,
-            emailer.at_once,
-            registry=registry,
-            where=where,
-            is_served=lambda: serves(settings, READ, emailer.group),
-        )
+        program = _program(settings, registry, redis.address)
+        await deliver([dispatcher], outcomes, emailer.at_once, program)
     finally:
         await mailer.close()
         await directory.close()
         await redis.close()
+
+
+def _program(settings: Settings, registry: CollectorRegistry, redis: str) -> ProgramInfo:
+    emailer = settings.emailer
+    return ProgramInfo(
+        "emailer",
+        (
+            f"group {emailer.group}",
+            f"tenant {emailer.tenant}",
+            f"Kafka at {settings.kafka.bootstrap}",
+            f"Redis at {redis}",
+            f"topics {' '.join(READ)}",
+        ),
+        Where("emailer.metrics", emailer.metrics_host, emailer.metrics_port),
+        registry,
+        lambda: serves(settings, READ, emailer.group),
+    )
 
 
 def _mail(

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from stream.adapters import tls
 from stream.config.settings import EmailerSettings
-from stream.delivery.channel import Refused, Sent
+from stream.delivery.channel import Accepted, Declined
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Delayed(Struct, frozen=True):
     code: int
 
 
-class Away(Struct, frozen=True):
+class ServerUnavailable(Struct, frozen=True):
     """The server takes no mail at all."""
 
 
@@ -69,7 +69,7 @@ class Mailer:
         """For how long nothing should be tried."""
         return max(0.0, self._held_until - time.monotonic())
 
-    async def send(self, mail: EmailMessage) -> Sent | Refused | Delayed | Away:
+    async def send(self, mail: EmailMessage) -> Accepted | Declined | Delayed | ServerUnavailable:
         """Hand over a mail, and return what the server says."""
         smtp: SMTP | None = None
         try:
@@ -77,13 +77,13 @@ class Mailer:
             await smtp.send_message(mail)
         except (SMTPRecipientsRefused, SMTPDataError) as error:
             code = error.code if isinstance(error, SMTPDataError) else error.recipients[0].code
-            return self._keep(smtp, Refused(code) if code >= PERMANENT else Delayed(code))
+            return self._keep(smtp, Declined(code) if code >= PERMANENT else Delayed(code))
         except (SMTPException, OSError) as error:
             if smtp is not None:
                 smtp.close()
             self._hold(error)
-            return Away()
-        return self._keep(smtp, Sent())
+            return ServerUnavailable()
+        return self._keep(smtp, Accepted())
 
     async def close(self) -> None:
         """Hang up."""
@@ -116,8 +116,8 @@ class Mailer:
         return smtp
 
     def _keep(
-        self, smtp: SMTP | None, answer: Sent | Refused | Delayed
-    ) -> Sent | Refused | Delayed:
+        self, smtp: SMTP | None, answer: Accepted | Declined | Delayed
+    ) -> Accepted | Declined | Delayed:
         """Keep the connection for the next mail: the server serves."""
         if smtp is not None and smtp.is_connected:
             self._idle.append(Connected(smtp, time.monotonic()))

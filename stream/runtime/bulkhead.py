@@ -33,7 +33,7 @@ class TooManyDefects(Exception):  # noqa: N818 - a condition of the whole proces
     """Different units fail one after the other: the defect is not in one unit's data."""
 
 
-class Defect(NamedTuple):
+class UnitDefect(NamedTuple):
     """A unit has failed ``tries`` times; ``again_after_s`` is None after its last try."""
 
     tries: int
@@ -43,7 +43,7 @@ class Defect(NamedTuple):
 class Guarded(Struct):
     """What became of the guarded body: ``defect`` is None if it raised nothing."""
 
-    defect: Defect | None = None
+    defect: UnitDefect | None = None
 
 
 class DefectCounter:
@@ -117,7 +117,7 @@ class Bulkhead:
         """Forget the tries of a unit that nobody will try again."""
         self._tries.pop(key, None)
 
-    def _note(self, key: Hashable, error: Exception) -> Defect:
+    def _note(self, key: Hashable, error: Exception) -> UnitDefect:
         tries = self._tries.pop(key, 0) + 1
         is_last = tries > len(self._waits_s)
         self._defects.count(self._unit)
@@ -133,6 +133,6 @@ class Bulkhead:
             if len(self._failed_in_a_row) >= self._different_units:
                 raise TooManyDefects(f"{self._different_units} of unit {self._unit}")
         if is_last:
-            return Defect(tries, None)
+            return UnitDefect(tries, None)
         self._tries[key] = tries
-        return Defect(tries, self._waits_s[tries - 1])
+        return UnitDefect(tries, self._waits_s[tries - 1])

@@ -1,8 +1,7 @@
-"""The end of a process that makes no progress, so that its supervisor starts it again.
+"""Ends a process that makes no progress, so that its supervisor starts it again.
 
-The one rule: it depends on nothing that may be stuck: it looks on a thread of its own, and a log
-that takes nothing any more does not hold up the end either. Nobody's data is in what it tells:
-where the code stands, never with which values.
+It depends on nothing that may be stuck: it looks on a thread of its own, and a log that accepts
+nothing any more does not delay the end. It logs where the code stands, never with which values.
 """
 
 import asyncio
@@ -20,44 +19,45 @@ EXIT_CODE = 71
 LOOK_S = 1.0
 # Looks and not a duration: a process that was frozen gets them after it goes on.
 PATIENCE_LOOKS = 30
-TELL_WITHIN_S = 5.0
+LOG_WITHIN_S = 5.0
 
 
 class Watched(Protocol):
-    """What is known of a process; asked on any thread, and answers at once."""
+    """What the watchdog asks of a program's liveness; any thread, answered at once."""
 
-    def suspicion(self) -> str:
-        """Return for what a fresh client has to be asked whether Kafka serves; empty: nothing."""
+    def probe_reason(self) -> str:
+        """Return why Kafka has to be probed with a new client; empty: it need not be."""
         ...
 
-    def told(self, *, is_served: bool) -> None:
-        """Note a fresh client's word; while Kafka is away, nothing has been waited for too long."""
+    def note_probe(self, *, ok: bool) -> None:
+        """Note whether a new client is served; while Kafka is unavailable nothing is overdue."""
         ...
 
     def alive(self) -> tuple[bool, list[str]]:
-        """Say whether a restart would not help, and else why it would."""
+        """Return whether a restart would not help, else why it would."""
         ...
 
 
 class Watchdog:
-    """Looks at the vitals once a second, and ends the process where they stay bad.
+    """Looks once a second, and ends the process if it stays dead.
 
     Parameters
     ----------
-    is_served
-        Asks a fresh client, within bounds, whether Kafka serves; only asked where that is in doubt.
+    probe
+        Returns, within bounds, whether Kafka serves a new client; called only where
+        ``Watched.probe_reason`` gives a reason.
     """
 
     def __init__(
         self,
-        vitals: Watched,
-        is_served: Callable[[], bool],
+        liveness: Watched,
+        probe: Callable[[], bool],
         *,
         end: Callable[[int], object] = os._exit,
         look_s: float = LOOK_S,
     ) -> None:
-        self._vitals = vitals
-        self._is_served = is_served
+        self._liveness = liveness
+        self._probe = probe
         self._end = end
         self._look_s = look_s
         self._bad_looks = 0
@@ -65,15 +65,15 @@ class Watchdog:
 
     def look(self) -> None:
         """Look once."""
-        if self._vitals.suspicion():
-            self._vitals.told(is_served=self._is_served())
-        is_alive, reasons = self._vitals.alive()
+        if self._liveness.probe_reason():
+            self._liveness.note_probe(ok=self._probe())
+        is_alive, reasons = self._liveness.alive()
         self._bad_looks = 0 if is_alive else self._bad_looks + 1
         if self._bad_looks > PATIENCE_LOOKS:
             self._is_over.set()
-            telling = Thread(target=_tell, args=(reasons,), name="last words", daemon=True)
-            telling.start()
-            telling.join(TELL_WITHIN_S)
+            ending = Thread(target=_log_end, args=(reasons,), name="last log lines", daemon=True)
+            ending.start()
+            ending.join(LOG_WITHIN_S)
             self._end(EXIT_CODE)
 
     def _watch(self) -> None:
@@ -85,11 +85,11 @@ class Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Not joined: it may be asking Kafka, and nobody waits for the answer any more.
+        # Not joined: it may be probing Kafka, and nobody needs the answer any more.
         self._is_over.set()
 
 
-def _tell(reasons: list[str]) -> None:
+def _log_end(reasons: list[str]) -> None:
     log.critical("No progress: %s; the process ends", "; ".join(reasons))
     faulthandler.dump_traceback()
     log.critical("Tasks:\n%s", "\n".join(_tasks()))
@@ -97,7 +97,7 @@ def _tell(reasons: list[str]) -> None:
 
 
 def _tasks() -> Iterator[str]:
-    """Tell where every task of every event loop waits."""
+    """Yield where every task of every event loop waits."""
     # asyncio lists the tasks of one loop only, and Faust's consumer has a loop of its own.
     for task in gc.get_objects():
         if issubclass(type(task), asyncio.Task) and not task.done():
@@ -106,7 +106,7 @@ def _tasks() -> Iterator[str]:
 
 
 def _frames(waiting: Any) -> Iterator[str]:  # noqa: ANN401 - coroutines and whatever they await
-    """Tell where a coroutine stands, and what it awaits, outermost first.
+    """Yield where a coroutine stands and what it awaits, outermost first.
 
     A task's own ``get_stack`` ends at its outermost coroutine.
     """

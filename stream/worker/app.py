@@ -24,7 +24,7 @@ from stream.worker.faust.options import faust_options
 from stream.worker.faust.pipeline import Pipeline
 from stream.worker.faust.transport import AsIs
 from stream.worker.intake import Intake
-from stream.worker.liveness import Vitals
+from stream.worker.liveness import WorkerLiveness
 from stream.worker.metrics import Metrics
 from stream.worker.shards import FINISH_WITHIN_S, Shards
 from stream.worker.training import Serving, Training
@@ -33,7 +33,7 @@ BEAT_S = 1.0
 LEARN_S = 2.0
 
 
-def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
+def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) -> Pipeline:
     """Return the app of one worker; nothing connects before it is started."""
     group = settings.worker.group
     app = Pipeline(group, **faust_options(settings))
@@ -70,10 +70,10 @@ def build_app(settings: Settings, metrics: Metrics, vitals: Vitals) -> Pipeline:
         with fatal("comparing clocks"):
             await app.clock.compare(redis.time_ms)
 
-    @app.timer(BEAT_S, name="vitals")
-    async def beat() -> None:
-        with fatal("looking at the vitals"):
-            vitals.beat(app.intake, redis, app.clock)
+    @app.timer(BEAT_S, name="liveness")
+    async def observe() -> None:
+        with fatal("observing liveness"):
+            liveness.observe(app.intake, redis, app.clock)
 
     return app
 

@@ -1,4 +1,4 @@
-"""The life of a worker process: log, health page, waiting for its servers, work, clean end."""
+"""A worker as a process: it waits for its servers, builds the app and runs Faust's worker."""
 
 import asyncio
 import logging
@@ -17,23 +17,21 @@ from stream.adapters.redis.store import RedisStore
 from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import Settings
 from stream.domain.events import TOPICS
-from stream.runtime import logs
-from stream.runtime.fatal import FORESEEN, fatal
 from stream.runtime.gc_tuning import settle
-from stream.runtime.health import HealthPage, Where
-from stream.runtime.watchdog import Watchdog
-from stream.worker.liveness import Vitals
+from stream.runtime.health import Where
+from stream.runtime.process import ProgramInfo, StopSignal, process, watched
+from stream.worker.liveness import WorkerLiveness
 from stream.worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 READ: Final = (*TOPICS, TRAINING_EXAMPLES)
 
-Build = Callable[[Settings, Metrics, Vitals], faust.App]
+Build = Callable[[Settings, Metrics, WorkerLiveness], faust.App]
 
 
-class Worker(faust.Worker):  # type: ignore[misc, unused-ignore]
-    """Faust's worker, silent but for the log, and aware of who stopped it."""
+class QuietWorker(faust.Worker):  # type: ignore[misc, unused-ignore]
+    """Faust's worker without its own output; it remembers Ctrl-C."""
 
     interrupted = False
 
@@ -42,43 +40,58 @@ class Worker(faust.Worker):  # type: ignore[misc, unused-ignore]
         self._schedule_shutdown(signal.SIGINT)
 
 
-@fatal("working", but=FORESEEN)
 def run(settings: Settings, build: Build) -> int:
     """Run a worker until it is told to stop; return its exit code."""
-    logs.begin(settings.worker.log_level)
-    quiet_clients()
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    metrics, kafka = Metrics(registry), settings.kafka.bootstrap
-    vitals = Vitals(metrics, kafka)
-    page = HealthPage(
+    with process("working", settings.worker.log_level):
+        quiet_clients()
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        metrics = Metrics(registry)
+        liveness = WorkerLiveness(metrics, settings.kafka.bootstrap)
+        with watched(_program(settings, registry), liveness):
+            if not asyncio.run(_servers_are_there(settings, liveness)):
+                return 0
+            liveness.pipeline_starts()
+            app = build(settings, metrics, liveness)
+            settle()
+            return _work(app)
+
+
+def _program(settings: Settings, registry: CollectorRegistry) -> ProgramInfo:
+    worker = settings.worker
+    return ProgramInfo(
+        "worker",
+        (
+            f"group {worker.group}",
+            f"Kafka at {settings.kafka.bootstrap}",
+            f"Redis at {connected(settings.redis).address}",
+            f"topics {' '.join(READ)}",
+        ),
+        Where("worker.metrics", worker.metrics_host, worker.metrics_port),
         registry,
-        Where("worker.metrics", settings.worker.metrics_host, settings.worker.metrics_port),
-        alive=vitals.alive,
-        ready=vitals.ready,
+        lambda: serves(settings, READ, worker.group),
     )
-    with page, Watchdog(vitals, lambda: serves(settings, READ, settings.worker.group)):
-        log.info("Health and metrics on %s:%d", settings.worker.metrics_host, page.port)
-        try:
-            asyncio.run(_servers_are_there(settings, vitals))
-        except asyncio.CancelledError:  # told to stop before there was anything to stop
-            return 0
-        vitals.begins()
-        app = build(settings, metrics, vitals)
-        settle()
-        return _work(app)
 
 
-async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _servers_are_there(settings: Settings, liveness: WorkerLiveness) -> bool:
+    """Wait for Redis and Kafka; return False if told to stop before they are there."""
+    waiting = asyncio.ensure_future(_wait_for_servers(settings, liveness))
+    stop = StopSignal(lambda _: waiting.cancel())
+    try:
+        await waiting
+    except asyncio.CancelledError:
+        stop.raise_if_interrupted()
+        return False
+    return True
+
+
+async def _wait_for_servers(settings: Settings, liveness: WorkerLiveness) -> None:
     redis = connected(settings.redis, trial=True)
     try:
-        vitals.waits_for(f"waiting for Redis at {redis.address}")
+        liveness.note_waiting(f"waiting for Redis at {redis.address}")
         await redis.check()
-        vitals.waits_for(f"waiting for Kafka at {settings.kafka.bootstrap}")
+        liveness.note_waiting(f"waiting for Kafka at {settings.kafka.bootstrap}")
         partitions = await require(settings, log.warning)
         await RedisStore(redis, settings.worker.group).fix_partitions(partitions)
     finally:
@@ -87,13 +100,13 @@ async def _servers_are_there(settings: Settings, vitals: Vitals) -> None:
 
 def _work(app: faust.App) -> int:
     app.finalize()
-    worker = Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker = QuietWorker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes control codes into the log
     crash: BaseException | None = None
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        # Faust's own codes are others: 1 where a service crashed, and 71 for want of memory.
+        # Faust's own codes differ: 1 if a service crashed, 71 if memory ran out.
         crash = (end.__context__ or end) if end.code else None
     if worker.interrupted:
         raise KeyboardInterrupt

@@ -32,91 +32,91 @@ T1, T2 = trigger("1"), trigger("2", visitor="ben")
 
 
 @pytest.fixture
-def owed():
+def backlog():
     return Backlog()
 
 
-def taken(owed, now_ms=NOW_MS):
+def taken(backlog, now_ms=NOW_MS):
     """Take everything that is due, in order."""
     found = []
-    while (debt := owed.take_due(now_ms)) is not None:
-        found.append(debt.about)
+    while (pending := backlog.take_due(now_ms)) is not None:
+        found.append(pending.about)
     return found
 
 
-def test_a_trigger_is_owed_once_however_often_it_is_read(owed):
+def test_a_trigger_is_owed_once_however_often_it_is_read(backlog):
     for _ in range(3):
-        owed.take(T1, NOW_MS)
-    assert len(owed) == 1
-    assert taken(owed) == [T1]
+        backlog.take(T1, NOW_MS)
+    assert len(backlog) == 1
+    assert taken(backlog) == [T1]
 
 
-def test_what_is_taken_is_not_given_to_another(owed):
-    owed.take(T1, NOW_MS)
-    assert owed.take_due(NOW_MS).about == T1
-    owed.take(T1, NOW_MS)
-    assert owed.take_due(NOW_MS) is None
-    assert owed.next_ms() is None
+def test_what_is_taken_is_not_given_to_another(backlog):
+    backlog.take(T1, NOW_MS)
+    assert backlog.take_due(NOW_MS).about == T1
+    backlog.take(T1, NOW_MS)
+    assert backlog.take_due(NOW_MS) is None
+    assert backlog.next_ms() is None
 
 
-def test_an_outcome_settles_it_before_and_after_it_was_read(owed):
-    owed.settle(was_sent(T1), NOW_MS)
-    owed.take(T1, NOW_MS)
-    owed.take(T2, NOW_MS)
-    owed.settle(skipped(T2), NOW_MS)
-    assert taken(owed) == []
-    assert len(owed) == 0
+def test_an_outcome_settles_it_before_and_after_it_was_read(backlog):
+    backlog.settle(was_sent(T1), NOW_MS)
+    backlog.take(T1, NOW_MS)
+    backlog.take(T2, NOW_MS)
+    backlog.settle(skipped(T2), NOW_MS)
+    assert taken(backlog) == []
+    assert len(backlog) == 0
 
 
-def test_a_cancel_counts_before_and_after_its_trigger(owed):
-    owed.cancel(cancel(T1), NOW_MS)
-    owed.take(T1, NOW_MS)
-    owed.take(T2, NOW_MS)
-    owed.cancel(cancel(T2), NOW_MS)
-    assert all(owed.is_cancelled(owed.take_due(NOW_MS)) for _ in range(2))
+def test_a_cancel_counts_before_and_after_its_trigger(backlog):
+    backlog.cancel(cancel(T1), NOW_MS)
+    backlog.take(T1, NOW_MS)
+    backlog.take(T2, NOW_MS)
+    backlog.cancel(cancel(T2), NOW_MS)
+    assert all(backlog.is_cancelled(backlog.take_due(NOW_MS)) for _ in range(2))
 
 
-def test_what_was_put_off_comes_when_it_is_time_and_behind_what_was_due_before(owed):
-    owed.take(T1, NOW_MS)
-    owed.take(T2, NOW_MS)
-    debt = owed.take_due(NOW_MS)
-    owed.postpone(debt, NOW_MS + 5)
-    assert taken(owed, NOW_MS + 4) == [T2]
-    assert owed.next_ms() == NOW_MS + 5
-    assert taken(owed, NOW_MS + 5) == [T1]
+def test_what_was_put_off_comes_when_it_is_time_and_behind_what_was_due_before(backlog):
+    backlog.take(T1, NOW_MS)
+    backlog.take(T2, NOW_MS)
+    pending = backlog.take_due(NOW_MS)
+    backlog.postpone(pending, NOW_MS + 5)
+    assert taken(backlog, NOW_MS + 4) == [T2]
+    assert backlog.next_ms() == NOW_MS + 5
+    assert taken(backlog, NOW_MS + 5) == [T1]
 
 
-def test_it_knows_when_a_visitor_was_last_sent_anything(owed):
-    assert owed.last_sent_ms(VisitorKey("default", "anna")) is None
-    owed.settle(was_sent(T1, at_ms=NOW_MS), NOW_MS)
-    owed.settle(was_sent(replace(T1, step=1), at_ms=NOW_MS - 50), NOW_MS)
-    owed.settle(skipped(trigger("3"), at_ms=NOW_MS + 9), NOW_MS)
-    assert owed.last_sent_ms(VisitorKey("default", "anna")) == NOW_MS
-    assert owed.last_sent_ms(VisitorKey("other", "anna")) is None
+def test_it_knows_when_a_visitor_was_last_sent_anything(backlog):
+    assert backlog.last_sent_ms(VisitorKey("default", "anna")) is None
+    backlog.settle(was_sent(T1, at_ms=NOW_MS), NOW_MS)
+    backlog.settle(was_sent(replace(T1, step=1), at_ms=NOW_MS - 50), NOW_MS)
+    backlog.settle(skipped(trigger("3"), at_ms=NOW_MS + 9), NOW_MS)
+    assert backlog.last_sent_ms(VisitorKey("default", "anna")) == NOW_MS
+    assert backlog.last_sent_ms(VisitorKey("other", "anna")) is None
 
 
-def test_nothing_is_forgotten_while_its_trigger_may_be_read_again(owed):
-    owed.settle(was_sent(T1), NOW_MS)
-    owed.cancel(cancel(T2), NOW_MS)
-    owed.forget(NOW_MS + LOOK_BACK_MS)
-    owed.take(T1, NOW_MS)
-    owed.take(T2, NOW_MS)
-    assert owed.is_cancelled(owed.take_due(NOW_MS))
-    assert owed.take_due(NOW_MS) is None
+def test_nothing_is_forgotten_while_its_trigger_may_be_read_again(backlog):
+    backlog.settle(was_sent(T1), NOW_MS)
+    backlog.cancel(cancel(T2), NOW_MS)
+    backlog.forget(NOW_MS + LOOK_BACK_MS)
+    backlog.take(T1, NOW_MS)
+    backlog.take(T2, NOW_MS)
+    assert backlog.is_cancelled(backlog.take_due(NOW_MS))
+    assert backlog.take_due(NOW_MS) is None
 
 
-def test_all_is_forgotten_in_the_end(owed):
-    owed.settle(was_sent(T1), NOW_MS)
-    owed.cancel(cancel(T2), NOW_MS)
-    owed.forget(NOW_MS + LOOK_BACK_MS + 1)
-    assert (owed._known, owed._sent_ms) == ({}, {})
+def test_all_is_forgotten_in_the_end(backlog):
+    backlog.settle(was_sent(T1), NOW_MS)
+    backlog.cancel(cancel(T2), NOW_MS)
+    backlog.forget(NOW_MS + LOOK_BACK_MS + 1)
+    assert (backlog._statuses, backlog._sent_ms) == ({}, {})
 
 
-def test_nothing_is_forgotten_that_is_still_owed(owed):
-    owed.take(T1, NOW_MS)
-    owed.cancel(cancel(T1), NOW_MS)
-    owed.forget(NOW_MS + LOOK_BACK_MS + 1)
-    assert owed.is_cancelled(owed.take_due(NOW_MS))
+def test_nothing_is_forgotten_that_is_still_owed(backlog):
+    backlog.take(T1, NOW_MS)
+    backlog.cancel(cancel(T1), NOW_MS)
+    backlog.forget(NOW_MS + LOOK_BACK_MS + 1)
+    assert backlog.is_cancelled(backlog.take_due(NOW_MS))
 
 
 def test_outcomes_are_those_of_the_channel_that_end_its_work():
@@ -141,49 +141,49 @@ ACTS = st.lists(
 @given(ACTS)
 def test_each_trigger_is_acted_on_until_it_is_settled_and_never_after(acts):
     """A naive model: a set of what is open with its moment, and a set of what is settled."""
-    owed, now_ms = Backlog(), NOW_MS
+    backlog, now_ms = Backlog(), NOW_MS
     due, settled = {}, set()
     for act, number, ms in acts:
         one = trigger(str(number))
         match act:
             case "take":
-                owed.take(one, now_ms)
+                backlog.take(one, now_ms)
                 if one.trigger_id not in settled:
                     due.setdefault(one.trigger_id, now_ms)
             case "settle":
-                owed.settle(was_sent(one), now_ms)
+                backlog.settle(was_sent(one), now_ms)
                 due.pop(one.trigger_id, None)
                 settled.add(one.trigger_id)
             case "pass":
                 now_ms += ms
             case _:
-                debt = owed.take_due(now_ms)
-                if debt is None:
+                pending = backlog.take_due(now_ms)
+                if pending is None:
                     assert all(at_ms > now_ms for at_ms in due.values())
                 else:
-                    assert due[debt.about.trigger_id] == min(due.values()) <= now_ms
-                    owed.postpone(debt, now_ms + ms)
-                    due[debt.about.trigger_id] = now_ms + ms
-        assert len(owed) == len(due)
-        assert owed.next_ms() == min(due.values(), default=None)
+                    assert due[pending.about.trigger_id] == min(due.values()) <= now_ms
+                    backlog.postpone(pending, now_ms + ms)
+                    due[pending.about.trigger_id] = now_ms + ms
+        assert len(backlog) == len(due)
+        assert backlog.next_ms() == min(due.values(), default=None)
 
 
 # What may be read of a trigger, by the letter that stands for it below.
 READS = {
-    "t": lambda owed, one: owed.take(one, NOW_MS),
-    "c": lambda owed, one: owed.cancel(cancel(one), NOW_MS),
-    "s": lambda owed, one: owed.settle(was_sent(one), NOW_MS),
-    "k": lambda owed, one: owed.settle(skipped(one), NOW_MS),
-    "a": lambda owed, one: owed.settle(skipped(one, attempts=1), NOW_MS),
-    "r": lambda owed, one: owed.settle(was_refused(one), NOW_MS),
-    "S": lambda owed, one: owed.settle(cancel_sent(one), NOW_MS),
-    "R": lambda owed, one: owed.settle(cancel_refused(one), NOW_MS),
+    "t": lambda backlog, one: backlog.take(one, NOW_MS),
+    "c": lambda backlog, one: backlog.cancel(cancel(one), NOW_MS),
+    "s": lambda backlog, one: backlog.settle(was_sent(one), NOW_MS),
+    "k": lambda backlog, one: backlog.settle(skipped(one), NOW_MS),
+    "a": lambda backlog, one: backlog.settle(skipped(one, attempts=1), NOW_MS),
+    "r": lambda backlog, one: backlog.settle(was_refused(one), NOW_MS),
+    "S": lambda backlog, one: backlog.settle(cancel_sent(one), NOW_MS),
+    "R": lambda backlog, one: backlog.settle(cancel_refused(one), NOW_MS),
 }
 
 
-def debts(owed):
-    """Return what is owed: of which trigger, and whether it is the cancel."""
-    return {(one.trigger_id, isinstance(one, TriggerCancel)) for one in taken(owed)}
+def debts(backlog):
+    """Return what is backlog: of which trigger, and whether it is the cancel."""
+    return {(one.trigger_id, isinstance(one, TriggerCancel)) for one in taken(backlog)}
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def debts(owed):
 def test_the_cancel_of_what_was_tried_is_owed_in_whatever_order_it_was_read(read, owes):
     expected = set() if owes is None else {(T1.trigger_id, owes == "cancel")}
     for order in permutations(read):
-        owed = Backlog()
+        backlog = Backlog()
         for letter in [*order, *order]:
-            READS[letter](owed, T1)
-        assert debts(owed) == expected, "".join(order)
+            READS[letter](backlog, T1)
+        assert debts(backlog) == expected, "".join(order)
 
 
 @given(st.lists(st.tuples(st.sampled_from("tcskarSR"), st.integers(0, 2))), st.randoms())
@@ -225,43 +225,43 @@ def test_what_is_owed_follows_from_what_was_read_and_not_from_its_order(reads, r
     assert debts(straight) == debts(shuffled)
 
 
-def test_a_cancel_is_of_use_for_as_long_as_its_trigger(owed):
+def test_a_cancel_is_of_use_for_as_long_as_its_trigger(backlog):
     for letter in "scct":
-        READS[letter](owed, T1)
-    assert owed.take_due(NOW_MS).expires_at_ms == T1.expires_at_ms
+        READS[letter](backlog, T1)
+    assert backlog.take_due(NOW_MS).expires_at_ms == T1.expires_at_ms
 
 
-def test_the_first_cancel_of_a_trigger_counts(owed):
-    owed.cancel(cancel(T1), NOW_MS)
+def test_the_first_cancel_of_a_trigger_counts(backlog):
+    backlog.cancel(cancel(T1), NOW_MS)
     for letter in "ts":
-        READS[letter](owed, T1)
-    debt = owed.take_due(NOW_MS)
-    owed.cancel(cancel(T1, reason="erased"), NOW_MS)
-    assert debt.about.reason == "consent_refused"
-    assert taken(owed) == []
+        READS[letter](backlog, T1)
+    pending = backlog.take_due(NOW_MS)
+    backlog.cancel(cancel(T1, reason="erased"), NOW_MS)
+    assert pending.about.reason == "consent_refused"
+    assert taken(backlog) == []
 
 
-def test_what_is_tried_again_stays_one_debt_while_its_records_are_read_again(owed):
+def test_what_is_tried_again_stays_one_debt_while_its_records_are_read_again(backlog):
     for letter in "tsc":
-        READS[letter](owed, T1)
-    debt = owed.take_due(NOW_MS)
-    debt.attempts += 1
-    owed.postpone(debt, NOW_MS + 5)
+        READS[letter](backlog, T1)
+    pending = backlog.take_due(NOW_MS)
+    pending.attempts += 1
+    backlog.postpone(pending, NOW_MS + 5)
     for letter in "tsc":
-        READS[letter](owed, T1)
-    assert owed.next_ms() == NOW_MS + 5
-    assert owed.take_due(NOW_MS + 5) is debt
+        READS[letter](backlog, T1)
+    assert backlog.next_ms() == NOW_MS + 5
+    assert backlog.take_due(NOW_MS + 5) is pending
 
 
-def test_a_cancel_that_need_not_be_told_is_dropped_for_good(owed):
+def test_a_cancel_that_need_not_be_told_is_dropped_for_good(backlog):
     for letter in "tsc":
-        READS[letter](owed, T1)
-    owed.drop(owed.take_due(NOW_MS), NOW_MS)
-    READS["c"](owed, T1)
-    assert len(owed) == 0
+        READS[letter](backlog, T1)
+    backlog.drop(backlog.take_due(NOW_MS), NOW_MS)
+    READS["c"](backlog, T1)
+    assert len(backlog) == 0
 
 
-def test_a_trigger_that_is_settled_is_not_kept_whole(owed):
+def test_a_trigger_that_is_settled_is_not_kept_whole(backlog):
     for letter in "tst":
-        READS[letter](owed, T1)
-    assert owed._known[T1.trigger_id].trigger is None
+        READS[letter](backlog, T1)
+    assert backlog._statuses[T1.trigger_id].trigger is None

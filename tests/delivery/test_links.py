@@ -2,25 +2,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.delivery.links import MOST_LINES, CartLink, Content, Links, Message, cart_of, message_of
+from stream.delivery.links import (
+    MOST_LINES,
+    CartLink,
+    LinkedLine,
+    Links,
+    MessageLink,
+    cart_of,
+    message_of,
+)
 from stream.domain.events import Line, Product
 from tests.delivery.triggers import CART, trigger
 
-ANNA = Message("shop", "anna", "7" * 32)
+ANNA = MessageLink("shop", "anna", "7" * 32)
 LINKS = Links(["a key"])
 
 
 def test_what_was_signed_is_believed_for_its_use_alone():
     token = LINKS.sign("unsubscribe", ANNA)
-    assert LINKS.verify("unsubscribe", token, Message) == ANNA
-    assert LINKS.verify("cart", token, Message) is None
+    assert LINKS.verify("unsubscribe", token, MessageLink) == ANNA
+    assert LINKS.verify("cart", token, MessageLink) is None
 
 
 def test_a_new_key_comes_first_and_the_old_one_is_still_believed():
     token = LINKS.sign("unsubscribe", ANNA)
     both = Links(["a newer key", "a key"])
-    assert both.verify("unsubscribe", token, Message) == ANNA
-    assert LINKS.verify("unsubscribe", both.sign("unsubscribe", ANNA), Message) is None
+    assert both.verify("unsubscribe", token, MessageLink) == ANNA
+    assert LINKS.verify("unsubscribe", both.sign("unsubscribe", ANNA), MessageLink) is None
 
 
 @given(st.data())
@@ -44,10 +52,10 @@ def test_garbage_is_not_believed(token):
 def test_a_cart_link_holds_the_cart_as_it_was():
     link = cart_of(trigger())
     assert link == CartLink(
-        "default", "anna", trigger().trigger_id, CART.fingerprint, [Content("mug", None, 2)]
+        "default", "anna", trigger().trigger_id, CART.fingerprint, [LinkedLine("mug", None, 2)]
     )
     assert LINKS.verify("cart", LINKS.sign("cart", link), CartLink) == link
-    assert message_of(trigger()) == Message("default", "anna", trigger().trigger_id)
+    assert message_of(trigger()) == MessageLink("default", "anna", trigger().trigger_id)
 
 
 def test_a_large_cart_is_cut_so_that_its_link_stays_usable():

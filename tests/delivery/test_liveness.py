@@ -1,4 +1,4 @@
-"""Who acts on triggers and is stuck, and who only waits: by a clock moved by hand."""
+"""Dispatchers that are stuck, and those that only wait: by a clock moved by hand."""
 
 import asyncio
 from contextlib import suppress
@@ -6,26 +6,30 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream.delivery import liveness, rounds
-from stream.delivery.liveness import STUCK_AFTER_S, Vitals
-from stream.delivery.rounds import Rounds
-from stream.runtime import heartbeat
+from stream.delivery import liveness
+from stream.delivery.liveness import STUCK_AFTER_S, DeliveryLiveness
+from stream.runtime import liveness as runtime
+from stream.runtime.liveness import LOOP_STUCK_AFTER_S, TaskProgress
 from tests.rig.clocks import steady
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    return steady(monkeypatch, rounds, liveness, heartbeat)
+    return steady(monkeypatch, liveness, runtime)
 
 
 class Office:
-    """A desk with tasks, each of which comes round when it is told to, and a teller."""
+    """A dispatcher with tasks, each of which makes progress when told to, and its writer."""
 
     def __init__(self, clock):
         self.clock = clock
-        self.desk = SimpleNamespace(name="email", rounds=Rounds())
-        self.teller = SimpleNamespace(is_heard=True)
-        self.vitals = Vitals([self.desk], self.teller)
+        self.dispatcher = SimpleNamespace(
+            name="email",
+            progress=TaskProgress(),
+            reader=SimpleNamespace(not_ready_reasons=list),
+        )
+        self.outcomes = SimpleNamespace(is_up=True)
+        self.liveness = DeliveryLiveness([self.dispatcher], self.outcomes)
         self.tasks = {}
 
     def begins(self, name):
@@ -33,7 +37,7 @@ class Office:
 
         async def work():
             while True:
-                self.desk.rounds.note()
+                self.dispatcher.progress.note()
                 await bell.wait()
                 bell.clear()
 
@@ -47,7 +51,7 @@ class Office:
                 self.tasks[name].set()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            self.vitals.beat()
+            self.liveness.observe()
 
 
 @pytest.fixture
@@ -62,68 +66,68 @@ async def office(clock):
             await task
 
 
-async def test_tasks_that_come_round_live_whatever_a_fresh_client_says(office):
+async def test_tasks_that_make_progress_live_whatever_a_probe_finds(office):
     await office.passes(2 * STUCK_AFTER_S, "one", "two")
-    office.vitals.told(is_served=True)
-    assert (office.vitals.suspicion(), office.vitals.alive()) == ("", (True, []))
+    office.liveness.note_probe(ok=True)
+    assert (office.liveness.probe_reason(), office.liveness.alive()) == ("", (True, []))
 
 
-async def test_one_task_that_does_not_come_round_is_stuck_where_kafka_serves_others(office):
+async def test_one_task_without_progress_is_stuck_where_kafka_serves_a_new_client(office):
     await office.passes(STUCK_AFTER_S, "one")
-    assert office.vitals.suspicion() == ""
+    assert office.liveness.probe_reason() == ""
     await office.passes(1, "one")
-    stuck = "a task of email has not come round for 601 s"
-    assert office.vitals.suspicion() == stuck
-    assert office.vitals.alive() == (True, [])
-    office.vitals.told(is_served=True)
-    assert office.vitals.alive() == (False, [f"{stuck}, though Kafka serves others"])
+    stuck = "a task of email has made no progress for 601 s"
+    assert office.liveness.probe_reason() == stuck
+    assert office.liveness.alive() == (True, [])
+    office.liveness.note_probe(ok=True)
+    assert office.liveness.alive() == (False, [f"{stuck}, although Kafka serves a new client"])
 
 
-async def test_one_that_comes_round_after_all_lives_and_is_asked_about_anew(office):
+async def test_one_that_makes_progress_after_all_lives_and_is_probed_anew(office):
     await office.passes(STUCK_AFTER_S + 1, "one")
-    office.vitals.told(is_served=True)
+    office.liveness.note_probe(ok=True)
     await office.passes(1, "one", "two")
-    assert office.vitals.alive() == (True, [])
+    assert office.liveness.alive() == (True, [])
     await office.passes(STUCK_AFTER_S + 1, "one")
-    assert office.vitals.alive() == (True, [])
+    assert office.liveness.alive() == (True, [])
 
 
 async def test_while_kafka_is_away_nobody_is_stuck_however_long_it_takes(office):
     for _ in range(5):
         await office.passes(STUCK_AFTER_S + 1)
-        assert office.vitals.suspicion()
-        office.vitals.told(is_served=False)
-        assert (office.vitals.suspicion(), office.vitals.alive()) == ("", (True, []))
+        assert office.liveness.probe_reason()
+        office.liveness.note_probe(ok=False)
+        assert (office.liveness.probe_reason(), office.liveness.alive()) == ("", (True, []))
 
 
-async def test_who_tries_to_tell_an_outcome_is_not_stuck_and_is_not_restarted(office):
+async def test_a_task_that_writes_its_outcome_again_is_not_stuck_and_is_not_restarted(office):
     """What it has sent would be sent again."""
-    office.teller.is_heard = False
+    office.outcomes.is_up = False
     await office.passes(5 * STUCK_AFTER_S)
-    office.vitals.told(is_served=True)
-    assert (office.vitals.suspicion(), office.vitals.alive()) == ("", (True, []))
-    office.teller.is_heard = True
+    office.liveness.note_probe(ok=True)
+    assert (office.liveness.probe_reason(), office.liveness.alive()) == ("", (True, []))
+    office.outcomes.is_up = True
     await office.passes(STUCK_AFTER_S)
-    assert office.vitals.suspicion() == ""
+    assert office.liveness.probe_reason() == ""
     await office.passes(1)
-    assert office.vitals.suspicion()
+    assert office.liveness.probe_reason()
 
 
-async def test_a_desk_at_which_nobody_has_begun_is_stuck_in_the_end(office):
-    office.desk.rounds = Rounds()
+async def test_a_dispatcher_at_which_no_task_has_begun_is_stuck_in_the_end(office):
+    office.dispatcher.progress = TaskProgress()
     await office.passes(STUCK_AFTER_S)
-    assert office.vitals.suspicion() == ""
+    assert office.liveness.probe_reason() == ""
     await office.passes(1)
-    assert "email has not come round for 601 s" in office.vitals.suspicion()
+    assert "email has made no progress for 601 s" in office.liveness.probe_reason()
 
 
 async def test_an_event_loop_that_no_longer_turns_is_not_alive(office, clock):
     await office.passes(1, "one", "two")
-    clock.now_s += heartbeat.STUCK_AFTER_S + 1
-    assert office.vitals.alive() == (False, ["the event loop has not turned for 31 s"])
+    clock.now_s += LOOP_STUCK_AFTER_S + 1
+    assert office.liveness.alive() == (False, ["the event loop has been blocked for 31 s"])
 
 
 async def test_before_the_event_loop_turns_all_is_well(clock):
     made = Office(clock)
     clock.now_s += 10 * STUCK_AFTER_S
-    assert made.vitals.alive() == (True, [])
+    assert made.liveness.alive() == (True, [])

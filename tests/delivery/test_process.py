@@ -1,4 +1,4 @@
-"""The life of a process over desks that do nothing: what it answers, and how it ends."""
+"""A process whose dispatchers do nothing: what it answers, and how it ends."""
 
 import asyncio
 import os
@@ -9,22 +9,23 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stream.delivery import liveness
-from stream.delivery import process as module
-from stream.delivery.process import work
-from stream.delivery.rounds import Rounds
+from stream.delivery.process import deliver
 from stream.errors import CartwakeError
+from stream.runtime import process as module
 from stream.runtime.health import Where
+from stream.runtime.liveness import TaskProgress
+from stream.runtime.process import ProgramInfo
 from tests.rig.processes import LOOPBACK, free_port
 
 
 class Dispatcher:
-    """A desk, its inbox and the teller in one; each ends as the test has it."""
+    """A dispatcher and its reader in one; each ends as the test has it."""
 
     name = "email"
-    is_up = is_heard = True
+    is_up = True
 
     def __init__(self):
-        self.rounds, self.inbox = Rounds(), self
+        self.progress, self.reader = TaskProgress(), self
         self.is_over, self.asked = asyncio.Event(), asyncio.Event()
         self.reading = asyncio.Event()  # set: reading ends, by this
         self.error = None
@@ -36,7 +37,7 @@ class Dispatcher:
             raise self.error
 
     async def work(self):
-        self.rounds.note()
+        self.progress.note()
         await self.is_over.wait()
 
     def stop(self):
@@ -45,12 +46,12 @@ class Dispatcher:
     async def wake(self):
         pass
 
-    def unready(self):
+    def not_ready_reasons(self):
         return []
 
 
 @pytest.fixture
-async def desk():
+async def dispatcher():
     return Dispatcher()
 
 
@@ -59,20 +60,14 @@ async def port():
     return free_port()
 
 
-def running(desk, port):
+def running(dispatcher, port):
     async def nothing():
         pass
 
-    teller = SimpleNamespace(start=nothing, stop=nothing, is_heard=True)
+    outcomes = SimpleNamespace(start=nothing, stop=nothing, is_up=True)
     where = Where("emailer.metrics", LOOPBACK, port)
-    return work(
-        [desk],
-        teller,
-        2,
-        registry=CollectorRegistry(),
-        where=where,
-        is_served=lambda: True,
-    )
+    program = ProgramInfo("emailer", ("group g",), where, CollectorRegistry(), lambda: True)
+    return deliver([dispatcher], outcomes, 2, program)
 
 
 async def healthz(port):
@@ -84,18 +79,18 @@ async def healthz(port):
     return int(answer.split()[1]), answer
 
 
-async def test_it_ends_in_order_when_told(desk, port):
-    process = asyncio.create_task(running(desk, port))
-    await desk.asked.wait()
+async def test_it_ends_in_order_when_told(dispatcher, port):
+    process = asyncio.create_task(running(dispatcher, port))
+    await dispatcher.asked.wait()
     assert (await healthz(port))[0] == 200
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(process, 5)
-    assert desk.is_over.is_set()
+    assert dispatcher.is_over.is_set()
 
 
-async def test_ctrl_c_is_told_from_an_orderly_end(desk, port):
-    process = asyncio.create_task(_caught(running(desk, port)))
-    await desk.asked.wait()
+async def test_ctrl_c_is_told_from_an_orderly_end(dispatcher, port):
+    process = asyncio.create_task(_caught(running(dispatcher, port)))
+    await dispatcher.asked.wait()
     os.kill(os.getpid(), signal.SIGINT)
     assert isinstance(await asyncio.wait_for(process, 5), KeyboardInterrupt)
 
@@ -108,30 +103,30 @@ async def _caught(running):
         return interrupt
 
 
-async def test_topics_that_do_not_fit_end_it_with_their_line(desk, port):
-    desk.error = CartwakeError("topics do not fit")
-    desk.reading.set()
+async def test_topics_that_do_not_fit_end_it_with_their_line(dispatcher, port):
+    dispatcher.error = CartwakeError("topics do not fit")
+    dispatcher.reading.set()
     with pytest.raises(CartwakeError, match="do not fit"):
-        await asyncio.wait_for(running(desk, port), 5)
+        await asyncio.wait_for(running(dispatcher, port), 5)
 
 
 @pytest.mark.parametrize("what", ["reading", "acting"])
-async def test_a_half_that_ends_by_itself_is_no_orderly_end(desk, port, what):
-    desk.reading.set() if what == "reading" else desk.stop()
-    with pytest.raises(RuntimeError, match="ended by itself"):
-        await asyncio.wait_for(running(desk, port), 5)
+async def test_a_half_that_ends_by_itself_is_no_orderly_end(dispatcher, port, what):
+    dispatcher.reading.set() if what == "reading" else dispatcher.stop()
+    with pytest.raises(RuntimeError, match="without being told to"):
+        await asyncio.wait_for(running(dispatcher, port), 5)
 
 
-async def test_a_task_that_hangs_is_told_on_the_page(desk, port, monkeypatch):
+async def test_a_task_that_hangs_is_told_on_the_page(dispatcher, port, monkeypatch):
     monkeypatch.setattr(liveness, "STUCK_AFTER_S", 0.05)
     monkeypatch.setattr(module, "BEAT_S", 0.01)
-    process = asyncio.create_task(running(desk, port))
-    await desk.asked.wait()
+    process = asyncio.create_task(running(dispatcher, port))
+    await dispatcher.asked.wait()
     tries = iter(range(100))
     while (told := await healthz(port))[0] == 200:
         next(tries)
         await asyncio.sleep(0.05)
-    assert "a task of email has not come round for" in told[1]
+    assert "a task of email has made no progress for" in told[1]
     process.cancel()
     with pytest.raises(asyncio.CancelledError):
         await process

@@ -8,10 +8,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError, KafkaTimeoutError
 from msgspec import json
+from prometheus_client import CollectorRegistry
 
 from stream.config.settings import Settings
 from stream.delivery import trigger_reader as module
-from stream.delivery.trigger_reader import READ, TriggerReader
+from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
+from stream.runtime import retry
+from stream.runtime.bulkhead import Bulkhead, DefectCounter
 from tests.delivery.triggers import NOW_MS, cancel, trigger, was_sent
 
 COUNTS = dict.fromkeys(
@@ -29,7 +32,9 @@ class Log:
         self.is_held_up = False
 
     def add(self, topic, value):
-        self.topics[topic].append(SimpleNamespace(topic=topic, value=json.encode(value)))
+        raw = value if isinstance(value, bytes) else json.encode(value)
+        records = self.topics[topic]
+        records.append(SimpleNamespace(topic=topic, partition=0, offset=len(records), value=raw))
 
     def subscribe(self, _, listener):
         self.listener = listener
@@ -76,89 +81,121 @@ def log():
 
 
 @pytest.fixture
-async def inbox(log, monkeypatch):
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def reader(log, registry, monkeypatch):
     async def counts(_):
         return None
 
     monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **it: log if "group_id" in it else Log())
     monkeypatch.setattr(module, "metadata", counts)
     monkeypatch.setattr(module, "partition_counts", lambda _: COUNTS)
-    monkeypatch.setattr(module, "TRY_AGAIN_S", 0.001)
-    inbox, reading = (
-        TriggerReader(Settings(), "emailer", "email", lambda _: True, lambda: NOW_MS),
-        [],
-    )
-    inbox.begin = lambda: reading.append(asyncio.create_task(inbox.run()))
-    yield inbox
+    monkeypatch.setattr(retry, "LONGEST_WAIT_S", 0.001)
+    subscription = Subscription("emailer", "email", lambda _: True)
+    bulkhead = Bulkhead("record", DefectCounter(registry, "emailer"), waits_s=())
+    reader, reading = TriggerReader(Settings(), subscription, lambda: NOW_MS, bulkhead), []
+    reader.begin = lambda: reading.append(asyncio.create_task(reader.run()))
+    yield reader
     for task in reading:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def turns(inbox, count=3):
+async def turns(reader, count=3):
     """Let it read, beginning with the first of these."""
-    if inbox.is_up is None:
-        inbox.begin()
+    if reader.is_up is None:
+        reader.begin()
     for _ in range(count):
-        await asyncio.wait_for(inbox.wait(), 5)
+        await asyncio.wait_for(reader.wait(), 5)
 
 
-async def test_what_is_owed_is_handed_out_once_all_that_was_there_has_been_read(log, inbox):
+async def test_what_is_owed_is_handed_out_once_all_that_was_there_has_been_read(log, reader):
     log.add("triggers", trigger("1"))
     log.add("triggers", trigger("2"))
     log.add("message-feedback", was_sent(trigger("1")))
     log.is_held_up = True
-    await turns(inbox)
-    assert inbox.take_due() is None
-    assert inbox.unready() == ["partitions [0] are still being read"]
+    await turns(reader)
+    assert reader.take_due() is None
+    assert reader.not_ready_reasons() == ["partitions [0] are still being read"]
     log.is_held_up = False
-    await turns(inbox)
-    assert inbox.unready() == []
-    assert inbox.take_due().debt.about == trigger("2")
-    assert inbox.take_due() is None
+    await turns(reader)
+    assert reader.not_ready_reasons() == []
+    assert reader.take_due().pending.about == trigger("2")
+    assert reader.take_due() is None
 
 
-async def test_partitions_that_could_not_be_taken_up_are_taken_up_again(log, inbox):
+async def test_partitions_that_could_not_be_taken_up_are_taken_up_again(log, reader):
     log.fails = [KafkaTimeoutError()]
     log.add("triggers", trigger("1"))
-    await turns(inbox, 6)
+    await turns(reader, 6)
     assert log.fails == []
-    assert inbox.take_due().debt.about == trigger("1")
+    assert reader.take_due().pending.about == trigger("1")
 
 
-async def test_nothing_is_handed_over_while_somebody_acts_on_it(log, inbox):
+async def test_nothing_is_handed_over_while_somebody_acts_on_it(log, reader):
     log.add("triggers", trigger("1"))
-    await turns(inbox)
-    taken = inbox.take_due()
-    async with inbox.acting(taken):
-        handing = asyncio.create_task(inbox.on_partitions_revoked(set()))
+    await turns(reader)
+    taken = reader.take_due()
+    async with reader.acting(taken):
+        handing = asyncio.create_task(reader.on_partitions_revoked(set()))
         await asyncio.sleep(0.02)
         assert not handing.done()
-        assert inbox.take_due() is None
+        assert reader.take_due() is None
     await asyncio.wait_for(handing, 5)
-    assert not await inbox.holds(taken.share)
+    assert not await reader.confirm_ownership(taken.share)
 
 
-async def test_kafka_says_whose_it_is_or_that_is_not_known(log, inbox):
+async def test_kafka_says_whose_it_is_or_that_is_not_known(log, reader):
     log.add("triggers", trigger("1"))
-    await turns(inbox)
-    share = inbox.take_due().share
-    assert await inbox.holds(share)
+    await turns(reader)
+    share = reader.take_due().share
+    assert await reader.confirm_ownership(share)
     log.commits = [CommitFailedError()]
-    assert not await inbox.holds(share)
+    assert not await reader.confirm_ownership(share)
     log.commits = [KafkaConnectionError()]
     with pytest.raises(KafkaConnectionError):
-        await inbox.holds(share)
+        await reader.confirm_ownership(share)
 
 
 @pytest.mark.parametrize(("kind", "is_owed"), [("cart_abandonment", True), ("exit_intent", False)])
-async def test_a_cancel_is_handed_out_where_its_trigger_was_wanted(log, inbox, kind, is_owed):
-    inbox._wants = lambda trigger: trigger.kind == "cart_abandonment"
+async def test_a_cancel_is_handed_out_where_its_trigger_was_wanted(log, reader, kind, is_owed):
+    reader._subscription = reader._subscription._replace(
+        wants=lambda trigger: trigger.kind == "cart_abandonment"
+    )
     one = trigger("1", kind=kind)
     log.add("triggers", one)
     log.add("trigger-cancels", cancel(one))
     log.add("message-feedback", was_sent(one))
-    await turns(inbox)
-    taken = inbox.take_due()
-    assert (taken and taken.debt.about) == (cancel(one) if is_owed else None)
+    await turns(reader)
+    taken = reader.take_due()
+    assert (taken and taken.pending.about) == (cancel(one) if is_owed else None)
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"id": "\xff"}', b"[" * 200_000, b""])
+@pytest.mark.parametrize("topic", READ)
+async def test_a_record_that_is_none_of_ours_is_skipped(log, reader, registry, topic, value):
+    log.add(topic, value)
+    log.add("triggers", trigger("1"))
+    await turns(reader)
+    assert reader.take_due().pending.about == trigger("1")
+    assert registry.get_sample_value("cartwake_defects_total", RECORDS) is None
+
+
+RECORDS = {"program": "emailer", "unit": "record"}
+
+
+async def test_a_record_with_a_defect_is_skipped_and_counted(log, reader, registry, monkeypatch):
+    def failing(_, topic):
+        if topic == "trigger-cancels":
+            raise RuntimeError
+
+    monkeypatch.setattr(module, "raising", failing)
+    log.add("trigger-cancels", cancel(trigger("1")))
+    log.add("triggers", trigger("1"))
+    await turns(reader)
+    assert reader.take_due().pending.about == trigger("1")
+    assert registry.get_sample_value("cartwake_defects_total", RECORDS) == 1

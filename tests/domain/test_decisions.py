@@ -14,7 +14,9 @@ SKIP_REASONS = [
 
 
 # What a delivery finds out later.
-DELIVERY_REASONS = ["cancelled", "bought", "cart_changed", "no_address", "template", "gone"]
+DELIVERY_REASONS = [
+    *("cancelled", "bought", "cart_changed", "no_address", "template", "gone", "defect"),
+]
 
 
 def test_the_reasons_stand_in_the_order_of_the_contract():

@@ -3,11 +3,11 @@
 import pytest
 
 from stream.config.settings import EmailerSettings
-from stream.delivery.links import CartLink, Content, Links, Message
+from stream.delivery.links import CartLink, LinkedLine, Links, MessageLink
 from tests.edge.shop import EDGE, NOW_MS, PAGE, SIGNING, Shop
 
-ANNA = Message("tea", "anna", "7" * 32)
-CART = CartLink("tea", "anna", "7" * 32, "f" * 32, [Content("mug", "blue", 2)])
+ANNA = MessageLink("tea", "anna", "7" * 32)
+CART = CartLink("tea", "anna", "7" * 32, "f" * 32, [LinkedLine("mug", "blue", 2)])
 LINKS = Links(SIGNING)
 UNSUBSCRIBE = "/v1/unsubscribe/" + LINKS.sign("unsubscribe", ANNA)
 CLICK, CARTS = (f"/v1/{route}/{LINKS.sign('cart', CART)}" for route in ("click", "carts"))

@@ -5,7 +5,7 @@ import pytest
 from aiosmtplib.email import flatten_message
 from msgspec.structs import replace
 
-from stream.delivery.links import CartLink, Links, Message, cart_of, message_of
+from stream.delivery.links import CartLink, Links, MessageLink, cart_of, message_of
 from stream.domain.events import Line, Product
 from stream.emailer.compose import Composer
 from stream.emailer.directory import Recipient
@@ -59,7 +59,7 @@ def test_one_click_unsubscribes_by_rfc_8058(mail):
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     url = mail["List-Unsubscribe"].strip("<>")
     token = url.removeprefix(f"{EDGE}/v1/unsubscribe/")
-    assert LINKS.verify("unsubscribe", token, Message) == message_of(trigger())
+    assert LINKS.verify("unsubscribe", token, MessageLink) == message_of(trigger())
     assert url in text(mail)
     assert url in html(mail)
 

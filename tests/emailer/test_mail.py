@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stream.delivery.channel import Failed, Later, Refused, Sent
+from stream.delivery.channel import Accepted, Declined, Failed, Later
 from stream.domain.campaign.reasons import Reason
 from stream.emailer.directory import Recipient, Unavailable
 from stream.emailer.mail import DIRECTORY_AGAIN_MS, RETRY_S, Mail
 from stream.emailer.pace import MOST_DOMAINS, Pace
 from stream.emailer.quiet import QuietHours
-from stream.emailer.smtp import Away, Delayed
+from stream.emailer.smtp import Delayed, ServerUnavailable
 from tests.delivery.triggers import cancel, trigger
 from tests.emailer.test_compose import composer
 
@@ -28,7 +28,7 @@ class Here:
 
     def __init__(self, templates=None):
         self.people, self.is_away, self.asked = {"anna": ANNA}, False, []
-        self.held_s, self.answer = 0.0, Sent()
+        self.held_s, self.answer = 0.0, Accepted()
         self.mail = Mail(
             self,
             templates or composer(),
@@ -53,8 +53,8 @@ class Here:
 
     async def sent(self, answer, attempts=0):
         self.answer = answer
-        parcel = await self.prepared()
-        return await self.mail.send(parcel, attempts, NOON_MS)
+        message = await self.prepared()
+        return await self.mail.send(message, attempts, NOON_MS)
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def here():
 
 
 async def test_by_day_a_mail_is_made(here):
-    parcel = await here.prepared()
-    assert parcel["To"] == "anna@Mail.example"
+    message = await here.prepared()
+    assert message["To"] == "anna@Mail.example"
 
 
 async def test_by_night_it_waits_for_the_recipients_morning(here):
@@ -87,8 +87,8 @@ async def test_nobody_is_mailed_too_often(here):
 
 
 async def test_what_is_owed_to_the_shopper_knows_neither_night_nor_cap(here):
-    parcel = await here.prepared(NIGHT_MS, NIGHT_MS - 1, class_="transactional")
-    assert parcel["To"] == "anna@Mail.example"
+    message = await here.prepared(NIGHT_MS, NIGHT_MS - 1, class_="transactional")
+    assert message["To"] == "anna@Mail.example"
 
 
 async def test_whom_the_shop_does_not_know_nothing_is_sent_ever(here):
@@ -130,8 +130,8 @@ def test_the_pace_forgets_domains_that_were_not_written_to_for_long():
 
 
 async def test_what_the_server_says_is_handed_on(here):
-    assert await here.sent(Sent()) == Sent()
-    assert await Here().sent(Refused(550)) == Refused(550)
+    assert await here.sent(Accepted()) == Accepted()
+    assert await Here().sent(Declined(550)) == Declined(550)
 
 
 async def test_a_delay_is_tried_again_and_less_and_less_often(here):
@@ -145,10 +145,10 @@ async def test_a_delay_is_tried_again_and_less_and_less_often(here):
 
 
 async def test_a_server_that_went_away_is_no_failure_of_the_mail(here):
-    here.answer = Away()
-    parcel = await here.prepared()
+    here.answer = ServerUnavailable()
+    message = await here.prepared()
     here.held_s = 3.0
-    result = await here.mail.send(parcel, 0, NOON_MS)
+    result = await here.mail.send(message, 0, NOON_MS)
     assert result == Later(NOON_MS + 3_000, "server_away")
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from stream.config.settings import EmailerSettings
-from stream.delivery.channel import Refused, Sent
-from stream.emailer.smtp import Away, Delayed, Mailer
+from stream.delivery.channel import Accepted, Declined
+from stream.emailer.smtp import Delayed, Mailer, ServerUnavailable
 from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
 from tests.rig.mailbox import Mailbox
 
@@ -33,7 +33,7 @@ def mail(number="1"):
 
 async def test_a_mail_arrives_whole(mailbox, mailer):
     sent = mail()
-    assert await mailer.send(sent) == Sent()
+    assert await mailer.send(sent) == Accepted()
     (found,) = mailbox.mails
     assert found["Message-ID"] == sent["Message-ID"]
     for kind in ("plain", "html"):
@@ -50,49 +50,49 @@ async def test_one_connection_serves_many_mails(mailbox, mailer):
 
 @pytest.mark.parametrize(
     ("answer", "result"),
-    [("550 no such user", Refused(550)), ("450 greylisted", Delayed(450))],
+    [("550 no such user", Declined(550)), ("450 greylisted", Delayed(450))],
 )
 async def test_what_is_said_of_one_recipient_concerns_one_mail(mailbox, mailer, answer, result):
     mailbox.answers["anna@mail.example"] = [answer]
     assert await mailer.send(mail()) == result
     assert mailer.held_s == 0
-    assert await mailer.send(mail("2")) == Sent()
+    assert await mailer.send(mail("2")) == Accepted()
     assert mailbox.connections == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "result"),
-    [("554 no spam please", Refused(554)), ("451 try later", Delayed(451))],
+    [("554 no spam please", Declined(554)), ("451 try later", Delayed(451))],
 )
 async def test_what_is_said_of_one_mails_content_likewise(mailbox, mailer, answer, result):
     mailbox.data_answers = [answer]
     assert await mailer.send(mail()) == result
-    assert await mailer.send(mail("2")) == Sent()
+    assert await mailer.send(mail("2")) == Accepted()
 
 
 async def test_a_server_that_is_away_holds_up_all_and_longer_each_time(mailbox, mailer, told):
     mailbox.stop()
-    assert await mailer.send(mail()) == Away()
+    assert await mailer.send(mail()) == ServerUnavailable()
     first = mailer.held_s
-    assert await mailer.send(mail()) == Away()
+    assert await mailer.send(mail()) == ServerUnavailable()
     assert 0 < first < mailer.held_s
     mailbox.start()
-    assert await mailer.send(mail()) == Sent()
+    assert await mailer.send(mail()) == Accepted()
     assert mailer.held_s == 0
     assert told == [False, True]
 
 
 async def test_a_connection_that_has_died_meanwhile_is_replaced(mailbox, mailer, monkeypatch):
     monkeypatch.setattr("stream.emailer.smtp.FRESH_S", 0.0)
-    assert await mailer.send(mail()) == Sent()
+    assert await mailer.send(mail()) == Accepted()
     mailbox.stop()
     mailbox.start()
-    assert await mailer.send(mail("2")) == Sent()
+    assert await mailer.send(mail("2")) == Accepted()
 
 
 async def test_where_the_server_refuses_the_sender_everything_waits(mailbox, mailer):
     mailbox.sender_answers = ["550 who are you"]
-    assert await mailer.send(mail()) == Away()
+    assert await mailer.send(mail()) == ServerUnavailable()
     assert mailer.held_s > 0
 
 

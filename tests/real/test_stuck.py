@@ -23,11 +23,12 @@ WORKER = f"""
 import asyncio, pathlib, sys
 from aiokafka.consumer.fetcher import Fetcher
 from stream.cli import main
-from stream.adapters import vitals, watchdog
-from stream.adapters.kafka import reach
+from stream.adapters.kafka import connect
+from stream.runtime import watchdog
+from stream.worker import liveness
 
-vitals.SILENT_AFTER_S, vitals.STUCK_AFTER_S = 2.0, {STUCK_AFTER_S}
-watchdog.PATIENCE_LOOKS, reach.ANSWER_S = 3, 2.0
+liveness.SILENT_AFTER_S, liveness.STUCK_AFTER_S = 2.0, {STUCK_AFTER_S}
+watchdog.PATIENCE_LOOKS, connect.ANSWER_S = 3, 2.0
 fetch = Fetcher._proc_fetch_request
 
 async def deaf(self, *args):
@@ -66,7 +67,10 @@ def test_a_deaf_consumer_ends_the_worker_and_a_kafka_that_is_away_does_not(pipel
         deaf.touch()
         assert worker.wait(WITHIN_S) == EXIT_CODE
     said = worker.output
-    assert "have not been answered for 4 s, though Kafka serves others; the process ends" in said
+    assert (
+        "have not been answered for 4 s, although Kafka serves a new client; the process ends"
+        in said
+    )
     assert "stream/worker/faust/transport.py" in said  # where a task waits
     assert SECRET.partition("@")[0] not in said
 
@@ -75,13 +79,13 @@ def test_a_deaf_consumer_ends_the_worker_and_a_kafka_that_is_away_does_not(pipel
 WEBHOOKS = f"""
 import asyncio, sys, time
 from stream.cli import main
-from stream.delivery import vitals
-from stream.adapters import pulse, watchdog
-from stream.adapters.kafka import reach
+from stream.delivery import liveness
+from stream.runtime import liveness as runtime, watchdog
+from stream.adapters.kafka import connect
 from stream.webhooks.endpoint import WebhookChannel
 
-vitals.STUCK_AFTER_S = pulse.STUCK_AFTER_S = {STUCK_AFTER_S}
-watchdog.PATIENCE_LOOKS, reach.ANSWER_S = 5, 2.0
+liveness.STUCK_AFTER_S = runtime.LOOP_STUCK_AFTER_S = {STUCK_AFTER_S}
+watchdog.PATIENCE_LOOKS, connect.ANSWER_S = 5, 2.0
 
 async def hangs(self, debt, *_):
     await asyncio.Event().wait()
@@ -99,8 +103,8 @@ ENDPOINT = {"name": "crm", "url": "https://crm.example/hook", "secrets": ["whsec
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ("hangs", "a task of webhook/crm has not come round for"),
-        ("blocks", "the event loop has not turned for"),
+        ("hangs", "a task of webhook/crm has made no progress for"),
+        ("blocks", "the event loop has been blocked for"),
     ],
 )
 def test_webhooks_that_hang_are_told_on_the_page_and_end_and_a_kafka_that_is_away_does_not_do_it(

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stream.errors import CartwakeError
-from stream.runtime.bulkhead import Bulkhead, Defect, DefectCounter, TooManyDefects
+from stream.runtime.bulkhead import Bulkhead, DefectCounter, TooManyDefects, UnitDefect
 from stream.runtime.failpoint import VARIABLE
 from tests.rig.processes import REPOSITORY
 
@@ -43,7 +43,7 @@ def went_well(bulkhead, key):
 
 def test_a_unit_that_fails_is_tried_again_later_each_time_and_given_up_after_its_last_try(bulkhead):
     tries = [failed(bulkhead, "a") for _ in range(3)]
-    assert tries == [Defect(1, 1.0), Defect(2, 5.0), Defect(3, None)]
+    assert tries == [UnitDefect(1, 1.0), UnitDefect(2, 5.0), UnitDefect(3, None)]
 
 
 @pytest.mark.parametrize("how", ["went_well", "forgotten", "given_up"])
@@ -56,7 +56,7 @@ def test_the_tries_of_a_unit_are_counted_anew_once_it_is_settled(bulkhead, how):
     else:
         failed(bulkhead, "a")
         failed(bulkhead, "a")
-    assert failed(bulkhead, "a") == Defect(1, 1.0)
+    assert failed(bulkhead, "a") == UnitDefect(1, 1.0)
 
 
 def test_one_unit_that_fails_again_and_again_never_ends_the_process(bulkhead):
@@ -78,7 +78,7 @@ def test_a_unit_that_goes_well_between_them_shows_that_the_defect_is_in_their_da
 
 def test_where_strangers_choose_the_units_no_number_of_them_ends_the_process(registry):
     bulkhead = Bulkhead("event", DefectCounter(registry, "edge"), waits_s=(), different_units=None)
-    assert {failed(bulkhead, number) for number in range(100)} == {Defect(1, None)}
+    assert {failed(bulkhead, number) for number in range(100)} == {UnitDefect(1, None)}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.rig.processes import REPOSITORY
 SECRET = "zoe.4711@shop.example"
 
 
-class Vitals:
+class Watched:
     """What a watchdog looks at."""
 
     def __init__(self):
@@ -22,23 +22,23 @@ class Vitals:
     def alive(self):
         return not self.reasons, self.reasons
 
-    def suspicion(self):
+    def probe_reason(self):
         return self.suspect
 
-    def told(self, *, is_served):
-        self.served.append(is_served)
+    def note_probe(self, *, ok):
+        self.served.append(ok)
 
 
 @pytest.fixture
-def vitals():
-    return Vitals()
+def watched():
+    return Watched()
 
 
 @pytest.fixture
 def told(monkeypatch):
     """Return what the last words would have been about."""
     reasons = []
-    monkeypatch.setattr(module, "_tell", reasons.append)
+    monkeypatch.setattr(module, "_log_end", reasons.append)
     return reasons
 
 
@@ -48,8 +48,8 @@ def codes():
 
 
 @pytest.fixture
-def watchdog(vitals, codes, told):
-    return Watchdog(vitals, lambda: True, end=codes.append)
+def watchdog(watched, codes, told):
+    return Watchdog(watched, lambda: True, end=codes.append)
 
 
 def look(watchdog, times):
@@ -63,9 +63,9 @@ def test_a_worker_that_lives_goes_on(watchdog, codes):
 
 
 def test_a_worker_that_makes_no_progress_for_long_ends_with_a_code_of_its_own(
-    watchdog, vitals, codes, told
+    watchdog, watched, codes, told
 ):
-    vitals.reasons = ["shards [4] have not moved"]
+    watched.reasons = ["shards [4] have not moved"]
     look(watchdog, PATIENCE_LOOKS)
     assert codes == []
     watchdog.look()
@@ -73,36 +73,36 @@ def test_a_worker_that_makes_no_progress_for_long_ends_with_a_code_of_its_own(
     assert told == [["shards [4] have not moved"]]
 
 
-def test_one_good_look_is_worth_all_patience_anew(watchdog, vitals, codes):
+def test_one_good_look_starts_the_patience_anew(watchdog, watched, codes):
     for _ in range(3):
-        vitals.reasons = ["stuck"]
+        watched.reasons = ["stuck"]
         look(watchdog, PATIENCE_LOOKS)
-        vitals.reasons = []
+        watched.reasons = []
         watchdog.look()
     assert codes == []
 
 
 @pytest.mark.parametrize("is_served", [True, False])
-def test_a_fresh_client_is_asked_only_where_there_is_doubt(vitals, is_served):
-    watchdog = Watchdog(vitals, lambda: is_served)
+def test_kafka_is_probed_only_where_there_is_a_reason(watched, is_served):
+    watchdog = Watchdog(watched, lambda: is_served)
     watchdog.look()
-    assert vitals.served == []
-    vitals.suspect = "no answer"
+    assert watched.served == []
+    watched.suspect = "no answer"
     watchdog.look()
-    assert vitals.served == [is_served]
+    assert watched.served == [is_served]
 
 
-def test_last_words_that_cannot_be_said_do_not_hold_up_the_end(vitals, monkeypatch):
+def test_log_lines_that_cannot_be_written_do_not_delay_the_end(watched, monkeypatch):
     said, ended = threading.Event(), []
 
     def slowly(_):
         time.sleep(5)
         said.set()
 
-    monkeypatch.setattr(module, "TELL_WITHIN_S", 0.01)
-    monkeypatch.setattr(module, "_tell", slowly)
-    vitals.reasons = ["the log's reader sleeps"]
-    watchdog = Watchdog(vitals, lambda: True, end=lambda code: ended.append((code, said.is_set())))
+    monkeypatch.setattr(module, "LOG_WITHIN_S", 0.01)
+    monkeypatch.setattr(module, "_log_end", slowly)
+    watched.reasons = ["the log's reader sleeps"]
+    watchdog = Watchdog(watched, lambda: True, end=lambda code: ended.append((code, said.is_set())))
     look(watchdog, PATIENCE_LOOKS + 1)
     assert ended == [(EXIT_CODE, False)]
 
@@ -129,11 +129,11 @@ STUCK = """
 import asyncio, logging, sys, time
 from types import SimpleNamespace
 from prometheus_client import CollectorRegistry
-from stream.runtime import heartbeat, watchdog
-from stream.worker import liveness
+from stream.runtime import liveness, watchdog
+from stream.worker.liveness import WorkerLiveness
 from stream.worker.metrics import Metrics
 
-heartbeat.STUCK_AFTER_S, watchdog.PATIENCE_LOOKS = 0.2, 3
+liveness.LOOP_STUCK_AFTER_S, watchdog.PATIENCE_LOOKS = 0.2, 3
 logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 shards = SimpleNamespace(stalled=lambda _: [], stopped={}, observe=lambda: None)
 intake = SimpleNamespace(
@@ -150,14 +150,14 @@ def blocks_the_loop(visitor):
         time.sleep(0.1)
 
 async def main():
-    beats.beat(intake, redis, clock)
+    beats.observe(intake, redis, clock)
     waiting = asyncio.create_task(waits_for_ever(secret))
     await asyncio.sleep(0.3)
-    beats.beat(intake, redis, clock)
+    beats.observe(intake, redis, clock)
     blocks_the_loop(secret)
 
 secret = sys.argv[1]
-beats = liveness.Vitals(Metrics(CollectorRegistry()), "there")
+beats = WorkerLiveness(Metrics(CollectorRegistry()), "there")
 with watchdog.Watchdog(beats, lambda: False, look_s=0.05):
     asyncio.run(main())
 """
@@ -174,7 +174,7 @@ def test_a_process_whose_event_loop_is_blocked_ends_and_says_where():
     )
     assert (done.returncode, done.stdout) == (EXIT_CODE, "")
     said = done.stderr
-    assert "No progress: the event loop has not turned for 0 s; the process ends" in said
+    assert "No progress: the event loop has been blocked for 0 s; the process ends" in said
     for place in ("blocks_the_loop", "waits_for_ever", "main"):
         assert f" in {place}" in said
     assert said.count("No progress") == 1

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from stream.adapters.wire.outgoing import rfc3339
 from stream.config.webhooks import Endpoint
-from stream.delivery.channel import Failed, Refused, Sent
+from stream.delivery.channel import Accepted, Declined, Failed
 from stream.domain.campaign.reasons import Reason
 from stream.webhooks.egress import session
 from stream.webhooks.endpoint import RETRY_S, WebhookChannel
@@ -56,14 +56,14 @@ class Crm:
 
     async def post(self, attempts=0, at_ms=None):
         at_ms = at_ms or now_ms()
-        parcel = await self.channel.prepare(trigger(), None, at_ms)
-        if isinstance(parcel, Reason):
-            return parcel
-        return await self.channel.send(parcel, attempts, at_ms)
+        message = await self.channel.prepare(trigger(), None, at_ms)
+        if isinstance(message, Reason):
+            return message
+        return await self.channel.send(message, attempts, at_ms)
 
     async def call_back(self, attempts=0, at_ms=None):
-        parcel = self.channel.recall(cancel(trigger()))
-        return parcel and await self.channel.send(parcel, attempts, at_ms or now_ms())
+        message = self.channel.recall(cancel(trigger()))
+        return message and await self.channel.send(message, attempts, at_ms or now_ms())
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def crm():
 
 
 async def test_a_trigger_is_posted_whole(crm):
-    assert await crm.post() == Sent()
+    assert await crm.post() == Accepted()
     ((body, headers),) = crm.heard
     told = json.loads(body)
     assert told["type"] == "cartwake.trigger.v1"
@@ -83,7 +83,7 @@ async def test_a_trigger_is_posted_whole(crm):
 
 
 async def test_a_cancel_is_posted_whole_under_an_id_of_its_own(crm):
-    assert await crm.call_back() == Sent()
+    assert await crm.call_back() == Accepted()
     ((body, headers),) = crm.heard
     assert json.loads(body) == {
         "type": "cartwake.trigger-cancel.v1",
@@ -145,7 +145,7 @@ async def test_a_cancel_is_tried_again_as_a_trigger_is(crm):
     for attempts, least_s in enumerate(RETRY_S):
         result = await crm.call_back(attempts, at_ms)
         assert least_s <= (result.not_before_ms - at_ms) / 1000 <= 1.2 * least_s
-    assert await crm.call_back(len(RETRY_S), at_ms) == Refused(503)
+    assert await crm.call_back(len(RETRY_S), at_ms) == Declined(503)
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503, 302])
@@ -156,7 +156,7 @@ async def test_what_is_not_taken_is_tried_again_by_the_published_schedule(crm, s
         result = await crm.post(attempts, at_ms)
         assert isinstance(result, Failed)
         assert least_s <= (result.not_before_ms - at_ms) / 1000 <= 1.2 * least_s
-    assert await crm.post(len(RETRY_S), at_ms) == Refused(status)
+    assert await crm.post(len(RETRY_S), at_ms) == Declined(status)
     assert len(crm.heard) == len(RETRY_S) + 1  # a redirect is not followed
 
 
@@ -174,6 +174,18 @@ async def test_who_says_when_to_come_back_is_heeded(crm, as_date):
     assert result.not_before_ms == at_ms + 900_000
 
 
+@pytest.mark.parametrize("said", ["9" * 309, "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_wait_beyond_any_trigger_is_bounded(crm, said):
+    crm.status, crm.headers = 503, {"Retry-After": said}
+    at_ms = now_ms()
+    assert (await crm.post(0, at_ms)).not_before_ms == at_ms + 24 * 3_600_000
+
+
+async def test_a_status_outside_the_contract_is_a_refusal_without_a_code(crm):
+    crm.status = 999
+    assert await crm.post(len(RETRY_S)) == Declined(None)
+
+
 @pytest.mark.parametrize("told", ["soon", "-5", "1e9", ""])
 async def test_what_cannot_be_read_of_that_is_left_out(crm, told):
     crm.status, crm.headers = 503, {"Retry-After": told}
@@ -183,7 +195,7 @@ async def test_what_cannot_be_read_of_that_is_left_out(crm, told):
 
 async def test_after_410_nothing_more_is_posted(crm):
     crm.status = 410
-    assert await crm.post() == Refused(410)
+    assert await crm.post() == Declined(410)
     crm.status = 200
     assert await crm.post() is Reason.GONE
     assert await crm.call_back() is None
@@ -204,7 +216,7 @@ async def test_who_does_not_answer_is_tried_again(monkeypatch):
     endpoint = Endpoint(name="crm", url=f"http://{LOOPBACK}:{port}/", secrets=(NEW,))
     async with session(allow_private=True) as requests:
         channel = WebhookChannel(endpoint, requests, lambda _: None)
-        parcel = await channel.prepare(trigger(), None, now_ms())
-        assert isinstance(await channel.send(parcel, 0, now_ms()), Failed)
+        message = await channel.prepare(trigger(), None, now_ms())
+        assert isinstance(await channel.send(message, 0, now_ms()), Failed)
     silent.close()
     await asyncio.sleep(0.05)  # until it has noticed that nobody waits any more

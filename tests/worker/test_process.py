@@ -130,18 +130,19 @@ CRASHES = """
 import sys
 from faust.agents.manager import AgentManager
 from stream.cli import main
-from stream.worker.liveness import Vitals
+from stream.worker.liveness import WorkerLiveness
 
 def broken(*_):
     raise ValueError("zoe")
 
-setattr(*{"ours": (Vitals, "beat"), "Faust's": (AgentManager, "on_start")}[sys.argv[1]], broken)
+whose = {"ours": (WorkerLiveness, "observe"), "Faust's": (AgentManager, "on_start")}
+setattr(*whose[sys.argv[1]], broken)
 sys.exit(main(["worker"]))
 """
 
 
 @pytest.mark.parametrize(
-    ("whose", "doing"), [("ours", "looking at the vitals"), ("Faust's", "working")]
+    ("whose", "doing"), [("ours", "observing liveness"), ("Faust's", "working")]
 )
 def test_a_worker_that_crashes_anywhere_ends_with_70(
     tmp_path, settings, redis_server, empty_kafka, whose, doing

@@ -27,3 +27,4 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address"
     TEMPLATE = "template"  # the message's template cannot be rendered
     GONE = "gone"  # the endpoint answered that it is gone for good
+    DEFECT = "defect"  # our own code failed on it, each time it was tried

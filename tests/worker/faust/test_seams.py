@@ -31,7 +31,7 @@ from stream.worker.faust import transport
 from stream.worker.faust.options import faust_options
 from stream.worker.faust.pipeline import Pipeline
 from stream.worker.faust.transport import AsIs
-from stream.worker.liveness import Vitals
+from stream.worker.liveness import WorkerLiveness
 from stream.worker.metrics import Metrics
 from tests.rig.processes import REPOSITORY
 
@@ -43,7 +43,7 @@ WITHIN_S = 60
 async def app():
     """The real app, as far as it comes without connecting."""
     metrics = Metrics(CollectorRegistry())
-    made = build_app(Settings(), metrics, Vitals(metrics, "kafka"))
+    made = build_app(Settings(), metrics, WorkerLiveness(metrics, "kafka"))
     made.finalize()
     yield made
     made.consumer._thread.thread_loop.close()  # of a thread that was never started
