@@ -1,4 +1,4 @@
-"""For the people on call: what is wrong with a set-up, and how it goes with what runs.
+"""Commands for operators: ``topics``, ``doctor``, ``status`` and ``dead-letters``.
 
-The one rule: this room looks. It takes no shard, joins no group and changes nothing.
+No command claims a shard or joins the workers' group.
 """

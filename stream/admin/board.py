@@ -1,6 +1,6 @@
-"""A group's status for people: a table, the totals below it, and what has to be looked at.
+"""Formats a group's status: a table, the totals below it, and what needs attention.
 
-The one rule: only formatting. Without a terminal it has no control codes and is not cut.
+Without a terminal it has no control codes and is not cut.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from rich.console import Console, Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from stream.admin.shards import Models, Shard, Status
+from stream.admin.shards import ServedModels, ShardStatus, Status
 
 WIDE: Final = 160
-# So Kafka calls a group that it does not know, or no longer.
+# Kafka's state of a group that does not exist.
 UNKNOWN: Final = "Dead"
 TAIL: Final = 8
 COLUMNS: Final = (
@@ -33,16 +33,16 @@ LEFT: Final = {"owner", "clock"}
 
 
 def console() -> Console:
-    """Return where to write to: the terminal, or as wide as it takes."""
+    """Return the console: of the terminal's width, or wide enough for all columns."""
     own = Console(highlight=False)
     return own if own.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def board(status: Status) -> Group:
-    """Return everything at a glance."""
+    """Return the whole status, ready to print."""
     table = Table(box=None, pad_edge=False)
     for name in COLUMNS:
-        # On a narrow terminal it is the owner that takes two lines; no figure is cut.
+        # On a narrow terminal only the owner is wrapped; no figure is cut.
         justify: JustifyMethod = "left" if name in LEFT else "right"
         table.add_column(name, justify=justify, no_wrap=name != "owner")
     for shard in status.shards:
@@ -57,7 +57,7 @@ def _head(status: Status) -> str:
     return f"group {status.group} ({state}), {workers}, {_moment(status.at_ms)} UTC"
 
 
-def _row(shard: Shard, now: str) -> tuple[str, ...]:
+def _row(shard: ShardStatus, now: str) -> tuple[str, ...]:
     owner = f"{shard.owner.host} {shard.owner.member[-TAIL:]}" if shard.owner else "-"
     return (
         str(shard.shard),
@@ -73,10 +73,10 @@ def _row(shard: Shard, now: str) -> tuple[str, ...]:
     )
 
 
-def _clock(shard: Shard, now: str) -> str:
-    """Return a shard's clock, without the date where that is today's."""
+def _clock(shard: ShardStatus, now: str) -> str:
+    """Return a shard's clock, without the date if that is today's."""
     if shard.clock_ms is None:
-        # By its clock a shard has reached an end of its log; the first backlog comes before that.
+        # A shard has no clock until it has reached the end of its log for the first time.
         return "catching up" if shard.step else "no step yet"
     date, time = _moment(shard.clock_ms).split()
     return time if now.startswith(date) else f"{date} {time}"
@@ -92,14 +92,16 @@ def _tail(status: Status) -> Iterator[str]:
     yield f"models: {_models(status.models)}"
     for shard in status.shards:
         if shard.stopped:
-            yield f"shard {shard.shard} cannot go on: {shard.stopped} (docs: stopped shards)"
+            yield f"shard {shard.shard} is stopped: {shard.stopped} (docs: stopped shards)"
 
 
-def _models(models: Models) -> str:
+def _models(models: ServedModels) -> str:
     if models.unreadable:
-        return f"cannot be read and are learnt anew: {models.unreadable}"
-    told = ", ".join(f"{name} {count:,} examples" for name, count in models.examples.items())
-    return told or "none have learnt yet"
+        return f"cannot be read, workers learn from the start: {models.unreadable}"
+    return (
+        ", ".join(f"{name} {count:,} examples" for name, count in models.examples.items())
+        or "none have learnt yet"
+    )
 
 
 def _moment(at_ms: int) -> str:

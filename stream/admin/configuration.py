@@ -1,6 +1,6 @@
-"""Whether the settings can be used: files that they name, who else may read those, keys.
+"""Checks the settings: the files that they name, who else can read those, and keys.
 
-The one rule: what a setting holds is never shown, only its name, its file and how many there are.
+The value of a setting is never shown, only its name, its file and a count.
 """
 
 import stat
@@ -27,8 +27,10 @@ AUTHORITIES: Final = ("kafka.ssl_cafile", "redis.ssl_cafile", "emailer.smtp_cafi
 SHORTEST_SECRET: Final = 32
 
 
-def judge(settings: Settings, file: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what is to be said of settings that could be loaded."""
+def check_configuration(
+    settings: Settings, file: Path | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield the findings about settings that could be loaded."""
     yield ok("settings", _where_from(file, environ))
     if file is not None and _has_secrets(file):
         yield _private("settings with secrets", file)
@@ -45,7 +47,7 @@ def judge(settings: Settings, file: Path | None, environ: Mapping[str, str]) -> 
 def _where_from(file: Path | None, environ: Mapping[str, str]) -> str:
     count = sum(name.startswith(PREFIX) and "__" in name for name in environ)
     variables = f"{count} variable{'' if count == 1 else 's'} of the environment"
-    return f"{file or 'no file'}, {variables}; all of them are known and fit"
+    return f"{file or 'no file'}, {variables}; all names and values are valid"
 
 
 def _has_secrets(file: Path) -> bool:
@@ -63,51 +65,63 @@ def _named(settings: Settings, setting: str) -> Path | None:
     return Path(path) if path else None
 
 
-def _private(what: str, file: Path) -> Finding:
-    """Judge who may read a file that has been read."""
+def _private(subject: str, file: Path) -> Finding:
+    """Check who can read a file."""
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & stat.S_IRWXO:
-        found = f"{file} is open to every user of this machine (mode {mode:04o})"
-        return warn(what, found, f"chmod o-rwx {file} (a mounted secret: its defaultMode)")
-    return ok(what, f"{file}, mode {mode:04o}")
+        observed = f"{file} is open to every user of this machine (mode {mode:04o})"
+        return warn(subject, observed, f"chmod o-rwx {file} (a mounted secret: its defaultMode)")
+    return ok(subject, f"{file}, mode {mode:04o}")
 
 
 def _authority(setting: str, file: Path) -> Finding:
     try:
         tls.context(str(file), setting)
     except UsageError as error:
-        do = "name the certificate of the authority that has signed the servers'"
-        return fail(setting, str(error).removeprefix(f"{setting}: "), do)
-    return ok(setting, f"{file} is a certificate authority's")
+        remedy = "name the authority that signed the servers' certificates"
+        return fail(setting, str(error).removeprefix(f"{setting}: "), remedy)
+    return ok(setting, f"{file} holds a certificate authority")
 
 
 def _customers(settings: Settings) -> Iterator[Finding]:
-    """Judge the e-mailer's files: its directory, where that is one, and its templates."""
+    """Check the e-mailer's files: its directory, if that is a file, and its templates."""
     emailer = settings.emailer
     if emailer.directory and "://" not in emailer.directory:
         file = Path(emailer.directory)
         if file.is_file():
             yield _private("emailer.directory", file)
         else:
-            yield fail("emailer.directory", f"{file} is no file", "name the file of customers")
+            yield fail("emailer.directory", f"{file} is not a file", "name the customers' file")
     if emailer.templates and not Path(emailer.templates).is_dir():
-        found = f"{emailer.templates} is no folder"
-        yield fail("emailer.templates", found, "name the folder, or none to use those that come")
+        observed = f"{emailer.templates} is not a folder"
+        yield fail(
+            "emailer.templates",
+            observed,
+            "name the folder, or leave it out to use the built-in templates",
+        )
 
 
 def _edge(settings: Settings) -> Iterator[Finding]:
     edge = settings.edge
-    new = "set edge.signing_keys to a list with what openssl rand -hex 32 prints"
+    new = "set edge.signing_keys to a list with the output of openssl rand -hex 32"
     if edge.keys and not edge.signing_keys:
-        yield fail("edge", "has keys, but nothing to sign visitor ids with", new)
+        yield fail("edge", "has keys, but no keys to sign visitor ids", new)
         return
     if weak := sum(len(key) < SHORTEST_SECRET for key in edge.signing_keys):
-        yield warn("edge.signing_keys", f"{weak} short enough to be guessed", new)
+        yield warn(
+            "edge.signing_keys",
+            f"{weak} shorter than {SHORTEST_SECRET} characters: can be guessed",
+            new,
+        )
     servers = [key for key in edge.keys if key.kind == "server"]
     if weak := sum(len(key.key) < SHORTEST_SECRET for key in servers):
-        do = "a server key is a secret: take what openssl rand -hex 32 prints"
-        yield warn("edge.keys", f"{weak} of servers short enough to be guessed", do)
+        remedy = "a server key is a secret: use the output of openssl rand -hex 32"
+        yield warn(
+            "edge.keys",
+            f"{weak} of servers shorter than {SHORTEST_SECRET} characters: can be guessed",
+            remedy,
+        )
     if edge.keys:
         kinds = Counter(key.kind for key in edge.keys)
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        yield ok("edge", f"keys: {told}; {len(edge.signing_keys)} to sign visitor ids with")
+        named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        yield ok("edge", f"keys: {named}; signing keys: {len(edge.signing_keys)}")

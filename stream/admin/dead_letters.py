@@ -1,7 +1,7 @@
-"""Dead letters for people: what could not be processed and why, and sending it back.
+"""``cartwake dead-letters``: lists what could not be processed and why, and sends it back.
 
-The one rule: keys and values are personal data. They travel from topic to topic and are shown
-only of one letter, and only to who asks for them.
+Keys and values are personal data: they are copied from topic to topic, and shown only of one
+letter and only on request.
 """
 
 import time
@@ -16,7 +16,7 @@ from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLar
 
 from stream.adapters.kafka.administer import ask
 from stream.adapters.kafka.connect import metadata, partition_counts, started
-from stream.adapters.kafka.dead_letter_topic import Letter, letter, records
+from stream.adapters.kafka.dead_letter_topic import DeadLetterRecord, letter, records
 from stream.adapters.kafka.options import client_options
 from stream.adapters.kafka.topic_rules import LARGEST_BYTES, RETENTION_DAYS
 from stream.adapters.wire.outgoing import ATTEMPT, DEAD_LETTERS, rfc3339
@@ -25,16 +25,16 @@ from stream.domain.policy import DAY_MS
 from stream.errors import CartwakeError
 
 MAX_ATTEMPTS: Final = 3
-# Also where an operator has the topic keep them for longer: by then an erasure may be forgotten.
+# Also if the topic keeps them for longer: by then an erasure may be forgotten.
 MAX_AGE_DAYS: Final = RETENTION_DAYS[DEAD_LETTERS]
 IN_FLIGHT: Final = 500
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Say = Callable[[str], None]
 Situation = tuple[Mapping[str, int], int]  # partitions by topic, and now in milliseconds UTC
-Check = tuple[str, Callable[[Letter, Situation], bool]]
+Check = tuple[str, Callable[[DeadLetterRecord, Situation], bool]]
 
-# The first that holds says why a letter is left where it is.
+# The first check that holds is why a letter is not sent back.
 OBSTACLES: Final[Sequence[Check]] = (
     ("cut short, the original bytes are gone", lambda it, _: it.is_cut),
     (f"died {MAX_ATTEMPTS} times", lambda it, _: it.attempt >= MAX_ATTEMPTS),
@@ -56,7 +56,7 @@ def list_(
     since: datetime | None = None,
     say: Say = print,
 ) -> int:
-    """Tell of each dead letter in one line, the oldest first, and return the exit code.
+    """Print each dead letter in one line, the oldest first, and return the exit code.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def list_(
 
 
 def show(settings: Settings, place: str, say: Say = print, *, value: bool = False) -> int:
-    """Tell all that is known of the letters of one record, and return the exit code.
+    """Print everything about the letters of one record, and return the exit code.
 
     Raises
     ------
@@ -87,33 +87,33 @@ def replay(
     *,
     dry_run: bool = False,
 ) -> int:
-    """Send dead letters back to where they came from, and return the exit code.
+    """Send dead letters back to their topics, and return the exit code.
 
     They keep their timestamps, so that they count for the moment at which they were first
-    written: an old grant must not outrank a newer refusal. What has been applied before is
-    skipped as a duplicate by its event id.
+    written: an old grant must not outrank a newer refusal. An event that was applied before is
+    skipped as a duplicate by its id.
 
     Raises
     ------
     CartwakeError
-        Kafka cannot be reached, stops answering or does not take some, or there is no such topic.
+        Kafka cannot be reached, stops answering or rejects some, or there is no such topic.
     """
     ask(settings, _replay(settings, reason, since, say, dry_run=dry_run))
     return 0
 
 
-def written_ms(it: Letter) -> int:
-    """Return when the original was written; where that isn't known, when it died."""
+def written_ms(it: DeadLetterRecord) -> int:
+    """Return when the original was written; if unknown, when it died."""
     return it.died_ms if it.appended_ms is None else it.appended_ms
 
 
-def newest(letters: Iterable[Letter]) -> list[Letter]:
-    """Return one letter for each record, its latest death, whatever was sent back in between.
+def newest(letters: Iterable[DeadLetterRecord]) -> list[DeadLetterRecord]:
+    """Return the newest letter of each record.
 
-    A letter stays in its topic after it was sent back. Were it sent again each time, it would
-    die again each time, with all its copies.
+    A letter stays in its topic after it was sent back. If each copy were sent again, each would
+    die again.
     """
-    found: dict[bytes, Letter] = {}
+    found: dict[bytes, DeadLetterRecord] = {}
     for it in letters:
         known = found.setdefault(it.digest, it)
         if (known.attempt, known.died_ms) < (it.attempt, it.died_ms):
@@ -121,8 +121,8 @@ def newest(letters: Iterable[Letter]) -> list[Letter]:
     return list(found.values())
 
 
-def obstacle(it: Letter, situation: Situation) -> str | None:
-    """Return why a letter cannot be sent back; None: it can."""
+def obstacle(it: DeadLetterRecord, situation: Situation) -> str | None:
+    """Return why a letter cannot be sent back; None if it can."""
     return next((why for why, holds in OBSTACLES if holds(it, situation)), None)
 
 
@@ -146,14 +146,14 @@ async def _show(settings: Settings, place: str, say: Say, *, value: bool) -> Non
         async for record in log:
             if (it := letter(record)) and it.place == place:
                 found += 1
-                for name, told in _facts(it, record, obstacle(it, situation), value=value):
-                    say(f"{name:10}  {told}")
+                for name, text in _facts(it, record, obstacle(it, situation), value=value):
+                    say(f"{name:10}  {text}")
     if not found:
         raise CartwakeError(f"{DEAD_LETTERS} has no letter of {place}")
 
 
 def _facts(
-    it: Letter, record: ConsumerRecord, why_left: str | None, *, value: bool
+    it: DeadLetterRecord, record: ConsumerRecord, why_left: str | None, *, value: bool
 ) -> Iterable[tuple[str, str]]:
     yield "record", it.place
     yield "reason", f"{it.reason}: {it.detail}"
@@ -163,7 +163,7 @@ def _facts(
     for name, stored in (("key", record.key), ("value", record.value)):
         yield name, "none" if stored is None else f"{len(stored):,} bytes"
         if value and stored is not None:
-            # As Python writes bytes: nothing in it that a terminal would obey.
+            # As Python prints bytes: without control codes for a terminal.
             yield "", repr(stored)
     yield (
         "replay",
@@ -177,7 +177,7 @@ async def _replay(
     letters = newest(await _letters(settings, say))
     wanted = _matching(letters, reason, since)
     situation = partition_counts(await metadata(settings)), time.time_ns() // 1_000_000
-    chosen: list[Letter] = []
+    chosen: list[DeadLetterRecord] = []
     for it in sorted(wanted, key=lambda it: it.died_ms):
         if why := obstacle(it, situation):
             say(f"left ({why}): {it}")
@@ -190,8 +190,8 @@ async def _replay(
     say(f"{'would go back' if dry_run else 'sent back'}: {_summary(chosen)}")
 
 
-async def _letters(settings: Settings, say: Say) -> list[Letter]:
-    found: list[Letter] = []
+async def _letters(settings: Settings, say: Say) -> list[DeadLetterRecord]:
+    found: list[DeadLetterRecord] = []
     foreign = 0
     async with aclosing(records(settings, "reading dead letters")) as log:
         async for record in log:
@@ -201,20 +201,20 @@ async def _letters(settings: Settings, say: Say) -> list[Letter]:
             else:
                 found.append(it)
     if foreign:
-        say(f"records in {DEAD_LETTERS} that are none of Cartwake's: {foreign:,}")
+        say(f"records in {DEAD_LETTERS} that Cartwake did not write: {foreign:,}")
     return found
 
 
 def _matching(
-    letters: Iterable[Letter], reason: str | None, since: datetime | None
-) -> list[Letter]:
+    letters: Iterable[DeadLetterRecord], reason: str | None, since: datetime | None
+) -> list[DeadLetterRecord]:
     since_ms = 0 if since is None else (since - EPOCH) // timedelta(milliseconds=1)
     return [
         it for it in letters if it.died_ms >= since_ms and (reason is None or it.reason == reason)
     ]
 
 
-def _summary(letters: Sequence[Letter]) -> str:
+def _summary(letters: Sequence[DeadLetterRecord]) -> str:
     reasons = Counter(it.reason for it in letters)
     parts = ", ".join(f"{reasons[reason]:,} {reason}" for reason in sorted(reasons))
     number = f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}"
@@ -222,12 +222,12 @@ def _summary(letters: Sequence[Letter]) -> str:
 
 
 async def _send(
-    settings: Settings, chosen: Mapping[tuple[int, int], Letter], say: Say
-) -> list[Letter]:
-    """Send letters back and return those that Kafka has taken."""
+    settings: Settings, chosen: Mapping[tuple[int, int], DeadLetterRecord], say: Say
+) -> list[DeadLetterRecord]:
+    """Send letters back and return those that Kafka has stored."""
     # Not idempotent: aiokafka counts a refused batch's sequence numbers as used, and Kafka then
-    # takes nothing more. What is sent twice is a duplicate anyway. The limit is above everything
-    # that can be read here, so that it is Kafka's that counts.
+    # refuses all that follow. A record sent twice is a duplicate anyway. The limit is above the
+    # largest record that can be read here, so that Kafka's own limit decides.
     producer = AIOKafkaProducer(
         **client_options(settings.kafka), acks="all", max_request_size=2 * LARGEST_BYTES
     )
@@ -247,40 +247,40 @@ async def _send(
     return sending.taken
 
 
-def _complain(refused: Sequence[Letter], sent: int, say: Say) -> None:
+def _complain(refused: Sequence[DeadLetterRecord], sent: int, say: Say) -> None:
     for it in refused:
-        say(f"not taken by Kafka, too large or too old for its topic: {it}")
+        say(f"refused by Kafka, too large or too old for its topic: {it}")
     if refused:
-        raise CartwakeError(f"{len(refused):,} of {sent:,} dead letters were not taken by Kafka")
+        raise CartwakeError(f"{len(refused):,} of {sent:,} dead letters were refused by Kafka")
 
 
 class _Sending:
-    """Records on their way; each partition's stay in order, but for those refused at first."""
+    """Records in flight; each partition's stay in order, except those refused at first."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._flying: list[tuple[Letter, ConsumerRecord, Awaitable[object]]] = []
-        self.taken: list[Letter] = []
-        self.refused: list[Letter] = []
+        self._flying: list[tuple[DeadLetterRecord, ConsumerRecord, Awaitable[object]]] = []
+        self.taken: list[DeadLetterRecord] = []
+        self.refused: list[DeadLetterRecord] = []
 
-    async def send(self, it: Letter, record: ConsumerRecord) -> None:
+    async def send(self, it: DeadLetterRecord, record: ConsumerRecord) -> None:
         self._flying.append((it, record, await self._sent(it, record)))
         if len(self._flying) >= IN_FLIGHT:
             await self.settle()
 
     async def settle(self) -> None:
-        """Return when Kafka has answered for every record."""
+        """Wait until Kafka has answered for every record."""
         flying, self._flying = self._flying, []
         again = [(it, record) for it, record, answer in flying if not await self._took(it, answer)]
-        # One that is refused takes down its whole batch: a batch for each tells which it was.
+        # One refused record fails its whole batch: a batch for each shows which it was.
         for it, record in again:
             if not await self._took(it, await self._sent(it, record)):
                 self.refused.append(it)
 
-    async def _sent(self, it: Letter, record: ConsumerRecord) -> Awaitable[object]:
-        # aiokafka does not send a record that has neither; to the worker both are empty.
+    async def _sent(self, it: DeadLetterRecord, record: ConsumerRecord) -> Awaitable[object]:
+        # aiokafka does not send a record without key and value; for the worker both are empty.
         value = b"" if record.key is None and record.value is None else record.value
-        # With a key its partitioner is Java's.
+        # With a key, aiokafka partitions like Java's producer.
         partition = None if it.has_key else it.partition
         headers = [(ATTEMPT, str(it.attempt + 1).encode())]
         answer: Awaitable[object] = await self._producer.send(
@@ -288,7 +288,7 @@ class _Sending:
         )
         return answer
 
-    async def _took(self, it: Letter, answer: Awaitable[object]) -> bool:
+    async def _took(self, it: DeadLetterRecord, answer: Awaitable[object]) -> bool:
         try:
             await answer
         except (InvalidTimestampError, MessageSizeTooLargeError):

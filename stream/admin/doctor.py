@@ -1,6 +1,6 @@
-"""``cartwake doctor``: looks at all that Cartwake stands on, and says what to do about it.
+"""``cartwake doctor``: checks everything that Cartwake depends on, and says how to correct it.
 
-The one rule: one server that is away hides nothing of the other, and costs seconds.
+A server that is down hides no finding about the other one, and costs seconds.
 """
 
 import asyncio
@@ -10,52 +10,58 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stream.adapters.kafka.options import quiet_clients
-from stream.admin import clock, configuration, kafka, redis, refused, versions, webhooks
+from stream.admin.clock import check_record_timestamps, check_redis_clock
+from stream.admin.configuration import check_configuration
 from stream.admin.finding import Finding, exit_code, summary
+from stream.admin.kafka import check_kafka, shard_count
 from stream.admin.kafka_survey import KafkaSurvey, survey_kafka
+from stream.admin.redis import check_redis
 from stream.admin.redis_survey import RedisSurvey, survey_redis
+from stream.admin.unavailable import unavailable
+from stream.admin.versions import check_versions, installed
+from stream.admin.webhooks import check_endpoints, check_names
 from stream.config.settings import Settings
 from stream.errors import CartwakeError, UsageError
 
 Say = Callable[[str], None]
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 def run(settings: Settings, file: Path | None, environ: Mapping[str, str], say: Say = print) -> int:
-    """Say what is found, a line for each; return 2 for wrong settings, 1 for other failures.
+    """Print a line for each finding; return 2 for wrong settings, 1 for other failures.
 
-    ``file`` and ``environ`` are what the settings were loaded from.
+    The settings were loaded from ``file`` and ``environ``.
     """
     quiet_clients()
-    told = [
-        *configuration.judge(settings, file, environ),
-        *webhooks.judge(settings.webhooks),
+    findings = [
+        *check_configuration(settings, file, environ),
+        *check_endpoints(settings.webhooks),
     ]
-    is_usable = not exit_code(told)
-    told += versions.judge(versions.look())
-    for finding in told:
+    is_usable = not exit_code(findings)
+    findings += check_versions(installed())
+    for finding in findings:
         say(str(finding))
     in_kafka, in_redis, names = asyncio.run(_ask(settings))
     for finding in (*_servers(settings, in_kafka, in_redis), *names):
         say(str(finding))
-        told.append(finding)
-    say(summary(told))
-    return exit_code(told) if is_usable else UsageError.exit_code
+        findings.append(finding)
+    say(summary(findings))
+    return exit_code(findings) if is_usable else UsageError.exit_code
 
 
 async def _ask(
     settings: Settings,
 ) -> tuple[KafkaSurvey | CartwakeError, RedisSurvey | CartwakeError, list[Finding]]:
-    """Ask all side by side, so that the slowest is all that is waited for."""
+    """Ask all at the same time."""
     now_ms = time.time_ns() // 1_000_000
     return await asyncio.gather(
         _answer(survey_kafka(settings, now_ms)),
         _answer(survey_redis(settings)),
-        webhooks.look(settings.webhooks),
+        check_names(settings.webhooks),
     )
 
 
-async def _answer(question: Coroutine[Any, Any, Found]) -> Found | CartwakeError:
+async def _answer(question: Coroutine[Any, Any, Result]) -> Result | CartwakeError:
     try:
         return await question
     except CartwakeError as error:
@@ -69,14 +75,14 @@ def _servers(
 ) -> Iterator[Finding]:
     shards = None
     if isinstance(in_kafka, CartwakeError):
-        yield refused.judge("Kafka", in_kafka)
+        yield unavailable("Kafka", in_kafka)
     else:
-        shards = kafka.shards(in_kafka)
-        yield from kafka.judge(in_kafka, settings)
+        shards = shard_count(in_kafka)
+        yield from check_kafka(in_kafka, settings)
     if isinstance(in_redis, CartwakeError):
-        yield refused.judge("Redis", in_redis)
+        yield unavailable("Redis", in_redis)
     else:
-        yield from redis.judge(in_redis, shards)
-        yield clock.judge_redis(in_redis.ahead_ms, in_redis.took_ms)
+        yield from check_redis(in_redis, shards)
+        yield check_redis_clock(in_redis.ahead_ms, in_redis.took_ms)
     if not isinstance(in_kafka, CartwakeError):
-        yield from clock.judge_records(in_kafka.ahead)
+        yield from check_record_timestamps(in_kafka.ahead)

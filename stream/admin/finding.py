@@ -1,6 +1,6 @@
-"""What ``doctor`` says: one line for each thing that it has looked at.
+"""A finding of ``doctor``: one line for each thing that it has checked.
 
-The one rule: what is not in order comes with what to do about it.
+A warning and a failure always come with a remedy.
 """
 
 from collections.abc import Collection
@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Mark(StrEnum):
-    """How bad it is: a warning may be meant, a failure cannot be."""
+class Severity(StrEnum):
+    """How bad it is: a warning may be intended, a failure is not."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,46 +17,48 @@ class Mark(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was looked at, what was found, and what to do about it."""
+    """What was checked, what was observed, and how to correct it."""
 
-    mark: Mark
-    what: str
-    found: str
-    do: str = ""
+    severity: Severity
+    subject: str
+    observed: str
+    remedy: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.mark:<4}  {self.what}: {self.found}"
-        return f"{line} -> {self.do}" if self.do else line
+        line = f"{self.severity:<4}  {self.subject}: {self.observed}"
+        return f"{line} -> {self.remedy}" if self.remedy else line
 
 
-def ok(what: str, found: str) -> Finding:
+def ok(subject: str, observed: str) -> Finding:
     """Return that something is in order."""
-    return Finding(Mark.OK, what, found)
+    return Finding(Severity.OK, subject, observed)
 
 
-def warn(what: str, found: str, do: str) -> Finding:
-    """Return that something may be meant so, and what it costs."""
-    return Finding(Mark.WARN, what, found, do)
+def warn(subject: str, observed: str, remedy: str) -> Finding:
+    """Return that something may be intended; ``observed`` says what it costs."""
+    return Finding(Severity.WARN, subject, observed, remedy)
 
 
-def fail(what: str, found: str, do: str) -> Finding:
-    """Return that something cannot be meant so."""
-    return Finding(Mark.FAIL, what, found, do)
+def fail(subject: str, observed: str, remedy: str) -> Finding:
+    """Return that something is wrong."""
+    return Finding(Severity.FAIL, subject, observed, remedy)
 
 
 def summary(findings: Collection[Finding]) -> str:
-    """Return the last line, which counts the marks.
+    """Return the last line, which counts the findings by severity.
 
     Examples
     --------
     >>> summary([ok("a", "fine"), ok("b", "fine"), fail("c", "gone", "bring it back")])
     '1 failed, 0 warnings, 2 ok'
     """
-    counts = {mark: sum(finding.mark is mark for finding in findings) for mark in Mark}
-    warned = f"{counts[Mark.WARN]} warning{'' if counts[Mark.WARN] == 1 else 's'}"
-    return f"{counts[Mark.FAIL]} failed, {warned}, {counts[Mark.OK]} ok"
+    counts = {
+        severity: sum(finding.severity is severity for finding in findings) for severity in Severity
+    }
+    warned = f"{counts[Severity.WARN]} warning{'' if counts[Severity.WARN] == 1 else 's'}"
+    return f"{counts[Severity.FAIL]} failed, {warned}, {counts[Severity.OK]} ok"
 
 
 def exit_code(findings: Collection[Finding]) -> int:
     """Return 1 if anything failed."""
-    return int(any(finding.mark is Mark.FAIL for finding in findings))
+    return int(any(finding.severity is Severity.FAIL for finding in findings))

@@ -22,7 +22,7 @@ from stream.config.settings import KafkaSettings, Settings
 from stream.domain.events import TOPICS
 from stream.domain.policy import FUTURE_MS
 
-# Beside the time that an address which is away takes to be given up.
+# Not counting the time until an unreachable address is given up.
 WITHIN_S: Final = 15.0
 FETCH: Final = 1
 

@@ -1,7 +1,7 @@
-"""How the shards of a group are at one moment, as far as Kafka and Redis tell.
+"""Reads the state of a group's shards at one moment, from Kafka and Redis.
 
-The one rule: where logs end is asked before where shards are. So what counts as lag had been stored
-before and was not applied since, however fast both move.
+The ends of the logs are read before the watermarks of the shards. So every record that counts as
+lag was stored before and had not been applied, however fast both move.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from stream.adapters.redis.connection import Connection, connected
 from stream.adapters.redis.models import RedisModels
 from stream.adapters.redis.reader import RedisReader
 from stream.adapters.redis.server_rules import torn
-from stream.admin.shards import Models, Seen, Status, behind, status_of
+from stream.admin.shards import Seen, ServedModels, Status, behind, status_of
 from stream.config.settings import Settings
 from stream.domain.events import TOPICS
 from stream.errors import CartwakeError
 from stream.learning.snapshot import UnreadableSnapshot
 from stream.worker.claimed import PartitionOffsets
 
-# Beside the time that an address which is away takes to be given up.
+# Not counting the time until an unreachable address is given up.
 WITHIN_S: Final = 20.0
 
 
 async def observe(settings: Settings) -> Status:
-    """Look once.
+    """Read everything once.
 
     Raises
     ------
     CartwakeError
-        A server is away or refuses, or the inputs are not there.
+        A server is down or refuses, or an input does not exist.
     """
     connection = connected(settings.redis, once=True)
     try:
@@ -67,10 +67,10 @@ async def _shards(settings: Settings) -> int:
 
 
 def _leaderless(counts: Mapping[str, int], led: Mapping[str, int]) -> Iterator[str]:
-    """Yield why it cannot be told where a log ends."""
+    """Yield which logs have no leader, without which their ends are unknown."""
     for name, count in counts.items():
         if absent := count - led[name]:
-            yield f"nobody leads {absent} of {partitions(count)} of {name}: start their brokers"
+            yield f"{absent} of {partitions(count)} of {name} have no leader: start their brokers"
 
 
 async def _look(
@@ -80,10 +80,10 @@ async def _look(
     limits = await _limits(admin, count)
     group = await describe_group(admin, name)
     reader = RedisReader(connection, name)
-    for found, do in torn(await reader.partitions(), count, connection.address):
-        raise CartwakeError(f"{found}; {do}")
+    for observed, remedy in torn(await reader.partitions(), count, connection.address):
+        raise CartwakeError(f"{observed}; {remedy}")
     at_ms = await connection.time_ms() or time.time_ns() // 1_000_000
-    # By the clock of records nothing is due that the shard itself has not reached.
+    # On the clock "records" a wake-up is due only once the shard itself has reached it.
     is_live = settings.worker.clock == "live"
     seen = await asyncio.gather(
         *(
@@ -119,7 +119,7 @@ async def _seen(
 
 
 async def _with_age(admin: AdminClient, seen: Sequence[Seen], at_ms: int) -> list[Seen]:
-    """Return the shards with when their first records that are not applied were written."""
+    """Return the shards with the time of each input's first record that is not applied."""
     first = {
         TopicPartition(topic, one.number): offset
         for one in seen
@@ -135,9 +135,9 @@ async def _with_age(admin: AdminClient, seen: Sequence[Seen], at_ms: int) -> lis
     ]
 
 
-async def _models(connection: Connection, group: str) -> Models:
+async def _models(connection: Connection, group: str) -> ServedModels:
     try:
         snapshot = await RedisModels(connection, group).load()
     except UnreadableSnapshot as error:
-        return Models(unreadable=str(error))
-    return Models(snapshot.versions, snapshot.offset) if snapshot else Models()
+        return ServedModels(unreadable=str(error))
+    return ServedModels(snapshot.versions, snapshot.offset) if snapshot else ServedModels()

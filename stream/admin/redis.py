@@ -1,6 +1,6 @@
-"""What is to be said of Redis: servers, what they would lose, room, and whose state it is.
+"""Checks Redis: servers, eviction, persistence, memory, the group's state, and rights.
 
-The one rule: it judges what was found and asks nothing. What a worker refuses fails here.
+It reads only the survey. What a worker refuses is a failure here.
 """
 
 import re
@@ -15,18 +15,18 @@ OLDEST: Final = (6, 2)
 FULL: Final = 0.95
 FILLING: Final = 0.8
 MIB: Final = 2**20
-# What stays "ok" while writing works.
+# Fields of INFO that are "ok" while writing works.
 WRITES: Final = {
     "aof_last_write_status": "its append-only file",
     "rdb_last_bgsave_status": "its snapshot",
-    "aof_last_bgrewrite_status": "its append-only file anew",
+    "aof_last_bgrewrite_status": "its append-only file again",
 }
 
 Info = Mapping[str, Any]
 
 
-def judge(survey: RedisSurvey, shards: int | None) -> Iterator[Finding]:
-    """Yield what is to be said; ``shards`` is how many the inputs have, None where unknown."""
+def check_redis(survey: RedisSurvey, shards: int | None) -> Iterator[Finding]:
+    """Yield the findings; ``shards`` is how many the inputs have, None if unknown."""
     for address, info in survey.servers.items():
         where = f" at {address}" if len(survey.servers) > 1 else ""
         yield _server(f"Redis{where}", address, info, is_cluster=survey.is_cluster)
@@ -39,76 +39,80 @@ def judge(survey: RedisSurvey, shards: int | None) -> Iterator[Finding]:
     yield _rights(survey.refused)
 
 
-def _server(what: str, address: str, info: Info, *, is_cluster: bool) -> Finding:
+def _server(subject: str, address: str, info: Info, *, is_cluster: bool) -> Finding:
     version = str(info.get("redis_version", "unknown"))
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
-        return fail(what, f"is of version {version}", "use Redis 6.2 or newer")
+        return fail(subject, f"is version {version}", "use Redis 6.2 or newer")
     if info.get("role") == "slave":
-        return fail(what, f"{address} is a replica, which takes no writes", "name the primary")
-    for found, do in foreign(info, is_cluster=is_cluster):
-        return fail(what, found, do)
-    return ok(what, f"answers at {address}, version {version}")
+        return fail(subject, f"{address} is a replica, which takes no writes", "name the primary")
+    for observed, remedy in foreign(info, is_cluster=is_cluster):
+        return fail(subject, observed, remedy)
+    return ok(subject, f"answers at {address}, version {version}")
 
 
-def _eviction(what: str, info: Info) -> Finding:
-    for found, do in evicts(info):
-        return fail(what, found, do)
-    return ok(what, "maxmemory-policy noeviction")
+def _eviction(subject: str, info: Info) -> Finding:
+    for observed, remedy in evicts(info):
+        return fail(subject, observed, remedy)
+    return ok(subject, "maxmemory-policy noeviction")
 
 
-def _persistence(what: str, info: Info) -> Iterator[Finding]:
+def _persistence(subject: str, info: Info) -> Iterator[Finding]:
     if not info.get("aof_enabled"):
-        found = "appendonly is no: a restart forgets carts, consent and what has been sent"
-        yield fail(what, found, "set appendonly yes, appendfsync everysec (deploy/redis.conf)")
+        observed = "appendonly is no: a restart loses carts, consent and what was sent"
+        yield fail(
+            subject, observed, "set appendonly yes, appendfsync everysec (deploy/redis.conf)"
+        )
     failing = [words for name, words in WRITES.items() if info.get(name, "ok") != "ok"]
     for words in failing:
-        found = f"could not write {words} the last time"
-        yield fail(what, found, "look at Redis's log, and at the room on its disk")
+        observed = f"could not write {words} the last time"
+        yield fail(subject, observed, "check Redis's log and the space on its disk")
     if info.get("aof_enabled") and not failing:
-        yield ok(what, "appendonly yes, and writing works")
+        yield ok(subject, "appendonly yes, and writing works")
 
 
-def _memory(what: str, info: Info) -> Finding:
+def _memory(subject: str, info: Info) -> Finding:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not most:
-        found = f"{used / MIB:,.0f} MiB used, and no maxmemory"
-        return warn(what, found, "set maxmemory, or the system ends Redis when memory is short")
+        observed = f"{used / MIB:,.0f} MiB used, and no maxmemory"
+        return warn(
+            subject, observed, "set maxmemory, or the kernel may kill Redis when memory is short"
+        )
     share = used / most
-    found = f"{used / MIB:,.0f} of {most / MIB:,.0f} MiB used ({share:.0%})"
-    do = "raise maxmemory, or take a larger machine: full, it refuses every write"
+    observed = f"{used / MIB:,.0f} of {most / MIB:,.0f} MiB used ({share:.0%})"
+    remedy = "raise maxmemory, or use a larger machine: a full Redis refuses every write"
     if share >= FILLING:
-        return (fail if share >= FULL else warn)(what, found, do)
-    return ok(what, found)
+        return (fail if share >= FULL else warn)(subject, observed, remedy)
+    return ok(subject, observed)
 
 
-def _cluster(told: Mapping[str, str]) -> Finding:
-    state, bad = told.get("cluster_state", "unknown"), _failing(told)
-    found = f"state {state}, {told.get('cluster_size', '?')} primaries with slots"
-    if state != "ok" or bad:
-        do = "bring the nodes that are away back (CLUSTER NODES names them)"
-        return fail("cluster", f"{found}, {bad} slots nobody serves", do)
-    return ok("cluster", found)
+def _cluster(state: Mapping[str, str]) -> Finding:
+    word, bad = state.get("cluster_state", "unknown"), _failing(state)
+    observed = f"state {word}, {state.get('cluster_size', '?')} primaries with slots"
+    if word != "ok" or bad:
+        remedy = "restart the nodes that are down (CLUSTER NODES lists them)"
+        return fail("cluster", f"{observed}, {bad} slots without a server", remedy)
+    return ok("cluster", observed)
 
 
-def _failing(told: Mapping[str, str]) -> int:
-    return sum(int(told.get(f"cluster_slots_{name}", 0)) for name in ("fail", "pfail"))
+def _failing(state: Mapping[str, str]) -> int:
+    return sum(int(state.get(f"cluster_slots_{name}", 0)) for name in ("fail", "pfail"))
 
 
 def _partitions(survey: RedisSurvey, shards: int | None) -> Finding:
-    what, known = "state", survey.partitions
+    subject, known = "state", survey.partitions
     if "get" in survey.refused:
-        return warn(what, "of how many shards it is, is not told to this user", "let it +get")
+        return warn(subject, "this user may not read how many shards it has", "give this user +get")
     if known is None:
-        return ok(what, "none yet: no worker of this group has run")
+        return ok(subject, "none yet: no worker of this group has run")
     if shards is not None:
-        for found, do in torn(known, shards, survey.address):
-            return fail(what, found, do)
-    told = "as many as the inputs have partitions" if shards else "the inputs do not tell theirs"
-    return ok(what, f"of {known} shards, {told}")
+        for observed, remedy in torn(known, shards, survey.address):
+            return fail(subject, observed, remedy)
+    compared = "as many as the inputs have partitions" if shards else "the inputs' are unknown"
+    return ok(subject, f"{known} shards, {compared}")
 
 
 def _rights(refused: tuple[str, ...]) -> Finding:
     if refused:
-        do = "come as cartwake-operator of deploy/redis-users.acl; a worker needs less"
-        return warn("rights in Redis", f"this user may not {', '.join(refused)}", do)
-    return ok("rights in Redis", "this user may ask what doctor and status ask")
+        remedy = "run doctor as cartwake-operator of deploy/redis-users.acl; a worker needs less"
+        return warn("rights in Redis", f"this user may not {', '.join(refused)}", remedy)
+    return ok("rights in Redis", "this user may run all commands of doctor and status")

@@ -1,6 +1,6 @@
-"""Which rights in Kafka each role needs, beside those that it has.
+"""The rights in Kafka that each role needs, compared with those of this user.
 
-The one rule: a role is named for its command; ``deploy/kafka-acls.sh`` gives just these.
+A role has the name of its command; ``deploy/kafka-acls.sh`` grants exactly these rights.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,21 +20,21 @@ from stream.domain.events import TOPICS
 from stream.domain.feedback import MESSAGE_FEEDBACK
 
 EVERYTHING: Final = Allowed(OPERATIONS)
-GIVE: Final = "deploy/kafka-acls.sh gives each role what it needs"
+GRANT: Final = "deploy/kafka-acls.sh grants each role its rights"
 
 
 class Role(NamedTuple):
-    """What may be done with topics, by operation, and with the workers' group."""
+    """The operations on topics, and on the workers' group, that a command needs."""
 
     topics: Mapping[str, tuple[str, ...]]
     group: str = ""
 
 
 INPUTS: Final = tuple(TOPICS)
-HEARD: Final = (TRIGGERS, TRIGGER_CANCELS)
+OUTPUTS: Final = (TRIGGERS, TRIGGER_CANCELS)
 SENDER: Final = Role(
     {
-        "Read": (*HEARD, MESSAGE_FEEDBACK),
+        "Read": (*OUTPUTS, MESSAGE_FEEDBACK),
         "Write": (MESSAGE_FEEDBACK,),
         "Describe": INPUTS,
     }
@@ -47,7 +47,7 @@ ROLES: Final[Mapping[str, Role]] = {
         },
         group="Read",
     ),
-    "edge": Role({"Read": HEARD, "Write": (*INPUTS, MESSAGE_FEEDBACK)}),
+    "edge": Role({"Read": OUTPUTS, "Write": (*INPUTS, MESSAGE_FEEDBACK)}),
     "emailer": SENDER,
     "webhooks": SENDER,
     "operator": Role(
@@ -62,27 +62,31 @@ ROLES: Final[Mapping[str, Role]] = {
 }
 
 
-def judge(user: str, told: Mapping[str, TopicMetadata], group: Group) -> Finding:
-    """Judge what a user may do; what the broker does not tell is not missed."""
-    what = "rights in Kafka"
-    rights = {name: topic.allowed for name, topic in told.items() if topic.allowed is not None}
+def check_rights(user: str, topics: Mapping[str, TopicMetadata], group: Group) -> Finding:
+    """Check the rights of a user, as far as the broker reports them."""
+    subject = "rights in Kafka"
+    rights = {name: topic.allowed for name, topic in topics.items() if topic.allowed is not None}
     if not rights:
-        return ok(what, "told by topics, and none is told")
+        return ok(subject, "the broker reports none")
     lacks = {name: list(_lacking(role, rights, group)) for name, role in ROLES.items()}
     fitting = [name for name, lacking in lacks.items() if not lacking]
     if fitting:
-        return ok(what, f"{user} may do what these need: {', '.join(fitting)}")
+        return ok(subject, f"{user} has the rights of: {', '.join(fitting)}")
     nearest, lacking = min(lacks.items(), key=lambda one: len(one[1]))
-    return fail(what, f"{user} fits no role; for {nearest} it lacks {', '.join(lacking)}", GIVE)
+    return fail(
+        subject,
+        f"{user} has the rights of no role; for {nearest} it lacks {', '.join(lacking)}",
+        GRANT,
+    )
 
 
 def _lacking(role: Role, rights: Mapping[str, Allowed], group: Group) -> Iterator[str]:
-    # Somebody who may do everything does not see a topic because it is not there.
+    # A user with all rights would see the topic if it existed: what is missing is no right.
     unseen = EVERYTHING if all(allowed >= EVERYTHING for allowed in rights.values()) else Allowed()
     for operation, names in role.topics.items():
         for name in names:
             if operation not in rights.get(name, unseen):
                 yield f"{operation} on {name}"
-    is_refused = "authorization failed" in group.refused
-    if role.group and (is_refused or (group.allowed and role.group not in group.allowed)):
+    is_forbidden = "authorization failed" in group.refused
+    if role.group and (is_forbidden or (group.allowed and role.group not in group.allowed)):
         yield f"{role.group} on the group"

@@ -1,7 +1,7 @@
-"""What a shard's figures mean: who has it, how far it lags, what waits in it, whether it can go on.
+"""The status of each shard: owner, lag, visitors, timers, outbox, and whether it is stopped.
 
-The one rule: it computes from what was seen and asks nothing. Field names are the keys of
-``status --json`` and do not change.
+It computes from what was read and asks no server. Field names are the keys of ``status --json``
+and do not change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +15,10 @@ from stream.shard.ports import BEGINNING_MS, Watermark
 from stream.worker.claimed import PartitionOffsets, misfit
 
 
-class Models(Struct, frozen=True):
-    """The models that are served: how many examples each has learnt, and up to which offset.
+class ServedModels(Struct, frozen=True):
+    """The current models: how many examples each has learnt, and up to which offset.
 
-    ``unreadable`` says why this version cannot read them; workers then learn anew.
+    ``unreadable`` says why this version cannot read them; workers then learn from the start.
     """
 
     examples: dict[str, int] = {}
@@ -27,9 +27,9 @@ class Models(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """One shard as it was seen; ``written_ms`` is when the first record not applied was written.
+    """What was read of one shard; ``written_ms`` is the time of the first record not applied.
 
-    ``stopped`` is why its owner has stopped it for its dead letters; empty: it has not.
+    ``stopped`` is why its owner stopped it because of dead letters; empty if it did not.
     """
 
     number: int
@@ -47,11 +47,11 @@ class Owner(Struct, frozen=True):
     member: str
 
 
-class Shard(Struct, frozen=True):
-    """One shard for people and programs; ``step`` is how many it has taken, by its state.
+class ShardStatus(Struct, frozen=True):
+    """The status of one shard; ``step`` is the number of steps in its state.
 
-    ``clock_ms`` is None where none of them had a clock: while the first backlog drains. ``stopped``
-    is why a worker does not read on from where the state ends, or would not.
+    ``clock_ms`` is None if no step had a clock: while the first backlog drains. ``stopped`` is why
+    no worker reads on from the end of the state.
     """
 
     shard: int
@@ -83,15 +83,15 @@ class Totals(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """The object of ``status --json``; ``group_state`` is Kafka's word, or why it tells none."""
+    """The object of ``status --json``; ``group_state`` is Kafka's, or why it is unknown."""
 
     group: str
     group_state: str
     at_ms: int
     workers: int
     totals: Totals
-    models: Models
-    shards: tuple[Shard, ...]
+    models: ServedModels
+    shards: tuple[ShardStatus, ...]
 
 
 def behind(
@@ -104,11 +104,11 @@ def behind(
             yield topic, offset, limit.end - offset
 
 
-def shard_of(seen: Seen, owners: Mapping[int, Member], at_ms: int) -> Shard:
-    """Return what was seen of a shard, as people are told it."""
+def shard_of(seen: Seen, owners: Mapping[int, Member], at_ms: int) -> ShardStatus:
+    """Return the status of a shard."""
     member, clock_ms = owners.get(seen.number), seen.mark.clock_ms
     oldest_ms = min(seen.written_ms.values(), default=at_ms)
-    return Shard(
+    return ShardStatus(
         shard=seen.number,
         owner=Owner(member.host, member.id) if member else None,
         epoch=seen.counts.epoch,
@@ -124,7 +124,9 @@ def shard_of(seen: Seen, owners: Mapping[int, Member], at_ms: int) -> Shard:
     )
 
 
-def status_of(name: str, group: Group, seen: Sequence[Seen], models: Models, at_ms: int) -> Status:
+def status_of(
+    name: str, group: Group, seen: Sequence[Seen], models: ServedModels, at_ms: int
+) -> Status:
     """Return the whole group's status."""
     owners = _owners(group)
     shards = tuple(shard_of(one, owners, at_ms) for one in seen)
@@ -140,7 +142,7 @@ def status_of(name: str, group: Group, seen: Sequence[Seen], models: Models, at_
 
 
 def _owners(group: Group) -> dict[int, Member]:
-    """Return who has which shard: all inputs of one go together."""
+    """Return the owner of each shard: a shard's inputs have the same owner."""
     return {
         part.partition: member
         for member in group.members
@@ -149,7 +151,7 @@ def _owners(group: Group) -> dict[int, Member]:
     }
 
 
-def _totals(shards: Sequence[Shard]) -> Totals:
+def _totals(shards: Sequence[ShardStatus]) -> Totals:
     return Totals(
         shards=len(shards),
         owned=sum(one.owner is not None for one in shards),

@@ -1,7 +1,6 @@
-"""``cartwake status``: how shards, timers and models are, once or again and again.
+"""``cartwake status``: shows shards, timers and models, once or repeatedly.
 
-The one rule: looking takes no shard and joins no group. An outage while it watches is told, and
-watched on.
+It claims no shard and joins no group. An outage while it watches is reported, and it goes on.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ def run(settings: Settings, *, as_json: bool, watch: bool) -> int:
     Raises
     ------
     CartwakeError
-        A server is away or refuses, or the inputs are not there, and this is not watched.
+        A server is down or refuses, or an input does not exist, and ``watch`` is not set.
     """
     quiet_clients()
     with _showing(as_json=as_json, watch=watch) as show:
@@ -56,7 +55,7 @@ async def _watch(settings: Settings, show: Show) -> None:
 
 @contextmanager
 def _showing(*, as_json: bool, watch: bool) -> Iterator[Show]:
-    """Yield what shows a status: as a line of JSON, as a board that is redrawn, or as text."""
+    """Yield a function that shows a status: as a line of JSON, a redrawn board, or text."""
     out = console()
     if as_json:
         yield _write_json

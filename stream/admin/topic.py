@@ -1,7 +1,4 @@
-"""What is to be said of one topic.
-
-The one rule: each thing that does not fit is a line of its own; a topic that fits is one line.
-"""
+"""Checks one topic: a line for each problem, or one line if there is none."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -24,7 +21,7 @@ from stream.config.settings import Settings
 from stream.domain.events import TOPICS
 from stream.domain.policy import DAY_MS, HOUR_MS, TOMBSTONE_LIFE_MS
 
-# A worker that stands still for longer than this loses events; a weekend is longer than a day.
+# A worker that is down for longer than this loses events; a weekend is longer than a day.
 LEAST_MS: Final = DAY_MS
 WEEKEND_MS: Final = 3 * DAY_MS
 FEW: Final = 2
@@ -32,79 +29,92 @@ FEW: Final = 2
 Problems = Iterator[Finding]
 
 
-def judge(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
-    """Yield what is wrong with a topic, or that it is as it should be."""
-    what, config, told = f"topic {name}", survey.configs.get(name), survey.topics.get(name)
+def check_topic(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with a topic, or that it is in order."""
+    subject, config, topic = f"topic {name}", survey.configs.get(name), survey.topics.get(name)
     is_backfill = settings.worker.clock == "records" and name in TOPICS
-    problems = list(_led(what, name, survey))
-    if told is not None:
-        problems += _copies(what, told, survey.brokers, settings.kafka.replication)
-    if told is not None and config is not None:
-        problems += _written(what, told, int(config["min.insync.replicas"]))
+    problems = list(_led(subject, name, survey))
+    if topic is not None:
+        problems += _replicas(subject, topic, survey.brokers, settings.kafka.replication)
+    if topic is not None and config is not None:
+        problems += _writable(subject, topic, int(config["min.insync.replicas"]))
     if config is not None:
         problems += _kept(name, config, is_backfill=is_backfill)
-        problems += _bounded(what, config)
-        problems += () if name in TOPICS else _size(what, config)
-    yield from problems or [ok(what, _fine(survey.counts[name], config, told))]
+        problems += _bounded(subject, config)
+        problems += () if name in TOPICS else _size(subject, config)
+    yield from problems or [ok(subject, _fine(survey.counts[name], config, topic))]
 
 
-def _fine(count: int, config: Mapping[str, str] | None, told: TopicMetadata | None) -> str:
+def _fine(count: int, config: Mapping[str, str] | None, topic: TopicMetadata | None) -> str:
     parts = [partitions(count)]
     if config is not None:
         parts += [kept(config), largest(config)]
-    if told is not None:
-        parts.append(f"{told.copies} cop{'y' if told.copies == 1 else 'ies'}")
+    if topic is not None:
+        parts.append(_count(topic.replicas))
     return ", ".join(parts)
 
 
-def _led(what: str, name: str, survey: KafkaSurvey) -> Problems:
+def _led(subject: str, name: str, survey: KafkaSurvey) -> Problems:
     if absent := survey.leaderless[name]:
-        found = f"nobody leads {absent} of {partitions(survey.counts[name])}"
-        yield fail(what, found, "start the brokers that hold them")
+        observed = f"{absent} of {partitions(survey.counts[name])} without a leader"
+        yield fail(subject, observed, "start the brokers that hold them")
 
 
-def _copies(what: str, told: TopicMetadata, brokers: int, wanted: int) -> Problems:
-    have = f"{told.copies} cop{'y' if told.copies == 1 else 'ies'}"
-    if told.in_sync < told.copies:
-        found = f"a partition has only {told.in_sync} of its {told.copies} copies in step"
-        yield warn(what, found, "look for the broker that is away or slow")
-    if told.copies < wanted:
-        found = f"{have}, but kafka.replication is {wanted}"
-        yield warn(what, found, "give it more replicas (kafka-reassign-partitions.sh)")
-    elif told.copies == 1 and brokers > 1:
-        found = f"{have} on {brokers} brokers: the loss of one loses records"
+def _count(replicas: int) -> str:
+    return f"{replicas} replica{'' if replicas == 1 else 's'}"
+
+
+def _replicas(subject: str, topic: TopicMetadata, brokers: int, wanted: int) -> Problems:
+    if topic.in_sync < topic.replicas:
+        observed = f"a partition has only {topic.in_sync} of its {topic.replicas} replicas in sync"
+        yield warn(subject, observed, "find the broker that is down or slow")
+    if topic.replicas < wanted:
+        observed = f"{_count(topic.replicas)}, but kafka.replication is {wanted}"
+        yield warn(subject, observed, "add replicas (kafka-reassign-partitions.sh)")
+    elif topic.replicas == 1 and brokers > 1:
+        observed = f"{_count(topic.replicas)} on {brokers} brokers: the loss of one loses records"
         yield warn(
-            what, found, "set kafka.replication, give it more (kafka-reassign-partitions.sh)"
+            subject,
+            observed,
+            "set kafka.replication, and add replicas (kafka-reassign-partitions.sh)",
         )
 
 
-def _written(what: str, told: TopicMetadata, least: int) -> Problems:
-    if told.in_sync < least:
-        found = f"takes no records: min.insync.replicas is {least}, in step are {told.in_sync}"
-        yield fail(what, found, "start brokers, or lower min.insync.replicas below the copies")
-    elif told.copies > 1 and least == told.copies:
-        found = f"min.insync.replicas is {least} of {told.copies} copies: any broker away stops it"
-        yield warn(what, found, f"set min.insync.replicas to {least - 1}")
-    elif told.copies > FEW and least == 1:
-        found = "min.insync.replicas is 1: an acknowledged record may be lost with one broker"
-        yield warn(what, found, f"set min.insync.replicas to {told.copies - 1}")
+def _writable(subject: str, topic: TopicMetadata, least: int) -> Problems:
+    if topic.in_sync < least:
+        observed = (
+            f"accepts no records: min.insync.replicas is {least}, in sync are {topic.in_sync}"
+        )
+        yield fail(
+            subject, observed, "start brokers, or set min.insync.replicas below the replicas"
+        )
+    elif topic.replicas > 1 and least == topic.replicas:
+        observed = (
+            f"min.insync.replicas is {least} of {topic.replicas}: one broker down stops all writes"
+        )
+        yield warn(subject, observed, f"set min.insync.replicas to {least - 1}")
+    elif topic.replicas > FEW and least == 1:
+        observed = "min.insync.replicas is 1: an acknowledged record may be lost with one broker"
+        yield warn(subject, observed, f"set min.insync.replicas to {topic.replicas - 1}")
 
 
 def _kept(name: str, config: Mapping[str, str], *, is_backfill: bool) -> Problems:
-    what, kept_ms = f"topic {name}", retention_ms(config)
-    do = f"set retention.ms={RETENTION_DAYS[name] * DAY_MS}"
-    told = "for ever" if kept_ms is None else _long(kept_ms)
+    subject, kept_ms = f"topic {name}", retention_ms(config)
+    remedy = f"set retention.ms={RETENTION_DAYS[name] * DAY_MS}"
+    kept_for = "for ever" if kept_ms is None else _long(kept_ms)
     if "compact" in config["cleanup.policy"]:
-        found = "is compacted: of each visitor the last record alone is kept"
-        yield fail(what, found, "set cleanup.policy=delete")
+        observed = "is compacted: only the last record of each visitor is kept"
+        yield fail(subject, observed, "set cleanup.policy=delete")
     elif kept_ms is not None and kept_ms < WEEKEND_MS:
         say = fail if kept_ms < LEAST_MS else warn
-        yield say(what, f"kept {told}: what is not read by then is lost", do)
+        yield say(subject, f"kept {kept_for}: records not read by then are lost", remedy)
     elif name == TRAINING_EXAMPLES or is_backfill:
         return
     elif kept_ms is None or kept_ms > TOMBSTONE_LIFE_MS:
-        found = f"kept {told}, and an erasure is remembered for {TOMBSTONE_LIFE_MS // DAY_MS} days"
-        yield warn(what, found, f"{do}: it is personal data")
+        observed = (
+            f"kept {kept_for}, but erasures are remembered for {TOMBSTONE_LIFE_MS // DAY_MS} days"
+        )
+        yield warn(subject, observed, f"{remedy}: it is personal data")
 
 
 def _long(kept_ms: int) -> str:
@@ -112,13 +122,13 @@ def _long(kept_ms: int) -> str:
     return f"{kept_ms / (HOUR_MS if in_hours else DAY_MS):.3g} {'hours' if in_hours else 'days'}"
 
 
-def _bounded(what: str, config: Mapping[str, str]) -> Problems:
+def _bounded(subject: str, config: Mapping[str, str]) -> Problems:
     if (most := int(config["retention.bytes"])) >= 0:
-        found = f"deletes what is beyond {most} bytes of a partition, however young"
-        yield warn(what, found, "set retention.bytes=-1")
+        observed = f"deletes records beyond {most} bytes of a partition, whatever their age"
+        yield warn(subject, observed, "set retention.bytes=-1")
 
 
-def _size(what: str, config: Mapping[str, str]) -> Problems:
+def _size(subject: str, config: Mapping[str, str]) -> Problems:
     if int(config["max.message.bytes"]) < LARGEST_REQUEST_BYTES:
-        found = f"{largest(config)}, but as much as {LARGEST_BYTES / MIB:g} MiB may be sent"
-        yield warn(what, found, f"set max.message.bytes={LARGEST_BYTES}")
+        observed = f"{largest(config)}, but producers send up to {LARGEST_BYTES / MIB:g} MiB"
+        yield warn(subject, observed, f"set max.message.bytes={LARGEST_BYTES}")

@@ -1,6 +1,6 @@
-"""Whether what is installed is what this version was tested with.
+"""Compares the installed packages with those that this version was tested with.
 
-The one rule: ``pyproject.toml`` alone says which versions those are, by way of what is installed.
+The required versions come from ``pyproject.toml``, through the installed package's metadata.
 """
 
 import re
@@ -13,54 +13,54 @@ from stream import __version__
 from stream.admin.finding import Finding, fail, ok, warn
 
 NAME: Final = "cartwake"
-# The Kafka and Redis edges lean on seams inside these; River writes what is read back.
+# Cartwake uses internals of these; River writes snapshots that it has to read again.
 SEAMS: Final = ("faust-streaming", "mode-streaming", "aiokafka", "redis", "river")
 PIN: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)$")
-AGAIN: Final = "install it anew from its lock: pip install --require-hashes -r requirements.lock"
+AGAIN: Final = "install it again from its lock: pip install --require-hashes -r requirements.lock"
 
 
 class Installed(NamedTuple):
-    """What is demanded and what is there, by the package's name; None where it is not."""
+    """The required and the installed versions by package; None if a package is missing."""
 
     python: str
-    demanded_python: str
+    required_python: str
     pins: Mapping[str, str]
-    there: Mapping[str, str | None]
+    versions: Mapping[str, str | None]
 
 
-def look() -> Installed | None:
-    """Return what is installed; None where the program runs without having been."""
+def installed() -> Installed | None:
+    """Return the installed versions; None if the program runs without being installed."""
     try:
-        demanded, lines = metadata(NAME)["Requires-Python"], requires(NAME) or []
+        required, lines = metadata(NAME)["Requires-Python"], requires(NAME) or []
     except PackageNotFoundError:
         return None
-    # What an extra needs has a condition behind it, and no place here.
+    # The packages of an extra have a condition, and are left out.
     pins = {found[1]: found[2] for line in lines if (found := PIN.match(line.strip()))}
-    return Installed(python_version(), demanded, pins, {name: _version(name) for name in pins})
+    return Installed(python_version(), required, pins, {name: _version(name) for name in pins})
 
 
-def judge(installed: Installed | None) -> Iterator[Finding]:
-    """Yield what is to be said of it."""
-    if installed is None:
+def check_versions(state: Installed | None) -> Iterator[Finding]:
+    """Yield a finding for each version that differs, and one for all others."""
+    if state is None:
         yield warn("versions", f"{NAME} {__version__} runs, but is not installed", AGAIN)
         return
-    yield _python(installed)
-    differing = [name for name, pin in installed.pins.items() if installed.there[name] != pin]
+    yield _python(state)
+    differing = [name for name, pin in state.pins.items() if state.versions[name] != pin]
     for name in differing:
-        there = installed.there[name] or "missing"
-        say = fail if name in SEAMS or not installed.there[name] else warn
-        yield say(name, f"{there}, but {NAME} was tested with {installed.pins[name]}", AGAIN)
-    fitting = len(installed.pins) - len(differing)
-    named = ", ".join(f"{name} {installed.there[name]}" for name in SEAMS if name not in differing)
-    yield ok(f"{NAME} {__version__}", f"{fitting} packages as demanded ({named})")
+        there = state.versions[name] or "missing"
+        say = fail if name in SEAMS or not state.versions[name] else warn
+        yield say(name, f"{there}, but {NAME} was tested with {state.pins[name]}", AGAIN)
+    fitting = len(state.pins) - len(differing)
+    named = ", ".join(f"{name} {state.versions[name]}" for name in SEAMS if name not in differing)
+    yield ok(f"{NAME} {__version__}", f"{fitting} packages have the required version ({named})")
 
 
-def _python(installed: Installed) -> Finding:
-    least = installed.demanded_python.removeprefix(">=")
-    if _numbers(installed.python) < _numbers(least):
-        found = f"{installed.python} is older than {least}"
-        return fail("Python", found, f"install Python {least} or newer")
-    return ok("Python", f"{installed.python} ({installed.demanded_python})")
+def _python(state: Installed) -> Finding:
+    least = state.required_python.removeprefix(">=")
+    if _numbers(state.python) < _numbers(least):
+        observed = f"{state.python} is older than {least}"
+        return fail("Python", observed, f"install Python {least} or newer")
+    return ok("Python", f"{state.python} ({state.required_python})")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

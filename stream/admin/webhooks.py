@@ -1,6 +1,6 @@
-"""Whether endpoints may be posted to, where their names lead, and how good their secrets are.
+"""Checks the endpoints of webhooks: their URLs, the addresses of their names, their secrets.
 
-The one rule: nobody is connected to and nothing is posted; of a URL and a secret nothing is shown.
+It connects to no endpoint and posts nothing, and shows no URL and no secret.
 The bounds of secrets are those of https://www.standardwebhooks.com.
 """
 
@@ -23,23 +23,25 @@ LONGEST_BYTES: Final = 64
 WITHIN_S: Final = 5.0
 HTTPS: Final = 443
 ALLOW: Final = "set webhooks.allow_private = true if it is on a network of your own"
-NEW: Final = "take whsec_ and what openssl rand -base64 32 prints, and tell the endpoint"
+NEW: Final = "use whsec_ and the output of openssl rand -base64 32, and give it to the endpoint"
 
 
-def judge(webhooks: WebhookSettings) -> Iterator[Finding]:
-    """Yield what is to be said of the endpoints' settings."""
+def check_endpoints(webhooks: WebhookSettings) -> Iterator[Finding]:
+    """Yield the findings about the endpoints' settings."""
     for endpoint in webhooks.endpoints:
-        what = _what(endpoint)
-        problems = list(_secrets(what, endpoint))
+        subject = _subject(endpoint)
+        problems = list(_secrets(subject, endpoint))
         if not _may_be(endpoint, webhooks):
-            found = "its url is not https:// to a public address: cartwake webhooks does not start"
-            problems.append(fail(what, found, f"correct it, or {ALLOW}"))
+            observed = (
+                "its url is not https:// to a public address: cartwake webhooks does not start"
+            )
+            problems.append(fail(subject, observed, f"correct it, or {ALLOW}"))
         count = len(endpoint.secrets)
-        told = f"may be posted to, {count} secret{'' if count == 1 else 's'} to sign with"
-        yield from problems or [ok(what, told)]
+        secrets = f"{count} secret{'' if count == 1 else 's'} to sign with"
+        yield from problems or [ok(subject, f"its url is allowed, {secrets}")]
 
 
-def _what(endpoint: Endpoint) -> str:
+def _subject(endpoint: Endpoint) -> str:
     return f"webhook {endpoint.name}"
 
 
@@ -47,19 +49,19 @@ def _may_be(endpoint: Endpoint, webhooks: WebhookSettings) -> bool:
     return webhooks.allow_private or is_allowed(endpoint.url)
 
 
-def _secrets(what: str, endpoint: Endpoint) -> Iterator[Finding]:
+def _secrets(subject: str, endpoint: Endpoint) -> Iterator[Finding]:
     lengths = [len(b64decode(secret.removeprefix("whsec_"))) for secret in endpoint.secrets]
     if short := sum(length < SHORTEST_BYTES for length in lengths):
         yield warn(
-            what, f"{short} of its secrets below {SHORTEST_BYTES} bytes: can be guessed", NEW
+            subject, f"{short} of its secrets below {SHORTEST_BYTES} bytes: can be guessed", NEW
         )
     if long := sum(length > LONGEST_BYTES for length in lengths):
-        found = f"{long} of its secrets above {LONGEST_BYTES} bytes: some receivers refuse those"
-        yield warn(what, found, NEW)
+        observed = f"{long} of its secrets above {LONGEST_BYTES} bytes: some receivers refuse them"
+        yield warn(subject, observed, NEW)
 
 
-async def look(webhooks: WebhookSettings) -> list[Finding]:
-    """Return where the names of those that may be posted to lead, in bounded time."""
+async def check_names(webhooks: WebhookSettings) -> list[Finding]:
+    """Resolve the names of the allowed endpoints, in bounded time."""
     resolver = DefaultResolver() if webhooks.allow_private else PublicResolver()
     try:
         usable = [one for one in webhooks.endpoints if _may_be(one, webhooks)]
@@ -69,17 +71,17 @@ async def look(webhooks: WebhookSettings) -> list[Finding]:
 
 
 async def _name(endpoint: Endpoint, resolver: AbstractResolver) -> Finding:
-    """Judge by what requests are made with; an address that is no name leads to itself."""
-    what, url = f"name of {_what(endpoint)}", urlsplit(endpoint.url)
+    """Resolve a name as requests do; an address resolves to itself."""
+    subject, url = f"name of {_subject(endpoint)}", urlsplit(endpoint.url)
     try:
         async with asyncio.timeout(WITHIN_S):
             host, port = url.hostname or "", url.port or HTTPS
             addresses = await resolver.resolve(host, port, socket.AF_UNSPEC)
     except PrivateAddressError:
-        found = "leads to no public address: nothing is posted there"
-        return fail(what, found, f"let it lead to one, or {ALLOW}")
+        observed = "resolves to no public address: nothing is posted there"
+        return fail(subject, observed, f"make it resolve to one, or {ALLOW}")
     except (OSError, TimeoutError) as error:
-        do = "correct its url in webhooks.endpoints, or let this machine resolve it"
-        return fail(what, f"leads nowhere from here ({type(error).__name__})", do)
+        remedy = "correct its url in webhooks.endpoints, or this machine's name server"
+        return fail(subject, f"does not resolve on this machine ({type(error).__name__})", remedy)
     count = len(addresses)
-    return ok(what, f"leads to {count} address{'' if count == 1 else 'es'}")
+    return ok(subject, f"resolves to {count} address{'' if count == 1 else 'es'}")

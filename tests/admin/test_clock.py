@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.admin.clock import judge_records, judge_redis
+from stream.admin.clock import check_record_timestamps, check_redis_clock
 
 
 @pytest.mark.parametrize(
@@ -12,20 +12,24 @@ from stream.admin.clock import judge_records, judge_redis
         (-999, 1, "ok    clock of Redis: -0.999 s"),
         (1000, 1, "warn  clock of Redis: +1.000 s against this machine's; from 5 s on workers"),
         (-4999, 1, "warn  clock of Redis: -4.999 s"),
-        (5000, 1, "FAIL  clock of Redis: +5.000 s against this machine's: workers here hold fire"),
+        (
+            5000,
+            1,
+            "FAIL  clock of Redis: +5.000 s against this machine's: workers here fire nothing",
+        ),
         (-3_600_000, 1, "FAIL  clock of Redis: -3600.000 s"),
-        (0, 2001, "warn  clock of Redis: took 2001 ms to be told"),
-        (None, 1, "FAIL  clock of Redis: is not told to this user -> give this user +time"),
+        (0, 2001, "warn  clock of Redis: reading it took 2001 ms"),
+        (None, 1, "FAIL  clock of Redis: this user may not read it -> give this user +time"),
     ],
 )
 def test_redis_s_clock_is_compared_with_this_machine_s(ahead_ms, took_ms, said):
-    finding = judge_redis(ahead_ms, took_ms)
+    finding = check_redis_clock(ahead_ms, took_ms)
     assert str(finding).startswith(said)
-    assert bool(finding.do) == (not said.startswith("ok"))
+    assert bool(finding.remedy) == (not said.startswith("ok"))
 
 
 def test_records_from_the_future_are_told_by_their_topic():
-    [finding] = judge_records({"page-views", "cart-events"})
+    [finding] = check_record_timestamps({"page-views", "cart-events"})
     assert str(finding).startswith("warn  clock of the records: cart-events, page-views hold")
-    [finding] = judge_records(())
+    [finding] = check_record_timestamps(())
     assert str(finding).startswith("ok    clock of the records: no input holds a record")

@@ -174,7 +174,7 @@ def test_what_other_programs_wrote_is_neither_believed_nor_shown(shop):
     ]
     shop.kafka.produce("dead-letters", [(b"k", b"v", NOW_MS, theirs, None)])
     shop.kafka.produce("dead-letters", [(None, None, NOW_MS, None, None)])
-    expected = "records in dead-letters that are none of Cartwake's: 2"
+    expected = "records in dead-letters that Cartwake did not write: 2"
     assert shop.listed() == [expected, "0 dead letters"]
     assert shop.replayed() == [expected, "sent back: 0 dead letters"]
 
@@ -364,9 +364,9 @@ def test_a_record_too_large_for_its_topic_costs_only_itself(shop):
     small = [dead(b"%d" % number, offset=2 + number) for number in range(5)]
     shop.bury(*small[:2], dead(b"x" * 5000, offset=1), *small[2:])
     lines: list[str] = []
-    with pytest.raises(CartwakeError, match="1 of 6 dead letters were not taken by Kafka"):
+    with pytest.raises(CartwakeError, match="1 of 6 dead letters were refused by Kafka"):
         replay(shop.settings, say=lines.append)
-    assert "cart-events-1-1 " in next(line for line in lines if line.startswith("not taken"))
+    assert "cart-events-1-1 " in next(line for line in lines if line.startswith("refused by Kafka"))
     values = {record.value for record in shop.kafka.read_all("cart-events")}
     assert values == {b"%d" % number for number in range(5)}
 

@@ -133,7 +133,7 @@ def test_a_topic_that_is_missing_is_named(settings, empty_kafka):
     code, lines = examined(settings)
     assert code == 1
     [line] = bad(lines)
-    assert line.startswith("FAIL  topic triggers: is not there")
+    assert line.startswith("FAIL  topic triggers: does not exist")
     assert "'cartwake topics create'" in line
 
 
@@ -150,7 +150,7 @@ def test_a_topic_that_forgets_within_a_day_fails(settings, empty_kafka):
     code, lines = examined(settings)
     assert code == 1
     [line] = bad(lines)
-    assert line.startswith("FAIL  topic cart-events: kept 2 hours: what is not read by then")
+    assert line.startswith("FAIL  topic cart-events: kept 2 hours: records not read by then")
     assert line.endswith("set retention.ms=604800000")
 
 
@@ -241,7 +241,7 @@ def test_a_port_that_speaks_no_tls_cannot_be_told_from_one_that_is_away_and_the_
         }
     )
     assert "or does not speak SASL_SSL there -> start it, or correct kafka.bootstrap, or" in kafka
-    assert "kafka.security_protocol: as that port speaks" in kafka
+    assert "kafka.security_protocol: the protocol of that port" in kafka
     assert "-> start it, or correct redis.url: rediss:// where that port speaks TLS, and" in redis
 
 
@@ -275,7 +275,7 @@ def test_records_from_the_future_are_worth_a_warning(settings, empty_kafka):
     code, lines = examined(settings)
     assert code == 0
     [line] = bad(lines)
-    assert line.startswith("warn  clock of the records: page-views hold records from more than")
+    assert line.startswith("warn  clock of the records: page-views hold records stamped more than")
 
 
 def test_a_configuration_that_is_wrong_ends_with_2_and_hides_no_server(settings, tmp_path):

@@ -1,12 +1,12 @@
-"""What is said of Kafka, by table; no broker is asked."""
+"""The findings about Kafka, by table; no broker is asked."""
 
 import pytest
 from aiokafka import TopicPartition
 from msgspec import structs
 
 from stream.adapters.kafka.describe import Group, Member, TopicMetadata
-from stream.admin import kafka
-from stream.admin.finding import Mark
+from stream.admin.finding import Severity
+from stream.admin.kafka import check_kafka, shard_count
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from tests.admin import healthy
 
@@ -15,14 +15,14 @@ DAY_MS = healthy.DAY_MS
 PAGES = "topic page-views"
 
 
-def told(survey, settings=SETTINGS):
-    return list(kafka.judge(survey, settings))
+def findings(survey, settings=SETTINGS):
+    return list(check_kafka(survey, settings))
 
 
 def line(survey, settings=SETTINGS):
     """Return the one line that is not ok."""
-    [finding] = [one for one in told(survey, settings) if one.mark is not Mark.OK]
-    assert finding.do
+    [finding] = [one for one in findings(survey, settings) if one.severity is not Severity.OK]
+    assert finding.remedy
     return str(finding)
 
 
@@ -30,31 +30,31 @@ def topics(**changed):
     """Return the descriptions of all topics, with other values for page-views."""
     return healthy.kafka().topics | {
         "page-views": TopicMetadata(
-            **({"copies": 3, "in_sync": 3, "allowed": healthy.ALL, "id": "4f1c"} | changed)
+            **({"replicas": 3, "in_sync": 3, "allowed": healthy.ALL, "id": "4f1c"} | changed)
         )
     }
 
 
 def test_a_healthy_kafka_is_ok_in_every_line():
-    lines = [str(finding) for finding in told(healthy.kafka())]
+    lines = [str(finding) for finding in findings(healthy.kafka())]
     assert all(text.startswith("ok    ") and " -> " not in text for text in lines)
     assert "ok    inputs: 12 partitions each" in lines
-    assert f"ok    {PAGES}: 12 partitions, kept 7 days, records up to 1 MiB, 3 copies" in lines
+    assert f"ok    {PAGES}: 12 partitions, kept 7 days, records up to 1 MiB, 3 replicas" in lines
     assert "ok    topic training-examples: 1 partition, kept 90 days" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(
     ("fetches", "spoken"),
     [
-        (18, "speaks as 4.1 does"),
-        (99, "speaks as 4.1 does"),
-        (17, "speaks as 3.9 does"),
-        (14, "speaks as 3.1 does"),
-        (4, "of unknown version"),
+        (18, "protocol of 4.1"),
+        (99, "protocol of 4.1"),
+        (17, "protocol of 3.9"),
+        (14, "protocol of 3.1"),
+        (4, "unknown version"),
     ],
 )
 def test_the_version_is_told_as_far_as_it_is_known(fetches, spoken):
-    assert told(healthy.kafka(fetches=fetches))[0].found.endswith(f"3 brokers, {spoken}")
+    assert findings(healthy.kafka(fetches=fetches))[0].observed.endswith(f"3 brokers, {spoken}")
 
 
 def test_a_broker_without_topic_ids_is_worth_a_warning():
@@ -71,7 +71,9 @@ def test_a_broker_without_topic_ids_is_worth_a_warning():
 def test_a_missing_topic_is_named(missing, mark):
     counts = {name: n for name, n in healthy.COUNTS.items() if name != missing}
     text = line(healthy.kafka(counts=counts))
-    assert text.startswith(f"{mark:<4}  topic {missing}: is not there, or not to be seen")
+    assert text.startswith(
+        f"{mark:<4}  topic {missing}: does not exist, or this user may not see it"
+    )
     assert "cartwake topics create" in text
 
 
@@ -80,31 +82,31 @@ def test_inputs_of_different_counts_fail():
     text = line(survey)
     assert text.startswith("FAIL  inputs: ")
     assert "consent-events 12, cart-events 12, page-views 6" in text
-    assert kafka.shards(survey) is None
-    assert kafka.shards(healthy.kafka()) == 12
+    assert shard_count(survey) is None
+    assert shard_count(healthy.kafka()) == 12
 
 
 def test_triggers_of_another_count_keep_those_alone_from_running_who_act_on_them():
     text = line(healthy.kafka(counts=healthy.COUNTS | {"triggers": 6}))
     assert text.startswith("warn  topics: ")
-    assert "cartwake emailer and webhooks do not run on them" in text
-    decisions = told(healthy.kafka(counts=healthy.COUNTS | {"decisions": 6}))
-    assert all(one.mark is Mark.OK for one in decisions)
+    assert "cartwake emailer and webhooks refuse to start on them" in text
+    decisions = findings(healthy.kafka(counts=healthy.COUNTS | {"decisions": 6}))
+    assert all(one.severity is Severity.OK for one in decisions)
 
 
 @pytest.mark.parametrize(
     ("changed", "mark", "words"),
     [
-        ({"retention_ms": "5400000"}, "FAIL", "kept 1.5 hours: what is not read by then is lost"),
+        ({"retention_ms": "5400000"}, "FAIL", "kept 1.5 hours: records not read by then are lost"),
         ({"retention_ms": str(DAY_MS - 1)}, "FAIL", "lost -> set retention.ms=604800000"),
         ({"retention_ms": str(DAY_MS)}, "warn", "kept 1 days"),
-        ({"retention_ms": str(31 * DAY_MS)}, "warn", "an erasure is remembered for 30 days"),
-        ({"retention_ms": "-1"}, "warn", "kept for ever, and an erasure"),
+        ({"retention_ms": str(31 * DAY_MS)}, "warn", "erasures are remembered for 30 days"),
+        ({"retention_ms": "-1"}, "warn", "kept for ever, but erasures"),
         ({"cleanup_policy": "compact"}, "FAIL", "is compacted"),
         ({"cleanup_policy": "compact,delete"}, "FAIL", "set cleanup.policy=delete"),
         ({"retention_bytes": "1000000"}, "warn", "beyond 1000000 bytes"),
-        ({"min_insync_replicas": "4"}, "FAIL", "takes no records: min.insync.replicas is 4"),
-        ({"min_insync_replicas": "3"}, "warn", "any broker away stops it"),
+        ({"min_insync_replicas": "4"}, "FAIL", "accepts no records: min.insync.replicas is 4"),
+        ({"min_insync_replicas": "3"}, "warn", "one broker down stops all writes"),
         ({"min_insync_replicas": "1"}, "warn", "may be lost with one broker"),
     ],
 )
@@ -117,19 +119,19 @@ def test_a_topic_s_settings_are_judged(changed, mark, words):
 @pytest.mark.parametrize("days", [3, 7, 30])
 def test_a_topic_that_is_kept_for_days_is_ok(days):
     survey = healthy.kafka_with("page-views", retention_ms=str(days * DAY_MS))
-    assert all(finding.mark is Mark.OK for finding in told(survey))
+    assert all(finding.severity is Severity.OK for finding in findings(survey))
 
 
 def test_examples_and_the_inputs_of_a_backfill_may_be_kept_for_ever():
     survey = healthy.kafka_with("training-examples", retention_ms="-1")
-    assert all(finding.mark is Mark.OK for finding in told(survey))
+    assert all(finding.severity is Severity.OK for finding in findings(survey))
     survey = healthy.kafka_with("page-views", retention_ms="-1")
     backfill = Settings(worker=WorkerSettings(clock="records"))
-    assert all(finding.mark is Mark.OK for finding in told(survey, backfill))
+    assert all(finding.severity is Severity.OK for finding in findings(survey, backfill))
 
 
 def test_what_is_published_needs_room():
-    assert "as much as 2 MiB may be sent -> set max.message.bytes=2097152" in line(
+    assert "producers send up to 2 MiB -> set max.message.bytes=2097152" in line(
         healthy.kafka_with("triggers", max_message_bytes="1048588")
     )
 
@@ -142,9 +144,13 @@ def test_a_dead_letter_that_finds_no_place_fails():
 @pytest.mark.parametrize(
     ("survey", "mark", "words"),
     [
-        ({"leaderless": healthy.kafka().leaderless | {"page-views": 2}}, "FAIL", "leads 2 of 12"),
-        ({"topics": topics(in_sync=2)}, "warn", "only 2 of its 3 copies in step"),
-        ({"topics": topics(copies=2, in_sync=2)}, "warn", "any broker away stops it"),
+        (
+            {"leaderless": healthy.kafka().leaderless | {"page-views": 2}},
+            "FAIL",
+            "2 of 12 partitions without a leader",
+        ),
+        ({"topics": topics(in_sync=2)}, "warn", "only 2 of its 3 replicas in sync"),
+        ({"topics": topics(replicas=2, in_sync=2)}, "warn", "one broker down stops all writes"),
     ],
 )
 def test_copies_and_leaders_are_judged(survey, mark, words):
@@ -153,14 +159,14 @@ def test_copies_and_leaders_are_judged(survey, mark, words):
     assert words in text
 
 
-def test_fewer_copies_than_the_settings_want_are_told():
-    survey = healthy.kafka(topics=topics(copies=1, in_sync=1))
+def test_fewer_copies_than_the_settings_want_are_findings():
+    survey = healthy.kafka(topics=topics(replicas=1, in_sync=1))
     survey.configs["page-views"]["min.insync.replicas"] = "1"
     wants_three = Settings(kafka=KafkaSettings(replication=3))
-    assert "1 copy, but kafka.replication is 3" in line(survey, wants_three)
-    assert "1 copy on 3 brokers" in line(survey)
+    assert "1 replica, but kafka.replication is 3" in line(survey, wants_three)
+    assert "1 replica on 3 brokers" in line(survey)
     # With a single broker there can be no more, and nobody has asked for more.
-    assert all(one.mark is Mark.OK for one in told(structs.replace(survey, brokers=1)))
+    assert all(one.severity is Severity.OK for one in findings(structs.replace(survey, brokers=1)))
 
 
 def test_settings_that_are_not_told_are_no_failure():
@@ -181,4 +187,4 @@ def test_settings_that_are_not_told_are_no_failure():
     ],
 )
 def test_the_workers_are_counted(group, words):
-    assert str(told(healthy.kafka(group=group))[-1]) == words
+    assert str(findings(healthy.kafka(group=group))[-1]) == words

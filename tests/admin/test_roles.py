@@ -3,8 +3,8 @@
 import pytest
 
 from stream.adapters.kafka.describe import Group, TopicMetadata
-from stream.admin.finding import Mark
-from stream.admin.roles import ROLES, judge
+from stream.admin.finding import Severity
+from stream.admin.roles import ROLES, check_rights
 from tests.admin import healthy
 
 GRANTED = Group("Stable", (), frozenset({"Read", "Describe"}))
@@ -33,9 +33,9 @@ def granted(role: str, *, but: tuple[str, str] = ("", "")) -> dict[str, TopicMet
     ],
 )
 def test_the_rights_of_a_role_are_enough_for_it_and_for_no_other(role, group, fits):
-    finding = judge("ann", granted(role), group)
-    assert finding.mark is Mark.OK
-    assert finding.found == f"ann may do what these need: {fits}"
+    finding = check_rights("ann", granted(role), group)
+    assert finding.severity is Severity.OK
+    assert finding.observed == f"ann has the rights of: {fits}"
 
 
 @pytest.mark.parametrize(
@@ -50,35 +50,41 @@ def test_the_rights_of_a_role_are_enough_for_it_and_for_no_other(role, group, fi
 )
 def test_a_single_right_that_is_missing_is_named(role, operation, name):
     group = GRANTED if ROLES[role].group else REFUSED
-    finding = judge("ann", granted(role, but=(operation, name)), group)
-    assert finding.mark is Mark.FAIL
+    finding = check_rights("ann", granted(role, but=(operation, name)), group)
+    assert finding.severity is Severity.FAIL
     nearest = next(one for one, needed in ROLES.items() if needed is ROLES[role])
-    assert f"for {nearest} it lacks {operation} on {name}" in finding.found
-    assert finding.do == "deploy/kafka-acls.sh gives each role what it needs"
+    assert f"for {nearest} it lacks {operation} on {name}" in finding.observed
+    assert finding.remedy == "deploy/kafka-acls.sh grants each role its rights"
 
 
 def test_a_worker_needs_its_group():
-    assert judge("ann", granted("worker"), REFUSED).found.endswith("lacks Read on the group")
+    assert check_rights("ann", granted("worker"), REFUSED).observed.endswith(
+        "lacks Read on the group"
+    )
     described = Group("Stable", (), frozenset({"Describe"}))
-    assert judge("ann", granted("worker"), described).found.endswith("lacks Read on the group")
+    assert check_rights("ann", granted("worker"), described).observed.endswith(
+        "lacks Read on the group"
+    )
 
 
 def test_where_anybody_may_do_everything_all_roles_fit():
     everything = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, healthy.ALL))
-    finding = judge("any client", everything, Group("Dead", (), healthy.ALL))
-    assert finding.found == f"any client may do what these need: {', '.join(ROLES)}"
+    finding = check_rights("any client", everything, Group("Dead", (), healthy.ALL))
+    assert finding.observed == f"any client has the rights of: {', '.join(ROLES)}"
 
 
 def test_a_topic_that_is_not_seen_is_a_missing_right_of_whoever_is_restricted():
     told = granted("worker")
     del told["page-views"]
-    assert judge("ann", told, GRANTED).found.endswith("for worker it lacks Read on page-views")
+    assert check_rights("ann", told, GRANTED).observed.endswith(
+        "for worker it lacks Read on page-views"
+    )
     seen = {
         name: TopicMetadata(1, 1, healthy.ALL) for name in healthy.COUNTS if name != "page-views"
     }
-    assert judge("ann", seen, GRANTED).mark is Mark.OK
+    assert check_rights("ann", seen, GRANTED).severity is Severity.OK
 
 
 def test_what_a_broker_does_not_tell_is_not_missed():
     untold = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, None))
-    assert judge("ann", untold, GRANTED).mark is Mark.OK
+    assert check_rights("ann", untold, GRANTED).severity is Severity.OK

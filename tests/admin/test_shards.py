@@ -10,7 +10,7 @@ from rich.console import Console
 from stream.adapters.kafka.describe import Group, Member
 from stream.adapters.redis.reader import Counts
 from stream.admin.board import board
-from stream.admin.shards import Models, Seen, status_of
+from stream.admin.shards import Seen, ServedModels, status_of
 from stream.domain.events import TOPICS
 from stream.shard.ports import Watermark
 from stream.worker.claimed import PartitionOffsets
@@ -34,7 +34,7 @@ def seen(number=0, mark=MARK, limits=LIMITS, written_ms=None, stopped=""):
     return Seen(number, limits, mark, COUNTS, stopped, written_ms or {})
 
 
-def status(*shards, group=Group("Stable"), models=Models()):  # noqa: B008 - both are frozen
+def status(*shards, group=Group("Stable"), models=ServedModels()):  # noqa: B008 - both are frozen
     return status_of("shop", group, shards, models, NOW_MS)
 
 
@@ -87,7 +87,7 @@ def test_a_shard_whose_state_and_log_do_not_fit_is_stopped(limits, words):
     it = status(seen(limits=LIMITS | {"page-views": limits}), seen(1))
     assert [shard.stopped for shard in it.shards] == [words, None]
     assert it.totals.stopped == 1
-    assert f"shard 0 cannot go on: {words}" in shown(it)
+    assert f"shard 0 is stopped: {words}" in shown(it)
 
 
 def test_a_shard_that_its_worker_has_stopped_says_why():
@@ -96,7 +96,7 @@ def test_a_shard_that_its_worker_has_stopped_says_why():
     it = status(seen(0, stopped=why), seen(1), group=group)
     assert [shard.stopped for shard in it.shards] == [why, None]
     assert (it.totals.stopped, it.totals.owned) == (1, 2)
-    assert f"shard 0 cannot go on: {why}" in shown(it)
+    assert f"shard 0 is stopped: {why}" in shown(it)
 
 
 def test_a_log_that_does_not_fit_is_said_before_dead_letters():
@@ -139,7 +139,7 @@ def test_totals_add_up_and_the_largest_lag_counts():
 
 
 def test_the_board_tells_of_all_of_it():
-    it = status(seen(), models=Models({"purchase": 1200}, 1300))
+    it = status(seen(), models=ServedModels({"purchase": 1200}, 1300))
     text = shown(it)
     assert "group shop (Stable), 0 workers, 2026-09-21 14:13:20 UTC" in text
     assert "14:13:19 " in text, "the shard's clock"
@@ -164,8 +164,11 @@ def test_a_narrow_terminal_cuts_no_figure():
 @pytest.mark.parametrize(
     ("models", "words"),
     [
-        (Models(), "models: none have learnt yet"),
-        (Models(unreadable="of recipe 7"), "models: cannot be read and are learnt anew: of rec"),
+        (ServedModels(), "models: none have learnt yet"),
+        (
+            ServedModels(unreadable="of recipe 7"),
+            "models: cannot be read, workers learn from the start: of rec",
+        ),
     ],
 )
 def test_models_that_do_not_serve_are_told(models, words):

@@ -147,7 +147,7 @@ def test_a_shard_that_was_stopped_for_its_dead_letters_is_told_until_it_goes_on(
     assert shard["stopped"].startswith("101 dead letters in a row, most of them malformed, the fir")
     assert (shard["owner"] is not None, shard["lag_records"]) == (True, 101)
     ended = run_cartwake("status", settings=pipeline.settings)
-    assert "shard 3 cannot go on: 101 dead letters in a row" in ended.stdout
+    assert "shard 3 is stopped: 101 dead letters in a row" in ended.stdout
     pipeline.workers[0].stop()
     pipeline.settings["CARTWAKE_DEAD_LETTERS__MAX_IN_A_ROW"] = "1000"
     pipeline.start_workers(1)
@@ -186,11 +186,11 @@ def test_partitions_that_were_changed_under_the_group_are_one_line(pipeline):
     assert "holds the state of 5; partitions cannot be changed under a group" in ended.stderr
 
 
-def test_partitions_that_nobody_leads_are_named():
+def test_partitions_without_a_leader_are_named():
     counts = {"page-views": 12, "cart-events": 12}
     assert list(observe._leaderless(counts, counts)) == []
     [line] = observe._leaderless(counts, counts | {"page-views": 10})
-    assert line == "nobody leads 2 of 12 partitions of page-views: start their brokers"
+    assert line == "2 of 12 partitions of page-views have no leader: start their brokers"
 
 
 class Watching:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stream.admin.finding import Mark
-from stream.admin.versions import Installed, judge, look
+from stream.admin.finding import Severity
+from stream.admin.versions import Installed, check_versions, installed
 
 PINS = {
     "faust-streaming": "0.15.3",
@@ -16,14 +16,17 @@ PINS = {
 
 
 def lines(python="3.11.7", **there):
-    installed = PINS | {name.replace("_", "-"): version for name, version in there.items()}
-    return [str(one) for one in judge(Installed(python, ">=3.11", PINS, installed))]
+    versions = PINS | {name.replace("_", "-"): version for name, version in there.items()}
+    return [str(one) for one in check_versions(Installed(python, ">=3.11", PINS, versions))]
 
 
 def test_what_is_demanded_and_there_is_ok():
     first, second = lines()
     assert first == "ok    Python: 3.11.7 (>=3.11)"
-    assert "6 packages as demanded (faust-streaming 0.15.3, mode-streaming 0.7.1," in second
+    assert (
+        "6 packages have the required version (faust-streaming 0.15.3, mode-streaming 0.7.1,"
+        in second
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,14 +51,14 @@ def test_a_python_that_is_too_old_fails(python):
 
 
 def test_a_program_that_was_not_installed_is_worth_a_warning():
-    [finding] = judge(None)
-    assert finding.mark is Mark.WARN
+    [finding] = check_versions(None)
+    assert finding.severity is Severity.WARN
 
 
 def test_the_pins_are_those_of_what_is_installed_without_the_extras():
-    installed = look()
-    assert installed is not None
-    assert {"faust-streaming", "aiokafka", "redis", "river"} <= installed.pins.keys()
-    assert "pytest" not in installed.pins
-    assert "ua-parser" in installed.pins, "a pin with an extra of its own"
-    assert all(one.mark is Mark.OK for one in judge(installed))
+    found = installed()
+    assert found is not None
+    assert {"faust-streaming", "aiokafka", "redis", "river"} <= found.pins.keys()
+    assert "pytest" not in found.pins
+    assert "ua-parser" in found.pins, "a pin with an extra of its own"
+    assert all(one.severity is Severity.OK for one in check_versions(found))

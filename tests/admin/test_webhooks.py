@@ -5,8 +5,8 @@ from base64 import b64encode
 import pytest
 
 from stream.admin import webhooks as module
-from stream.admin.finding import Mark
-from stream.admin.webhooks import judge, look
+from stream.admin.finding import Severity
+from stream.admin.webhooks import check_endpoints, check_names
 from stream.config.settings import WebhookSettings
 from stream.config.webhooks import Endpoint
 from stream.webhooks import egress
@@ -34,29 +34,29 @@ def said(findings):
     lines = [str(one) for one in findings]
     for line in lines:
         assert PATH not in line
-        assert "whsec_" not in line.replace("whsec_ and what", "")
-    assert all(one.do for one in findings if one.mark is not Mark.OK)
+        assert "whsec_" not in line.replace("whsec_ and the output", "")
+    assert all(one.remedy for one in findings if one.severity is not Severity.OK)
     return lines
 
 
 def test_without_endpoints_nothing_is_said():
-    assert list(judge(WebhookSettings())) == []
+    assert list(check_endpoints(WebhookSettings())) == []
 
 
 def test_endpoints_as_they_should_be_are_a_line_each():
     settings = of("https://crm.example", "https://sms.example", secrets=(secret(), secret(24)))
-    assert said(list(judge(settings))) == [
-        "ok    webhook crm-0: may be posted to, 2 secrets to sign with",
-        "ok    webhook crm-1: may be posted to, 2 secrets to sign with",
+    assert said(list(check_endpoints(settings))) == [
+        "ok    webhook crm-0: its url is allowed, 2 secrets to sign with",
+        "ok    webhook crm-1: its url is allowed, 2 secrets to sign with",
     ]
 
 
 @pytest.mark.parametrize("url", ["http://crm.example", "https://10.0.0.7", "https://[::1]:8443"])
 def test_an_endpoint_that_may_not_be_posted_to_fails_unless_it_is_allowed(url):
-    [line] = said(list(judge(of(url))))
+    [line] = said(list(check_endpoints(of(url))))
     assert line.startswith("FAIL  webhook crm-0: its url is not https:// to a public address")
     assert "webhooks.allow_private = true" in line
-    assert all(one.mark is Mark.OK for one in judge(of(url, allow_private=True)))
+    assert all(one.severity is Severity.OK for one in check_endpoints(of(url, allow_private=True)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_endpoint_that_may_not_be_posted_to_fails_unless_it_is_allowed(url):
 )
 def test_a_secret_that_is_too_short_or_long_is_worth_a_warning(lengths, words):
     settings = of("https://crm.example", secrets=tuple(map(secret, lengths)))
-    [line] = said(list(judge(settings)))
+    [line] = said(list(check_endpoints(settings)))
     assert line.startswith(f"warn  webhook crm-0: {words}")
     assert "openssl rand -base64 32" in line
 
@@ -93,17 +93,19 @@ def names(monkeypatch):
 
 async def test_where_names_lead_is_judged_as_requests_do():
     urls = [f"https://{name}.example" for name in ("crm", "intern", "gone")]
-    told = said(await look(of(*urls)))
-    assert told[0] == "ok    name of webhook crm-0: leads to 1 address"
-    assert told[1].startswith("FAIL  name of webhook crm-1: leads to no public address")
-    assert told[2].startswith("FAIL  name of webhook crm-2: leads nowhere from here (OSError) -> ")
+    told = said(await check_names(of(*urls)))
+    assert told[0] == "ok    name of webhook crm-0: resolves to 1 address"
+    assert told[1].startswith("FAIL  name of webhook crm-1: resolves to no public address")
+    assert told[2].startswith(
+        "FAIL  name of webhook crm-2: does not resolve on this machine (OSError) -> "
+    )
 
 
 async def test_where_private_addresses_are_allowed_a_name_has_only_to_lead_anywhere():
     urls = [f"http://{name}.example" for name in ("crm", "intern", "gone")]
-    found = await look(of(*urls, allow_private=True))
-    assert [one.mark for one in found] == [Mark.OK, Mark.OK, Mark.FAIL]
+    found = await check_names(of(*urls, allow_private=True))
+    assert [one.severity for one in found] == [Severity.OK, Severity.OK, Severity.FAIL]
 
 
 async def test_of_what_may_not_be_posted_to_no_name_is_asked():
-    assert await look(of("http://crm.example")) == []
+    assert await check_names(of("http://crm.example")) == []

@@ -364,7 +364,7 @@ def test_the_operator_may_ask_what_doctor_and_status_ask(
         told = run_cartwake("status", "--json", settings=own)
     looked = looks[-1]
     assert looked.returncode == 0, looked.stdout
-    assert "cartwake-operator may do what these need: operator\n" in looked.stdout
+    assert "cartwake-operator has the rights of: operator\n" in looked.stdout
     assert "group cartwake: 1 worker, Stable" in looked.stdout, looked.stdout
     assert "\nwarn" not in looked.stdout, looked.stdout
     status = json.loads(told.stdout)
@@ -379,12 +379,12 @@ def test_doctor_says_what_a_user_lacks_who_fits_no_role(
     settings = {**kafka.settings(STOREFRONT), **secured(secure_redis)}
     looked = run_cartwake("doctor", settings=settings)
     assert looked.returncode == 1
-    assert "FAIL  rights in Kafka: storefront fits no role; for " in looked.stdout
-    assert "FAIL  topic triggers: is not there, or not to be seen by this user" in looked.stdout
+    assert "FAIL  rights in Kafka: storefront has the rights of no role; for " in looked.stdout
+    assert "FAIL  topic triggers: does not exist, or this user may not see it" in looked.stdout
     assert (
-        "cart-events, consent-events, page-views do not tell theirs to this user" in looked.stdout
+        "this user may not read those of cart-events, consent-events, page-views" in looked.stdout
     )
-    assert "warn  group cartwake: is not told (Group authorization failed)" in looked.stdout
+    assert "warn  group cartwake: cannot be described (Group authorization failed)" in looked.stdout
     assert "warn  rights in Redis: this user may not zcount" in looked.stdout
 
 
@@ -400,4 +400,4 @@ def test_the_rights_that_doctor_asks_for_are_those_that_the_script_gives(
     ):
         settings = kafka.settings(role) | secured(secure_redis)
         looked = run_cartwake("doctor", settings=settings)
-        assert f"{role} may do what these need: {name}\n" in looked.stdout
+        assert f"{role} has the rights of: {name}\n" in looked.stdout

@@ -1,7 +1,6 @@
-"""The topic of dead letters, read: what each one says of itself, and how far reading has come.
+"""Reads the topic of dead letters: the headers of each one, and the progress of reading.
 
-The one rule: headers are believed no more than any record. What they say is shown only as far as
-it is ours, and without anything that a terminal would obey.
+Headers are as untrusted as any record: only Cartwake's own are shown, without control codes.
 """
 
 import asyncio
@@ -27,11 +26,11 @@ SHOWN: Final = 200
 SILENCE_S: Final = 30.0
 
 
-class Letter(Struct, frozen=True):
-    """A dead letter without its bytes; ``at`` is where it lies itself: partition and offset.
+class DeadLetterRecord(Struct, frozen=True):
+    """A dead letter without its bytes; ``at`` is its own partition and offset.
 
-    ``digest`` is the same for the same bytes of the same topic. Two that are cut short are never
-    taken for the same.
+    ``digest`` is the same for the same bytes of the same topic, but never for two letters that are
+    cut short.
     """
 
     at: tuple[int, int]
@@ -49,32 +48,32 @@ class Letter(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where the record was read: topic, partition and offset."""
+        """Topic, partition and offset of the original record."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
     def __str__(self) -> str:
-        told = (
+        parts = (
             rfc3339(self.died_ms),
             self.place,
             self.reason,
             f"attempt {self.attempt}",
             self.detail,
         )
-        return "  ".join(told)
+        return "  ".join(parts)
 
 
-def letter(record: ConsumerRecord) -> Letter | None:
-    """Return what a record of the topic says of itself; None: it is no dead letter of Cartwake."""
+def letter(record: ConsumerRecord) -> DeadLetterRecord | None:
+    """Return a record of the topic as a dead letter; None if Cartwake did not write it."""
     headers = dict(record.headers)
     topic = _text(headers, "__streams.errors.topic")
     partition = _number(headers, "__streams.errors.partition")
     offset = _number(headers, "__streams.errors.offset")
-    # Another program's message may quote the record.
+    # Another program's record may quote ours.
     is_ours = headers.get("__streams.errors.exception") == OURS
     if topic not in TOPICS or partition is None or offset is None or not is_ours:
         return None
     is_cut = "truncated" in headers
-    return Letter(
+    return DeadLetterRecord(
         at=(record.partition, record.offset),
         died_ms=record.timestamp,
         topic=topic,
@@ -91,18 +90,18 @@ def letter(record: ConsumerRecord) -> Letter | None:
 
 
 async def records(settings: Settings, doing: str) -> AsyncGenerator[ConsumerRecord, None]:
-    """Yield what the topic holds now, each partition in its order; progress goes to stderr.
+    """Yield the current records, each partition in its order; progress goes to stderr.
 
     Raises
     ------
     CartwakeError
         Kafka cannot be reached, or there is no such topic.
     TimeoutError
-        Kafka has fallen silent.
+        Kafka has stopped answering.
     """
     count = partition_counts(await metadata(settings)).get(DEAD_LETTERS, 0)
     if not count:
-        refuse(settings, [f"no topic {DEAD_LETTERS}: make it with 'cartwake topics create'"])
+        refuse(settings, [f"no topic {DEAD_LETTERS}: create it with 'cartwake topics create'"])
     parts = [TopicPartition(DEAD_LETTERS, number) for number in range(count)]
     options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     async with started(AIOKafkaConsumer(**client_options(settings.kafka), **options)) as consumer:
@@ -130,7 +129,7 @@ async def _polled(
                 for record in batch
                 if record.offset < left[part]
             ]
-            # Not the last record's offset: what follows it may be gone, or no record at all.
+            # Not the last record's offset: the records after it may be deleted or control records.
             for part in list(left):
                 if await consumer.position(part) >= left[part]:
                     del left[part]
@@ -145,8 +144,8 @@ def _text(headers: Mapping[str, bytes | None], name: str) -> str:
 
 
 def _number(headers: Mapping[str, bytes | None], name: str) -> int | None:
-    told = headers.get(name) or b""
-    return int(told) if len(told) <= DIGITS and told.isdigit() else None
+    text = headers.get(name) or b""
+    return int(text) if len(text) <= DIGITS and text.isdigit() else None
 
 
 def _digest(topic: str, record: ConsumerRecord, salt: bytes) -> bytes:

@@ -62,7 +62,7 @@ class TopicMetadata(Struct, frozen=True):
     Kafka 2.8.
     """
 
-    copies: int
+    replicas: int
     in_sync: int
     allowed: Allowed | None
     id: str = ""
@@ -85,7 +85,7 @@ async def describe_topics(admin: AdminClient, names: Collection[str]) -> dict[st
             refusal_of(error)  # the topic is missing, or hidden from this user
             continue
         found[name] = TopicMetadata(
-            copies=min((len(part.replicas) for part in told.partitions), default=0),
+            replicas=min((len(part.replicas) for part in told.partitions), default=0),
             in_sync=min((len(part.isr) for part in told.partitions), default=0),
             allowed=_allowed(told.authorized_operations),
             id=_hex(told.topic_id),

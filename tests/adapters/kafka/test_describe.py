@@ -26,7 +26,7 @@ def kafka(kafka_server) -> KafkaSettings:
 async def test_without_an_authorizer_everybody_may_do_everything(kafka, topic):
     found = await describe_topics(admin_client(kafka), [topic, "not-there"])
     assert set(found) == {topic}
-    assert (found[topic].copies, found[topic].in_sync) == (1, 1)
+    assert (found[topic].replicas, found[topic].in_sync) == (1, 1)
     assert found[topic].allowed == OPERATIONS.keys()
 
 
