@@ -8,7 +8,7 @@ PEERS := .cache/bench/peers
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mails bench peers lint format schemas dashboards panels sbom clean
+.PHONY: help setup demo test faults mails bench peers lint format schemas settings dashboards panels sbom clean
 MAKEFLAGS += --no-print-directory
 
 help: ## print these lines
@@ -94,6 +94,9 @@ format: setup ## rewrite the code in the common form
 schemas: setup ## write schemas/ from the code
 	@$(BIN)/python -m stream.adapters.wire.schemas schemas
 	@$(BIN)/python -m stream.edge.openapi schemas
+
+settings: setup ## write docs/settings.md from the code
+	@$(BIN)/python -m stream.config.reference docs/settings.md
 
 dashboards: setup ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana

@@ -48,11 +48,6 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def described(table):
-    """Return first and second cell of each row that begins with a name in code."""
-    return re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \|", table, re.MULTILINE)
-
-
 def commands():
     """Return each cartwake command once, without comments and what its output goes to."""
     lines = (re.sub(r"\s+(#|\||>).*", "", line) for page in PAGES for line in code(page))
@@ -95,15 +90,6 @@ def test_every_setting_exists(page):
     dotted = re.compile(rf"(?:{'|'.join(SECTIONS)})\.(?!(?:py|conf)$)[a-z_]+")
     names |= {line for line in code(page) if dotted.fullmatch(line)}
     assert names <= KNOWN.keys()
-
-
-def test_the_readme_has_every_setting_with_its_default():
-    defaults = Settings().model_dump()
-    expected = []
-    for setting in KNOWN:
-        section, name = setting.split(".")
-        expected.append((setting, json.dumps(defaults[section][name])))
-    assert [row for row in described(README.read_text()) if row[0] in KNOWN] == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

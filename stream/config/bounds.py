@@ -161,6 +161,10 @@ SMTP: Final = Allowed(
 SENDER: Final = Allowed(
     'an address such as "Tea Shop <hello@shop.example>", or empty', Predicate(_is_sender)
 )
+CURRENCY: Final = Allowed(
+    "an ISO 4217 code such as EUR, or empty",
+    Predicate(lambda code: re.fullmatch("([A-Z]{3})?", code) is not None),
+)
 LISTEN: Final = Allowed("host:port (port 0 takes any free one)", Predicate(_is_listen))
 # Parts of the lists of tables; the words of the whole list are what people see.
 NAME: Final = Allowed("1 to 64 letters, digits, dots, dashes and underscores", Predicate(_is_name))

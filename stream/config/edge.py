@@ -6,6 +6,7 @@ from annotated_types import Predicate
 from pydantic import model_validator
 
 from stream.config.bounds import (
+    CURRENCY,
     LIST,
     LISTEN,
     NOT_EMPTY,
@@ -106,6 +107,9 @@ class EdgeSettings(Section):
     offers: Annotated[
         tuple[Offer, ...], OFFERS, means("what the page shows to a leaving shopper")
     ] = ()
+    currency: Annotated[
+        str, CURRENCY, means("currency of amounts that come without one; empty: two decimals")
+    ] = ""
     requests_per_s_per_key: Annotated[
         int, whole(1, 1_000_000, "requests"), means("limit of each edge process")
     ] = 5_000

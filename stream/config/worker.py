@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from stream.config.bounds import GROUP, NOT_EMPTY, PORT, SHARE, whole
 from stream.config.section import Section, means
 
-METRICS_HOST = means("address of the page with `/metrics`, `/healthz` and `/readyz`")
+METRICS_HOST = means("address of the page `/metrics`")
 METRICS_PORT = means("port of that page")
 
 

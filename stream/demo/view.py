@@ -18,6 +18,7 @@ from rich.text import Text
 
 from stream.demo.tally import Tally
 from stream.domain.records import Trigger
+from stream.money import to_major
 
 PLAIN_EVERY_S = 5.0
 ODDITIES: dict[str, str] = {"repeated": "sent twice", "late": "late", "malformed": "malformed"}
@@ -128,14 +129,14 @@ def trigger_line(trigger: Trigger) -> str:
 
 
 def money(minor: int, currency: str | None) -> str:
-    """Return an amount of the demo's currencies, all of which have two decimals.
+    """Return an amount with its currency.
 
     Examples
     --------
     >>> money(123456, "EUR")
     '1,234.56 EUR'
     """
-    return f"{minor / 100:,.2f} {currency or ''}".rstrip()
+    return f"{to_major(minor, currency):,} {currency or ''}".rstrip()
 
 
 def summary(tally: Tally, produced: int, took_s: float, seed: int) -> list[str]:

@@ -5,8 +5,8 @@ can tell a repeat. Templates are Jinja2, and for HTML MJML; a shop's own stand b
 """
 
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
@@ -17,12 +17,12 @@ from typing import Any, Final, NamedTuple
 import jinja2
 import mjml
 from babel import Locale, UnknownLocaleError
-from babel.numbers import format_currency, get_currency_precision
 
 from stream.delivery.links import Links, cart_of, message_of
 from stream.domain.records import Trigger
 from stream.emailer.directory import Recipient
 from stream.errors import UsageError
+from stream.money import decimals, to_major
 
 OURS: Final = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = PARTS = ("subject.txt", "text.txt", "html.mjml")
@@ -146,8 +146,12 @@ def money(minor: int | None, currency: str | None, locale: Locale) -> str:
     """
     if minor is None or currency is None:
         return ""
-    amount = Decimal(minor).scaleb(-get_currency_precision(currency))
-    return format_currency(amount, currency, locale=locale)
+    # Babel has its own table of decimals, which differs from ISO 4217: none for HUF, COP, IDR.
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (decimals(currency), decimals(currency))
+    amount = to_major(minor, currency)
+    text: str = pattern.apply(amount, locale, currency=currency, currency_digits=False)
+    return text
 
 
 def _places(trigger: Trigger, locale: Locale, part: str) -> Iterator[str]:

@@ -1,7 +1,4 @@
-"""Parts of canonical events, made of what vendors call by other names.
-
-The one rule: a vendor's module says where a value stands; what is made of it is said here, once.
-"""
+"""Parts of canonical events. A vendor's module finds the values, this one converts them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,35 +6,36 @@ from typing import Any, Final
 from stream.mappers.mapped import Fields
 from stream.mappers.reading import currency, minor, quantity, records, text, whole, without_none
 
-# ISO 4217's code for "no currency": an order must count even where its currency is not told.
+# ISO 4217's code for "no currency": an order must count even if its currency is missing.
 NO_CURRENCY: Final = "XXX"
 
 
 def product(
     named: object, *, price: object = None, code: object = None, **texts: object
 ) -> Fields | None:
-    """Return a product, ``texts`` being its other fields; None where nothing names it."""
-    known, iso = text(named), currency(code)
-    if known is None:
+    """Return a product with ``texts`` as its other fields; None if it has no id."""
+    product_id, iso = text(named), currency(code)
+    if product_id is None:
         return None
-    told = {name: text(value) for name, value in texts.items()}
-    return without_none({"id": known, **told, "price_minor": minor(price, iso), "currency": iso})
+    others = {name: text(value) for name, value in texts.items()}
+    prices = {"price_minor": minor(price, iso), "currency": iso}
+    return without_none({"id": product_id, **others, **prices})
 
 
 def removed(gone: Fields, count: object, cart: object = None) -> Fields:
-    """Return that a product was taken out; without a number the whole line goes."""
-    told = {
+    """Return the removal of a product; without a count the whole line goes."""
+    optional = {
         "variant": gone.get("variant"),
         "quantity": quantity(count) if whole(count) else None,
         "cart": text(cart),
     }
-    return {"type": "product_removed", "product_id": gone["id"], **without_none(told)}
+    return {"type": "product_removed", "product_id": gone["id"], **without_none(optional)}
 
 
 def ordered(
     order: str, total: object, code: object, bought: list[Fields], cart: object = None
 ) -> Fields:
-    """Return that something was bought; 0 for what, because that it was counts for more."""
+    """Return an order; its total is 0 if it is missing, because the order itself must count."""
     iso = currency(code)
     return {
         "type": "order_completed",
@@ -49,7 +47,7 @@ def ordered(
 
 
 def refunded(order: str, total: object, code: object) -> Fields:
-    """Return that an order was paid back."""
+    """Return the refund of an order."""
     return {
         "type": "order_refunded",
         "order": order,
@@ -57,7 +55,20 @@ def refunded(order: str, total: object, code: object) -> Fields:
     }
 
 
-def in_currency(items: object, code: object) -> list[Mapping[str, Any]]:
-    """Return the items of a cart or an order, whose currency may be told once for all."""
-    iso = currency(code)
-    return [({"currency": iso} if iso else {}) | dict(one) for one in records(items)]
+def in_currency(given: Mapping[str, Any], *codes: object) -> Fields:
+    """Return an event or an item with a currency: its own, else the first valid one of ``codes``.
+
+    Amounts are scaled by it, so it has to be known first. A null, an empty text and what is no code
+    count as absent.
+
+    Examples
+    --------
+    >>> in_currency({"currency": ""}, None, "jpy")
+    {'currency': 'JPY'}
+    """
+    return {**given, "currency": currency(given.get("currency"), *codes)}
+
+
+def items_in_currency(items: object, *codes: object) -> list[Fields]:
+    """Return the items of a cart or an order, each with a currency."""
+    return [in_currency(one, *codes) for one in records(items)]

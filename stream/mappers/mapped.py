@@ -1,33 +1,37 @@
-"""What a mapper gives back, and what it is told besides the vendor's object.
+"""What a mapper returns, and what it gets beside the vendor's object.
 
-The one rule: pure. The same object with the same hints always gives the same events with the same
-ids; a clock, a header or a visitor comes in from outside.
+A mapper is pure: the same object with the same hints always gives the same events with the same
+ids. Clock, headers, visitor and currency come from outside.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# A JSON object: a vendor's, or a canonical event. Whose tenant that is, who took it says.
+# A JSON object: a vendor's, or a canonical event. The receiver sets its tenant.
 Fields = dict[str, Any]
 
 NAME_CHARACTERS = 64
 
 
-class Unreadable(ValueError):  # noqa: N818 - it tells of what was sent, not of an error of ours
-    """A vendor's object is not one; the text names the place and the rule, and nothing of it."""
+class Unreadable(ValueError):  # noqa: N818 - the sender's mistake, not an error of ours
+    """A vendor's object cannot be read; the text names the place and the rule, no value."""
 
 
 class Hints(NamedTuple):
-    """What is known of an object that it may not say itself."""
+    """What an object may lack.
+
+    ``currency`` is the shop's: amounts without a currency are in it.
+    """
 
     at_ms: int
     visitor: str | None = None
     id: str | None = None
     headers: Mapping[str, str] = {}
+    currency: str | None = None
 
 
 class Mapped(NamedTuple):
-    """Canonical events, or the name of what has no counterpart here."""
+    """Canonical events, and the names of what has no counterpart here."""
 
     events: tuple[Fields, ...] = ()
     unmapped: tuple[str, ...] = ()
@@ -37,5 +41,5 @@ Mapper = Callable[[Fields, Hints], Mapped]
 
 
 def unmapped(name: object) -> Mapped:
-    """Return that there is no counterpart; the name is a vendor's, or a stranger's: cut short."""
+    """Return no event but a name, cut short: anybody may have sent it."""
     return Mapped(unmapped=(str(name)[:NAME_CHARACTERS],))

@@ -1,7 +1,6 @@
-"""Reading what strangers write: texts, numbers, money and times, or nothing.
+"""Reads texts, numbers, money and times of foreign objects.
 
-The one rule: an optional value that cannot be read is left out; only what an event cannot be
-without makes it unreadable.
+An optional value that cannot be read is left out; only a required one makes an event unreadable.
 """
 
 import json
@@ -14,36 +13,27 @@ from typing import Any, Final
 from stream.domain.events import MAX_LINES, MAX_QUANTITY, MAX_SAFE_INTEGER
 from stream.domain.ids import make_id
 from stream.mappers.mapped import Fields, Hints, Unreadable
+from stream.money import to_minor
 
 ID_CHARACTERS: Final = 64
 VISITOR_CHARACTERS: Final = 128
-# Of what only people read.
+# For texts that only people read.
 TEXT_CHARACTERS: Final = 1024
 CURRENCY_CHARACTERS: Final = 3
-# ISO 4217: what has not two decimals.
-NO_DECIMALS: Final = (
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905
-)
-DECIMALS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(NO_DECIMALS, 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    "CLF": 4,
-    "UYW": 4,
-}
 
 
 def record(value: object) -> Mapping[str, Any]:
-    """Return an object; an empty one where it is none."""
+    """Return an object, or an empty one if it is something else."""
     return value if isinstance(value, dict) else {}
 
 
 def records(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of an array; none where it is none."""
+    """Return the objects of an array; no objects if it is something else."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def text(*values: object, most: int = TEXT_CHARACTERS) -> str | None:
-    """Return the first that is a text or a whole number, cut; ids are often numbers."""
+    """Return the first text or whole number, cut short; ids are often numbers."""
     for value in values:
         if isinstance(value, str) and value.strip():
             return value.strip()[:most]
@@ -53,7 +43,13 @@ def text(*values: object, most: int = TEXT_CHARACTERS) -> str | None:
 
 
 def required(place: str, *values: object) -> str:
-    """Return the first text, or refuse what has none."""
+    """Return the first text.
+
+    Raises
+    ------
+    Unreadable
+        There is none.
+    """
     found = text(*values)
     if found is None:
         raise Unreadable(f"{place}: missing")
@@ -61,7 +57,7 @@ def required(place: str, *values: object) -> str:
 
 
 def number(value: object) -> Decimal | None:
-    """Return a number, also where it is written as text."""
+    """Return a number, which may be written as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -88,7 +84,7 @@ def currency(*values: object) -> str | None:
 
 
 def minor(amount: object, code: str | None) -> int | None:
-    """Return an amount in minor units; without a currency it has two decimals, as most have.
+    """Return an amount in minor units of its currency; None if it is no amount, or negative.
 
     Examples
     --------
@@ -98,12 +94,12 @@ def minor(amount: object, code: str | None) -> int | None:
     found = number(amount)
     if found is None or found < 0:
         return None
-    cents = found.scaleb(DECIMALS.get(code or "", 2)).to_integral_value()
-    return int(cents) if cents <= MAX_SAFE_INTEGER else None
+    scaled = to_minor(found, code)
+    return scaled if scaled <= MAX_SAFE_INTEGER else None
 
 
 def quantity(value: object) -> int:
-    """Return how many, within the contract's bounds; one where it is not told."""
+    """Return a quantity within the contract's bounds; 1 if it is missing."""
     found = whole(value)
     return 1 if found is None else min(max(found, 1), MAX_QUANTITY)
 
@@ -111,7 +107,7 @@ def quantity(value: object) -> int:
 def lines(
     products: Iterable[Mapping[str, Any]], to_product: Callable[[Mapping[str, Any]], Fields | None]
 ) -> list[Fields]:
-    """Return cart lines; what names no product is left out."""
+    """Return cart lines; a line without a product's id is left out."""
     found = ((to_product(one), quantity(one.get("quantity"))) for one in products)
     made = [{"product": product, "quantity": count} for product, count in found if product]
     return made[:MAX_LINES]
@@ -148,7 +144,7 @@ def _moment(value: object) -> int | None:
 
 
 def event_id(vendor: str, given: object, whole_object: object, hints: Hints) -> str:
-    """Return an id of 1 to 64 characters: the vendor's own, or one made of all that was sent."""
+    """Return an id of 1 to 64 characters: the vendor's own, or a hash of the whole object."""
     own = text(given, hints.id, most=10 * TEXT_CHARACTERS)
     if own is not None:
         return own if len(own) <= ID_CHARACTERS else make_id(vendor, own)
@@ -157,7 +153,13 @@ def event_id(vendor: str, given: object, whole_object: object, hints: Hints) -> 
 
 
 def visitor_of(place: str, hints: Hints, *values: object) -> str:
-    """Return the pseudonymous visitor, or refuse what has none, or a mail address for one."""
+    """Return the pseudonymous visitor.
+
+    Raises
+    ------
+    Unreadable
+        There is none, or it is an e-mail address.
+    """
     found = text(hints.visitor, *values, most=VISITOR_CHARACTERS + 1)
     if found is None or len(found) > VISITOR_CHARACTERS:
         raise Unreadable(f"{place}: missing, or longer than {VISITOR_CHARACTERS} characters")
@@ -167,5 +169,5 @@ def visitor_of(place: str, hints: Hints, *values: object) -> str:
 
 
 def without_none(fields: Mapping[str, Any]) -> Fields:
-    """Return the fields that are there."""
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -35,14 +35,17 @@ VENDOR_EVENT: Final = "vendor_event"
 class Collector:
     """Takes events and gives them to the log."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that a request needs
         self,
         authenticator: Authenticator,
         visitors: Visitors,
         log: EventLog,
         metrics: EdgeMetrics,
         now_ms: Callable[[], int],
+        *,
+        currency: str,
     ) -> None:
+        self._currency = currency
         self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
 
@@ -129,7 +132,7 @@ class Collector:
         if isinstance(call, RequestRefused):
             return self._refused(call)
         try:
-            mapped = to_events(vendor, call, hints)
+            mapped = to_events(vendor, call, hints._replace(currency=self._currency))
             records = [prepare(event, sender, self._visitors) for event in mapped.events]
         except Unreadable as unreadable:
             return self._refused(malformed(str(unreadable)))

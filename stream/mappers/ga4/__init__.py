@@ -40,7 +40,9 @@ def to_events(body: Fields, hints: Hints) -> Mapped:
     if isinstance(body.get("events"), list):
         parts = [
             _event(
-                text(one.get("name")), record(one.get("params")), _common(body, one, number, hints)
+                text(one.get("name")),
+                canonical.in_currency(record(one.get("params")), hints.currency),
+                _common(body, one, number, hints),
             )
             for number, one in enumerate(records(body["events"]))
         ]
@@ -49,7 +51,8 @@ def to_events(body: Fields, hints: Hints) -> Mapped:
     common = _common(body, body, 0, hints)
     if "event" not in body and isinstance(body.get("consent"), dict):
         return consents.told(consents.of_google(body["consent"]), "ga4", common)
-    return _event(text(body.get("event")), record(body.get("ecommerce")) or body, common)
+    params = canonical.in_currency(record(body.get("ecommerce")) or body, hints.currency)
+    return _event(text(body.get("event")), params, common)
 
 
 def product(item: Params) -> Fields | None:
@@ -78,8 +81,8 @@ def _event(name: str | None, params: Params, common: Fields) -> Mapped:
     return Mapped(tuple(common | own | fields for own, fields in zip(ids, made, strict=True)))
 
 
-def _items(params: Params) -> list[Params]:
-    return canonical.in_currency(params.get("items"), params.get("currency"))
+def _items(params: Params) -> list[Fields]:
+    return canonical.items_in_currency(params.get("items"), params.get("currency"))
 
 
 def _viewed(params: Params) -> list[Fields]:

@@ -19,7 +19,6 @@ from stream.mappers.reading import (
     number,
     quantity,
     record,
-    records,
     required,
     text,
     visitor_of,
@@ -51,7 +50,7 @@ def to_events(call: Fields, hints: Hints) -> Mapped:
         return _consent(call, hints)
     if name is None or name not in TRACKED:
         return unmapped(name or "track without an event")
-    fields = TRACKED[name](record(call.get("properties")))
+    fields = TRACKED[name](canonical.in_currency(record(call.get("properties")), hints.currency))
     return (
         unmapped(f"{name} without products")
         if fields is None
@@ -82,7 +81,8 @@ def _viewed(given: Properties) -> Fields:
 
 
 def _listed(given: Properties) -> Fields:
-    found = [one for one in map(product, records(given.get("products"))) if one]
+    items = canonical.items_in_currency(given.get("products"), given.get("currency"))
+    found = [one for one in map(product, items) if one]
     fields = {"list": text(given.get("list_id"), given.get("category")), "products": found or None}
     return {"type": "product_list_viewed", **without_none(fields)}
 
@@ -113,7 +113,8 @@ def _cart(given: Properties) -> Fields | None:
     """Return the whole cart, which a view of it shows; None where it shows nothing of it."""
     if not isinstance(given.get("products"), list):
         return None
-    found = lines(canonical.in_currency(given.get("products"), given.get("currency")), product)
+    items = canonical.items_in_currency(given.get("products"), given.get("currency"))
+    found = lines(items, product)
     cart = text(given.get("cart_id"))
     return {"type": "cart_updated", "lines": found, **without_none({"cart": cart})}
 
@@ -135,7 +136,7 @@ def _step(given: Properties) -> Fields:
 def _order(given: Properties) -> Fields:
     order = required("$.properties.order_id", given.get("order_id"))
     code = given.get("currency")
-    bought = lines(canonical.in_currency(given.get("products"), code), product)
+    bought = lines(canonical.items_in_currency(given.get("products"), code), product)
     return canonical.ordered(order, _total(given), code, bought, given.get("cart_id"))
 
 

@@ -63,12 +63,24 @@ def _of_pixel(given: Given, hints: Hints) -> Mapped:
         return Mapped((_seen(given, hints) | step,))
     if name not in PIXEL:
         return unmapped(name)
-    fields = PIXEL[name](record(given.get("data")), given)
+    data = record(given.get("data"))
+    fields = PIXEL[name](data, given, _currency(data, hints))
     return Mapped((_seen(given, hints) | fields,)) if fields else unmapped(f"{name} without data")
 
 
-def variant(given: Given) -> Fields | None:
-    """Return the product of a pixel's ``productVariant``; None where it names none."""
+def _currency(data: Given, hints: Hints) -> str | None:
+    """Return the currency of a pixel's amounts that name none: the order's, the cart's, ours."""
+    checkout, cart = record(data.get("checkout")), record(data.get("cart"))
+    totals = (checkout.get("totalPrice"), record(cart.get("cost")).get("totalAmount"))
+    named = (record(total).get("currencyCode") for total in totals)
+    return currency(checkout.get("currencyCode"), *named, hints.currency)
+
+
+def variant(given: Given, code: str | None = None) -> Fields | None:
+    """Return the product of a pixel's ``productVariant``; None if it has no id.
+
+    ``code`` is the currency of a price that names none.
+    """
     whole, price = record(given.get("product")), record(given.get("price"))
     return canonical.product(
         _number(whole.get("id")) or _number(given.get("id")),
@@ -77,73 +89,73 @@ def variant(given: Given) -> Fields | None:
         category=whole.get("type"),
         brand=whole.get("vendor"),
         price=price.get("amount"),
-        code=price.get("currencyCode"),
+        code=currency(price.get("currencyCode"), code),
         url=whole.get("url"),
         image_url=record(given.get("image")).get("src"),
     )
 
 
-def _viewed(data: Given, _: Given) -> Fields | None:
-    found = variant(record(data.get("productVariant")))
+def _viewed(data: Given, _: Given, code: str | None) -> Fields | None:
+    found = variant(record(data.get("productVariant")), code)
     return {"type": "product_viewed", "product": found} if found else None
 
 
-def _listed(data: Given, _: Given) -> Fields:
-    told = record(data.get("collection"))
-    found = list(filter(None, map(variant, records(told.get("productVariants")))))
-    named = text(told.get("title"), told.get("id"))
+def _listed(data: Given, _: Given, code: str | None) -> Fields:
+    collection = record(data.get("collection"))
+    variants = records(collection.get("productVariants"))
+    found = [product for one in variants if (product := variant(one, code))]
+    named = text(collection.get("title"), collection.get("id"))
     listed = without_none({"list": named, "products": found or None})
     return {"type": "product_list_viewed", **listed}
 
 
-def _searched(data: Given, _: Given) -> Fields:
+def _searched(data: Given, _: Given, __: str | None) -> Fields:
     query = required("$.data.searchResult.query", record(data.get("searchResult")).get("query"))
     return {"type": "products_searched", "query": query}
 
 
-def _added(data: Given, _: Given) -> Fields | None:
+def _added(data: Given, _: Given, code: str | None) -> Fields | None:
     line = record(data.get("cartLine"))
-    found = variant(record(line.get("merchandise")))
+    found = variant(record(line.get("merchandise")), code)
     count = quantity(line.get("quantity"))
     return {"type": "product_added", "product": found, "quantity": count} if found else None
 
 
-def _removed(data: Given, _: Given) -> Fields | None:
+def _removed(data: Given, _: Given, __: str | None) -> Fields | None:
     line = record(data.get("cartLine"))
     found = variant(record(line.get("merchandise")))
     return canonical.removed(found, line.get("quantity")) if found else None
 
 
-def _cart(data: Given, _: Given) -> Fields | None:
-    told = record(data.get("cart"))
-    if not isinstance(told.get("lines"), list):
+def _cart(data: Given, _: Given, code: str | None) -> Fields | None:
+    cart = record(data.get("cart"))
+    if not isinstance(cart.get("lines"), list):
         return None
-    found = lines(records(told["lines"]), lambda line: variant(record(line.get("merchandise"))))
+    found = lines(records(cart["lines"]), lambda one: variant(record(one.get("merchandise")), code))
     return {"type": "cart_updated", "lines": found}
 
 
-def _page(_: Given, given: Given) -> Fields:
+def _page(_: Given, given: Given, __: str | None) -> Fields:
     document = record(record(given.get("context")).get("document"))
     url = required("$.context.document.location.href", record(document.get("location")).get("href"))
-    told = {"title": text(document.get("title")), "referrer": text(document.get("referrer"))}
-    return {"type": "page_viewed", "url": url, **without_none(told)}
+    optional = {"title": text(document.get("title")), "referrer": text(document.get("referrer"))}
+    return {"type": "page_viewed", "url": url, **without_none(optional)}
 
 
-def _checkout(_: Given, __: Given) -> Fields:
+def _checkout(_: Given, __: Given, ___: str | None) -> Fields:
     return {"type": "checkout_started"}
 
 
-def _completed(data: Given, _: Given) -> Fields:
-    told = record(data.get("checkout"))
-    total = record(told.get("totalPrice"))
-    order = required("$.data.checkout.order.id", _number(record(told.get("order")).get("id")))
-    code = currency(told.get("currencyCode"), total.get("currencyCode"))
-    items = records(told.get("lineItems"))
-    bought = lines(items, lambda item: variant(record(item.get("variant"))))
-    return canonical.ordered(order, total.get("amount"), code, bought)
+def _completed(data: Given, _: Given, code: str | None) -> Fields:
+    checkout = record(data.get("checkout"))
+    order = required("$.data.checkout.order.id", _number(record(checkout.get("order")).get("id")))
+    items = records(checkout.get("lineItems"))
+    bought = lines(items, lambda item: variant(record(item.get("variant")), code))
+    total = record(checkout.get("totalPrice")).get("amount")
+    return canonical.ordered(order, total, code, bought)
 
 
-PIXEL: Final[Mapping[str, Callable[[Given, Given], Fields | None]]] = {
+PIXEL: Final[Mapping[str, Callable[[Given, Given, str | None], Fields | None]]] = {
     "page_viewed": _page,
     "product_viewed": _viewed,
     "collection_viewed": _listed,
@@ -187,7 +199,7 @@ def _of_webhook(topic: str, given: Given, hints: Hints) -> Mapped:
             hints.at_ms,
         ),
     }
-    return Mapped((common | WEBHOOKS[topic](given),))
+    return Mapped((common | WEBHOOKS[topic](canonical.in_currency(given, hints.currency)),))
 
 
 def _visitor(given: Given) -> str | None:
@@ -205,7 +217,7 @@ def _order(given: Given) -> Fields:
 def _refund(given: Given) -> Fields:
     paid_back = records(given.get("transactions"))
     total = sum(filter(None, (number(one.get("amount")) for one in paid_back)))
-    code = currency(*(one.get("currency") for one in paid_back))
+    code = currency(*(one.get("currency") for one in paid_back), given.get("currency"))
     order = required("$.order_id", _number(given.get("order_id")))
     return canonical.refunded(order, str(total), code)
 
@@ -235,13 +247,14 @@ def _bought(given: Given, code: object) -> list[Fields]:
 
 def _item(given: Given, code: object) -> Fields | None:
     has_product = given.get("product_id") is not None
+    money = record(record(given.get("price_set")).get("shop_money"))
     return canonical.product(
         _number(given.get("product_id")) or _number(given.get("variant_id")),
         variant=_number(given.get("variant_id")) if has_product else None,
         name=text(given.get("title"), given.get("name")),
         brand=given.get("vendor"),
         price=given.get("price"),
-        code=code,
+        code=currency(money.get("currency_code"), code),
     )
 
 

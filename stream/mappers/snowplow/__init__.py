@@ -28,6 +28,7 @@ Enriched = Mapping[str, Any]
 ECOMMERCE: Final = "com_snowplowanalytics_snowplow_ecommerce"
 ACTION: Final = f"unstruct_event_{ECOMMERCE}_snowplow_ecommerce_action"
 CONSENT: Final = "unstruct_event_com_snowplowanalytics_snowplow_consent_preferences"
+PRICED: Final = ("transaction", "refund", "cart")
 DEVICES: Final = {"Computer": "desktop", "Mobile": "mobile", "Tablet": "tablet"}
 # What a consent event says of the categories that it does not list; the others are no choice.
 REFUSED_AS: Final = {
@@ -58,7 +59,7 @@ def to_events(event: Fields, hints: Hints) -> Mapped:
     name = text(action.get("type"))
     if name is None or name not in ACTIONS:
         return unmapped(name or "action without a type")
-    made = list(ACTIONS[name](event, action))
+    made = list(ACTIONS[name](_in_currency(event, hints), action))
     if not made:
         return unmapped(f"{name} without its entities")
     common = _common(event, hints)
@@ -81,6 +82,17 @@ def _numbered(common: Fields, made: list[Fields]) -> Iterator[Fields]:
     for number, fields in enumerate(made):
         own = {"id": f"{common['id'][:56]}-{number}"} if number else {}
         yield common | own | fields
+
+
+def _in_currency(event: Enriched, hints: Hints) -> Enriched:
+    """Return an event whose entities have a currency: products that of their order or cart."""
+    named = [one.get("currency") for name in PRICED for one in _entities(event, name)]
+    return {
+        key: canonical.items_in_currency(value, *named, hints.currency)
+        if key.startswith(f"contexts_{ECOMMERCE}_")
+        else value
+        for key, value in event.items()
+    }
 
 
 def _entities(event: Enriched, name: str) -> list[Enriched]:
