@@ -6,6 +6,8 @@ vendor's unknown event is counted by its name for the first so many names, and t
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from stream.runtime.bulkhead import Bulkhead, DefectCounter
+
 ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 KNOWN_NAMES = 200
 
@@ -17,6 +19,7 @@ class EdgeMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without a type
         self._registry = registry
         self._names: set[tuple[str, str]] = set()
+        self._defects = DefectCounter(registry, "edge")
         self._define_collector()
         self._define_message_links()
         self._define_gateway()
@@ -28,6 +31,13 @@ class EdgeMetrics:
                 name = "other"
             self._names.add((vendor, name))
         self.unmapped.labels(vendor, name).inc()
+
+    def bulkhead(self, unit: str) -> Bulkhead:
+        """Return a bulkhead for units that are tried once.
+
+        No number of them ends the process: strangers choose what they contain.
+        """
+        return Bulkhead(unit, self._defects, waits_s=(), different_units=None)
 
     def _define_collector(self) -> None:
         self.events = self._counter(

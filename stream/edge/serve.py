@@ -1,12 +1,10 @@
 """``cartwake edge`` as a process: the service on its address, its metrics on another.
 
-The one rule: it ends in order: no new requests, open streams told to come back, records in flight
-acknowledged.
+It ends in order: it takes no new requests, asks open streams to reconnect, and waits until Kafka
+has acknowledged the records in flight.
 """
 
 import asyncio
-import logging
-import signal
 import socket
 from asyncio import TimerHandle, Transport
 from collections.abc import Iterator
@@ -18,18 +16,19 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stream.adapters.wire.bots import is_bot
+from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS
 from stream.config.settings import Settings
+from stream.domain.events import TOPICS
+from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.edge import service
 from stream.edge.collector.device import device_of
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
 from stream.errors import CartwakeError, UsageError
-from stream.runtime import logs
-from stream.runtime.fatal import FORESEEN, fatal
-from stream.runtime.health import HealthPage, Where
+from stream.runtime.health import Where
+from stream.runtime.liveness import Liveness
+from stream.runtime.process import ProgramInfo, StopSignal, beat, process, watched
 from stream.runtime.worker_clock import system_ms
-
-log = logging.getLogger(__name__)
 
 HEADERS_WITHIN_S = 10.0
 FINISH_WITHIN_S = 8
@@ -41,7 +40,6 @@ EXAMPLES = {
 }
 
 
-@fatal("serving", but=FORESEEN)
 def run(settings: Settings) -> int:
     """Serve until told to stop, and return the exit code.
 
@@ -52,37 +50,52 @@ def run(settings: Settings) -> int:
     CartwakeError
         An address cannot be listened on.
     """
-    for name, example in EXAMPLES.items():
-        if not getattr(settings.edge, name):
-            raise UsageError(f"edge.{name} is empty: set it in the file, {name} = {example}")
-    logs.begin()
-    # Their lists take half a second to read; that is not the first shopper's to wait for.
-    is_bot("")
-    device_of("")
-    registry = CollectorRegistry()
-    asyncio.run(_serve(settings, registry, EdgeMetrics(registry)))
+    with process("serving"):
+        for name, example in EXAMPLES.items():
+            if not getattr(settings.edge, name):
+                raise UsageError(f"edge.{name} is empty: set it in the file, {name} = {example}")
+        # Reading their lists takes half a second, which the first shopper must not wait for.
+        is_bot("")
+        device_of("")
+        registry = CollectorRegistry()
+        asyncio.run(_serve(settings, registry, EdgeMetrics(registry)))
     return 0
 
 
 async def _serve(settings: Settings, registry: CollectorRegistry, metrics: EdgeMetrics) -> None:
-    edge = settings.edge
-    where = Where("edge.metrics", edge.metrics_host, edge.metrics_port)
+    liveness = Liveness()
     async with service.running(settings, metrics, system_ms) as running:
 
-        def ready() -> tuple[bool, list[str]]:
-            return running.log.is_up, [] if running.log.is_up else ["Kafka does not answer"]
+        def observe() -> None:
+            liveness.beat()
+            liveness.note_waiting(*([] if running.log.is_up else ["Kafka does not answer"]))
 
-        with (
-            _listening(edge.listen) as listener,
-            HealthPage(registry, where, alive=lambda: (True, []), ready=ready),
-        ):
+        with _listening(settings.edge.listen) as listener:
             host, port = listener.getsockname()[:2]
-            log.info("listening on %s port %d", host, port)
-            await Server(running.app, running.hub).serve(sockets=[listener])
+            with watched(_program(settings, registry, f"{host} port {port}"), liveness):
+                beating = asyncio.create_task(beat(observe))
+                await Server(running.app, running.hub).serve(sockets=[listener])
+                beating.cancel()
+
+
+def _program(settings: Settings, registry: CollectorRegistry, listening: str) -> ProgramInfo:
+    edge = settings.edge
+    return ProgramInfo(
+        "edge",
+        (
+            f"listening on {listening}",
+            f"tenants {' '.join(sorted({key.tenant for key in edge.keys}))}",
+            f"Kafka at {settings.kafka.bootstrap}",
+            f"topics {' '.join((*TOPICS, MESSAGE_FEEDBACK, TRIGGERS, TRIGGER_CANCELS))}",
+        ),
+        Where("edge.metrics", edge.metrics_host, edge.metrics_port),
+        registry,
+        lambda: True,
+    )
 
 
 class Impatient(HttpToolsProtocol):
-    """Hangs up on a client that does not finish the head of its request."""
+    """Closes the connection of a client that does not finish its request's headers."""
 
     _hanging_up: TimerHandle | None = None
 
@@ -97,12 +110,12 @@ class Impatient(HttpToolsProtocol):
         self._wait()
 
     def on_headers_complete(self) -> None:
-        """Be content."""
+        """Cancel the header timeout."""
         self._stop_waiting()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Cancel the header timeout."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -117,7 +130,7 @@ class Impatient(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Ends the open streams first, which would outlast any patience, and then returns."""
+    """Ends the open streams first, which would outlast any timeout, and then returns."""
 
     def __init__(self, app: ASGIApp, hub: Hub) -> None:
         super().__init__(
@@ -139,16 +152,13 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let a signal end the service in order: uvicorn itself would send it once more then."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        """Let a signal end the service in order: uvicorn itself would raise it again at the end."""
+        stop = StopSignal(lambda number: self.handle_exit(number, None))
         yield
-        if signal.SIGINT in self._captured_signals:
-            raise KeyboardInterrupt
+        stop.raise_if_interrupted()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell the streams to come back, then end as ever."""
+        """Ask the streams to reconnect, then end as uvicorn does."""
         self._hub.close()
         await super().shutdown(sockets)
 

@@ -1,6 +1,7 @@
 """The edge on one page: its routes, and what runs beside them.
 
-The one rule: every refusal is answered here, and a defect of ours is a 500 that says nothing.
+Every refusal is answered here. A defect in one event refuses that event; any other is a 500
+without details.
 """
 
 import asyncio
@@ -92,7 +93,7 @@ def _cors(origins: tuple[str, ...]) -> Middleware:
     )
 
 
-class Edge(NamedTuple):
+class RunningEdge(NamedTuple):
     """An edge at work."""
 
     app: Starlette
@@ -101,7 +102,7 @@ class Edge(NamedTuple):
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """Work beside the service; an edge of which half has died in silence must not go on."""
+    """Work beside the service; if this half dies the edge must not go on."""
     with fatal("serving"):
         await work()
 
@@ -109,14 +110,14 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
 @asynccontextmanager
 async def running(
     settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int]
-) -> AsyncIterator[Edge]:
+) -> AsyncIterator[RunningEdge]:
     """Yield the edge at work, connected to Kafka or trying to be."""
     hub = Hub(settings.edge.max_streams, metrics, now_ms)
     log = KafkaEventLog(settings.kafka, metrics.kafka_up.set)
-    feed = Feed(settings, hub, now_ms)
+    feed = Feed(settings, hub, now_ms, metrics.bulkhead("record"))
     beside = [asyncio.create_task(_for_ever(part.run)) for part in (log, feed)]
     try:
-        yield Edge(build(settings, metrics, now_ms, log, hub), hub, log)
+        yield RunningEdge(build(settings, metrics, now_ms, log, hub), hub, log)
     finally:
         for task in beside:
             task.cancel()

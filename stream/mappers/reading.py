@@ -64,7 +64,7 @@ def number(value: object) -> Decimal | None:
         found = Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    return found if found.is_finite() and abs(found) <= MAX_SAFE_INTEGER else None
+    return found if found.is_finite() and found.copy_abs() <= MAX_SAFE_INTEGER else None
 
 
 def whole(value: object) -> int | None:

@@ -9,6 +9,7 @@ Cancellation, ``MemoryError`` and ``CartwakeError`` pass: none of them is a defe
 """
 
 import logging
+import time
 import traceback
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ FORESEEN: Final = (MemoryError, CartwakeError)
 WAITS_S: Final = (10.0, 60.0, 300.0, 900.0)
 # So many different units in a row, and none that went well between them.
 DIFFERENT_UNITS: Final = 20
+LOG_EVERY_S: Final = 60.0
 
 
 class TooManyDefects(Exception):  # noqa: N818 - a condition of the whole process
@@ -90,6 +92,7 @@ class Bulkhead:
         self._waits_s, self._different_units = waits_s, different_units
         self._tries: dict[Hashable, int] = {}
         self._failed_in_a_row: set[Hashable] = set()
+        self._logged_at: dict[tuple[str, str], float] = {}
 
     @contextmanager
     def guard(self, key: Hashable) -> Iterator[Guarded]:
@@ -121,13 +124,7 @@ class Bulkhead:
         tries = self._tries.pop(key, 0) + 1
         is_last = tries > len(self._waits_s)
         self._defects.count(self._unit)
-        log.error(
-            "%s in one %s, try %d of %d; %s\n%s",
-            *(type(error).__name__, self._unit, tries, len(self._waits_s) + 1),
-            "it is given up" if is_last else "it is put aside",
-            # Never the exception's own words: they may quote a record.
-            "".join(traceback.format_tb(error.__traceback__)),
-        )
+        self._log(error, tries, is_last=is_last)
         if self._different_units is not None:
             self._failed_in_a_row.add(key)
             if len(self._failed_in_a_row) >= self._different_units:
@@ -136,3 +133,18 @@ class Bulkhead:
             return UnitDefect(tries, None)
         self._tries[key] = tries
         return UnitDefect(tries, self._waits_s[tries - 1])
+
+    def _log(self, error: Exception, tries: int, *, is_last: bool) -> None:
+        """Log type and place, each once in a while: strangers may repeat it at will."""
+        trace = traceback.format_tb(error.__traceback__)
+        now_s, place = time.monotonic(), (type(error).__name__, trace[-1])
+        if self._logged_at.get(place, float("-inf")) > now_s - LOG_EVERY_S:
+            return
+        self._logged_at[place] = now_s
+        log.error(
+            "%s in one %s, try %d of %d; %s\n%s",
+            *(type(error).__name__, self._unit, tries, len(self._waits_s) + 1),
+            "it is given up" if is_last else "it is put aside",
+            # Never the exception's own words: they may quote a record.
+            "".join(trace),
+        )

@@ -10,8 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stream.errors import CartwakeError
+from stream.runtime import bulkhead as module
 from stream.runtime.bulkhead import Bulkhead, DefectCounter, TooManyDefects, UnitDefect
 from stream.runtime.failpoint import VARIABLE
+from tests.rig.clocks import steady
 from tests.rig.processes import REPOSITORY
 
 SECRET = "zoe.4711@shop.example"
@@ -101,6 +103,18 @@ def test_a_defect_is_counted_and_logged_by_type_and_place_and_never_by_content(
     assert "AttributeError in one delivery, try 1 of 3; it is put aside" in caplog.text
     assert "test_bulkhead.py" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_the_same_defect_is_counted_each_time_and_logged_once_in_a_while(
+    bulkhead, registry, caplog, monkeypatch
+):
+    clock = steady(monkeypatch, module)
+    for number in range(3):
+        failed(bulkhead, "a")
+        clock.now_s += module.LOG_EVERY_S / 2
+        assert caplog.text.count("AttributeError in one delivery") == 1 + number // 2
+    labels = {"program": "emailer", "unit": "delivery"}
+    assert registry.get_sample_value("cartwake_defects_total", labels) == 3
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ class AcknowledgedWriter:
             async with asyncio.timeout(ACKNOWLEDGE_WITHIN_S):
                 await self._producer.stop()
 
-    async def write(self, records: Iterable[Written]) -> None:
-        """Return once all records are stored.
+    async def write(self, *batches: Iterable[Written]) -> None:
+        """Return once all records are stored, each batch before the next one is sent.
 
         Raises
         ------
@@ -74,7 +74,8 @@ class AcknowledgedWriter:
         send: Callable[..., Awaitable[Any]] = self._producer.send
         try:
             async with asyncio.timeout(ACKNOWLEDGE_WITHIN_S):
-                await asyncio.gather(*[await send(*one) for one in records])
+                for batch in batches:
+                    await asyncio.gather(*[await send(*record) for record in batch])
         except (KafkaError, TimeoutError) as error:
             self._is(up=False)
             raise NotStored(type(error).__name__) from None

@@ -1,27 +1,19 @@
-"""Kafka as the collector sees it: a log that acknowledges, or is away.
+"""Kafka as the collector uses it: a log that acknowledges records, or is unavailable.
 
-The one rule: nobody waits for a Kafka that is known to be away. Records without an answer may be
-stored or not; whoever sent them sends them again, with the same ids.
+While Kafka is known to be unavailable requests are refused at once. Records without an
+acknowledgement may be stored or not; senders send them again, with the same ids.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
-from stream.adapters.kafka.options import client_options, quiet_clients
+from stream.adapters.kafka.writer import AcknowledgedWriter, NotStored
 from stream.config.settings import KafkaSettings
 from stream.edge.collector.prepare import CONSENT, PreparedRecord
 
-log = logging.getLogger(__name__)
-
-ACK_WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 1.0
-# What waits for Kafka at most: beyond that it is as good as away, and memory is finite.
+# At most so many records wait for Kafka: memory is finite, and beyond that it does not keep up.
 MOST_WAITING: Final = 20_000
 
 
@@ -49,76 +41,39 @@ class EventLog(Protocol):
 
 
 class KafkaEventLog:
-    """Implements ``EventLog`` over a producer."""
+    """Implements ``EventLog`` over a writer; ``note`` hears each time that ``is_up`` changes."""
 
-    def __init__(self, kafka: KafkaSettings, tell: Callable[[bool], None]) -> None:
-        """``tell`` hears whether Kafka acknowledges, each time that changes."""
-        # Not idempotent: such a producer of aiokafka cannot go on after a record has timed out, and
-        # a record that is written twice has the same id twice.
-        self._producer = AIOKafkaProducer(
-            **client_options(kafka),
-            acks="all",
-            request_timeout_ms=int(ACK_WITHIN_S * 1000),
-            linger_ms=0,
-        )
-        self._where = kafka.bootstrap
-        self._tell = tell
+    def __init__(self, kafka: KafkaSettings, note: Callable[[bool], None]) -> None:
+        self._writer = AcknowledgedWriter(kafka, note)
         self._waiting = 0
-        self.is_up = False
-        # None: nobody has been told anything; whoever starts without Kafka has to say so.
-        self._told: bool | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Kafka acknowledges, as far as is known."""
+        return self._writer.is_up
 
     async def run(self) -> None:
-        """Connect, however long that takes, and keep looking whether Kafka is there."""
-        quiet_clients()
-        while True:
-            try:
-                await self._producer.start()
-            except KafkaError:
-                self._note(is_up=False)
-                await asyncio.sleep(LOOK_EVERY_S)
-            else:
-                break
-        self._note(is_up=True)
+        """Connect, however long that takes, and keep looking whether Kafka is available."""
+        await self._writer.start()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if not self.is_up:
-                await self._look()
+                await self._writer.look()
 
     async def stop(self) -> None:
-        """Send what waits, with a bound, and hang up."""
-        with suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(ACK_WITHIN_S):
-                await self._producer.stop()
+        """Send what waits, within a bound, and disconnect."""
+        await self._writer.stop()
 
     async def append(self, records: Sequence[PreparedRecord]) -> None:
         """Implements ``EventLog.append``."""
         if not self.is_up or self._waiting + len(records) > MOST_WAITING:
             raise LogUnavailable
         self._waiting += len(records)
+        consent = [(one.topic, one.value, one.key) for one in records if one.topic == CONSENT]
+        others = [(one.topic, one.value, one.key) for one in records if one.topic != CONSENT]
         try:
-            async with asyncio.timeout(ACK_WITHIN_S):
-                await self._send([one for one in records if one.topic == CONSENT])
-                await self._send([one for one in records if one.topic != CONSENT])
-        except (KafkaError, TimeoutError):
-            self._note(is_up=False)
+            await self._writer.write(consent, others)
+        except NotStored:
             raise LogUnavailable from None
         finally:
             self._waiting -= len(records)
-
-    async def _send(self, records: Sequence[PreparedRecord]) -> None:
-        send: Callable[..., Awaitable[Any]] = self._producer.send
-        await asyncio.gather(*[await send(one.topic, one.value, one.key) for one in records])
-
-    async def _look(self) -> None:
-        with suppress(KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(ACK_WITHIN_S):
-                await self._producer.client.fetch_all_metadata()
-                self._note(is_up=True)
-
-    def _note(self, *, is_up: bool) -> None:
-        if is_up != self._told:
-            says = "acknowledges" if is_up else "does not acknowledge; answering 503 until it does"
-            log.warning("Kafka at %s %s", self._where, says)
-            self._tell(is_up)
-        self.is_up = self._told = is_up

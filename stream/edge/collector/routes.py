@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
 from stream.edge.visitors import COOKIE, Visitors
 from stream.mappers import VENDORS, Hints, Unreadable, to_events
 from stream.mappers.reading import at_ms, text
+from stream.runtime.failpoint import raising
 
 MAX_EVENTS: Final = 10_000
 CALLS: Final = ("track", "page", "identify")
 # What the script has heard on the page in a vendor's words, with who, when and its id.
 VENDOR_EVENT: Final = "vendor_event"
+UNIT: Final = "event"
 
 
 class Collector:
@@ -48,13 +51,15 @@ class Collector:
         self._currency = currency
         self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
+        self._bulkhead = metrics.bulkhead(UNIT)
 
     async def take_events(self, request: Request) -> Response:
         """``POST /v1/events``: canonical events, as an array or as JSON Lines."""
         began = time.perf_counter()
         key, body = await self._authenticator.open(request)
         sender = self._sender(request, key, _whole(request.query_params.get("sentAt")))
-        outcomes = [self._canonical(one, sender) for one in _bounded(_listed(body), len(body))]
+        events = _bounded(_listed(body), len(body))
+        outcomes = self._each(events, partial(self._canonical, sender=sender))
         return await self._taken(outcomes, began)
 
     async def take_call(self, request: Request) -> Response:
@@ -63,9 +68,10 @@ class Collector:
         key, body = await self._authenticator.open(request)
         call = object_of(body) | {"type": request.url.path.rpartition("/")[2]}
         sender = self._sender(request, key, at_ms(call.get("sentAt")))
-        (call,) = _bounded([call], len(body))
-        hints = Hints(sender.received_ms)
-        return await self._taken([self._mapped("segment", call, hints, sender)], began)
+        mapped = partial(
+            self._mapped, vendor="segment", hints=Hints(sender.received_ms), sender=sender
+        )
+        return await self._taken(self._each(_bounded([call], len(body)), mapped), began)
 
     async def take_batch(self, request: Request) -> Response:
         """``POST /v1/batch``: Segment's calls in a batch."""
@@ -77,12 +83,11 @@ class Collector:
             raise malformed("$.batch: expected an array")
         sender = self._sender(request, key, at_ms(batch.get("sentAt")))
         shared = batch.get("context")
-        hints = Hints(sender.received_ms)
-        outcomes = [
-            self._mapped("segment", _in_context(call, shared), hints, sender)
-            for call in _bounded(calls, len(body))
-        ]
-        return await self._taken(outcomes, began)
+        mapped = partial(
+            self._mapped, vendor="segment", hints=Hints(sender.received_ms), sender=sender
+        )
+        events = [_in_context(call, shared) for call in _bounded(calls, len(body))]
+        return await self._taken(self._each(events, mapped), began)
 
     async def take_hook(self, request: Request) -> Response:
         """``POST /v1/hooks/{vendor}``: what a vendor's server sends, signed by it."""
@@ -92,11 +97,9 @@ class Collector:
         sender = Sender(key, self._now_ms())
         hints = Hints(sender.received_ms, headers=dict(request.headers))
         value = json_of(body)
-        outcomes = [
-            self._mapped(vendor, one, hints, sender)
-            for one in _bounded(value if isinstance(value, list) else [value], len(body))
-        ]
-        return await self._taken(outcomes, began)
+        events = _bounded(value if isinstance(value, list) else [value], len(body))
+        mapped = partial(self._mapped, vendor=vendor, hints=hints, sender=sender)
+        return await self._taken(self._each(events, mapped), began)
 
     def _sender(self, request: Request, key: EdgeKey, sent_at_ms: int | None) -> Sender:
         is_browser = key.kind == "browser"
@@ -107,6 +110,20 @@ class Collector:
             is_browser and request.headers.get("sec-gpc") == "1",
             sent_at_ms,
         )
+
+    def _each(
+        self, events: Sequence[object], become: Callable[[object], EventOutcome]
+    ) -> list[EventOutcome]:
+        """Return what each event has become; a defect refuses its event and no other."""
+        return [self._guarded(event, become) for event in events]
+
+    def _guarded(self, event: object, become: Callable[[object], EventOutcome]) -> EventOutcome:
+        with self._bulkhead.guard(UNIT) as guarded:
+            raising(UNIT, str(event.get("id")) if isinstance(event, dict) else "")
+            outcome = become(event)
+        if guarded.defect is None:
+            return outcome
+        return self._refused(malformed("$: it cannot be processed"))
 
     def _canonical(self, fields: object, sender: Sender) -> EventOutcome:
         """Return what an event has become, ours or what the script has heard from a vendor's."""
@@ -125,9 +142,9 @@ class Collector:
             return self._refused(malformed("$.vendor: not one that is known"))
         moment = at_ms(fields.get("at_ms"), sender.received_ms) or sender.received_ms
         hints = Hints(moment, text(fields.get("visitor")), text(fields.get("id")))
-        return self._mapped(vendor, fields.get("call"), hints, sender)
+        return self._mapped(fields.get("call"), vendor, hints, sender)
 
-    def _mapped(self, vendor: str, call: object, hints: Hints, sender: Sender) -> EventOutcome:
+    def _mapped(self, call: object, vendor: str, hints: Hints, sender: Sender) -> EventOutcome:
         """Return what one vendor's event has become; all of its events are taken, or none."""
         if isinstance(call, RequestRefused):
             return self._refused(call)
@@ -196,13 +213,16 @@ def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
     if body_bytes <= MAX_EVENT_BYTES:
         return events
     return [
-        too_large("event", MAX_EVENT_BYTES) if _size(event) > MAX_EVENT_BYTES else event
-        for event in events
+        event if isinstance(event, RequestRefused) else _bounded_event(event) for event in events
     ]
 
 
-def _size(event: object) -> int:
-    return 0 if isinstance(event, RequestRefused) else len(orjson.dumps(event))
+def _bounded_event(event: object) -> object:
+    try:
+        size = len(orjson.dumps(event))
+    except orjson.JSONEncodeError:  # it writes fewer levels than it reads
+        return malformed("$: nested too deeply")
+    return too_large("event", MAX_EVENT_BYTES) if size > MAX_EVENT_BYTES else event
 
 
 def _whole(text: str | None) -> int | None:

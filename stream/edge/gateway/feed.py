@@ -1,92 +1,66 @@
-"""Reads triggers and their cancels from Kafka, all partitions, and tells the hub.
+"""Reads triggers and their cancels from Kafka and gives them to the hub.
 
-The one rule: every edge reads everything, in no group, from a minute ago on: what is older is of no
-use to a page, and a page may come back to any edge.
+Every edge reads all partitions, in no group, from a minute ago on: what is older is of no use to a
+page, and a page may come back to any edge.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from stream.adapters.kafka.connect import metadata, partition_counts
-from stream.adapters.kafka.options import client_options
+from stream.adapters.kafka.reader import all_partitions, reading, records_from, seek_to_time
 from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS
 from stream.config.settings import Settings
 from stream.domain.records import Trigger, TriggerCancel
 from stream.edge.gateway.hub import Action, Hub
 from stream.edge.visitors import VerifiedVisitor
 from stream.errors import CartwakeError
-
-log = logging.getLogger(__name__)
+from stream.runtime.bulkhead import Bulkhead
+from stream.runtime.failpoint import raising
+from stream.runtime.retry import retries
 
 LOOK_BACK_MS: Final = 60_000
-TRY_AGAIN_S: Final = 1.0
-# What an idle broker is asked again after; a broker that has something answers at once.
+# An idle broker is asked again after this; a broker that has records answers at once.
 WAIT_MS: Final = 50
+UNIT: Final = "record"
+# What a value that is not one of the contract's raises: not UTF-8, not JSON, nested without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _TRIGGERS: Final = msgspec.json.Decoder(Trigger)
 _CANCELS: Final = msgspec.json.Decoder(TriggerCancel)
 
 
 class Feed:
-    """What Kafka tells the hub."""
+    """Gives the hub what Kafka holds; ``bulkhead`` guards each record."""
 
-    def __init__(self, settings: Settings, hub: Hub, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, hub: Hub, now_ms: Callable[[], int], bulkhead: Bulkhead
+    ) -> None:
         self._settings, self._hub, self._now_ms = settings, hub, now_ms
+        self._bulkhead = bulkhead
         self._offers = {(offer.tenant, str(offer.kind)): offer for offer in settings.edge.offers}
 
     async def run(self) -> None:
-        """Read until cancelled; where Kafka is away, wait for it."""
-        while True:
-            with suppress(KafkaError, OSError, CartwakeError):
+        """Read until cancelled; wait for Kafka while it is unavailable."""
+        async for attempt in retries(KafkaError, OSError, CartwakeError):
+            with attempt:
                 await self._read()
-            await asyncio.sleep(TRY_AGAIN_S)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **client_options(self._settings.kafka),
-            fetch_max_wait_ms=WAIT_MS,
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-        )
-        try:
-            await consumer.start()
-            await self._seek(consumer)
-            while True:
-                read = await consumer.getmany(timeout_ms=1_000)
-                for record in (one for records in read.values() for one in records):
-                    self.take(record)
-        finally:
-            await consumer.stop()
-
-    async def _seek(self, consumer: Any) -> None:  # noqa: ANN401 - shipped without types
-        """Take all partitions of both topics, a minute back."""
-        counts = partition_counts(await metadata(self._settings))
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in (TRIGGERS, TRIGGER_CANCELS)
-            for number in range(counts.get(topic, 0))
-        ]
-        if not partitions:
-            raise CartwakeError(f"no topic {TRIGGERS}: make it with 'cartwake topics create'")
-        consumer.assign(partitions)
-        since_ms = self._now_ms() - LOOK_BACK_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        for partition, at in found.items():
-            if at is None:
-                await consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, at.offset)
+        partitions = await all_partitions(self._settings, (TRIGGERS, TRIGGER_CANCELS))
+        async with reading(self._settings.kafka, partitions, WAIT_MS) as consumer:
+            await seek_to_time(consumer, partitions, self._now_ms() - LOOK_BACK_MS)
+            async for record in records_from(consumer):
+                self.take(record)
 
     def take(self, record: ConsumerRecord) -> None:
-        """Tell the hub of one record; one that cannot be read concerns nobody here."""
-        with suppress(msgspec.DecodeError):
+        """Give one record to the hub; one that cannot be read, or has a defect, is skipped."""
+        with self._bulkhead.guard(UNIT), suppress(*UNREADABLE):
+            raising(UNIT, record.topic)
             if record.topic == TRIGGERS:
                 trigger = _TRIGGERS.decode(record.value or b"")
                 if trigger.class_ == "onsite":

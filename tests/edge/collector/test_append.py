@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from stream.adapters.kafka import writer
 from stream.config.settings import KafkaSettings
-from stream.edge.collector import append
+from stream.edge.collector import append as append_module
 from stream.edge.collector.append import KafkaEventLog, LogUnavailable
 from stream.edge.collector.prepare import PreparedRecord
 
@@ -35,7 +36,7 @@ class FakeProducer:
 @pytest.fixture
 def producer(monkeypatch):
     producer = FakeProducer()
-    monkeypatch.setattr(append, "AIOKafkaProducer", lambda **_: producer)
+    monkeypatch.setattr(writer, "AIOKafkaProducer", lambda **_: producer)
     return producer
 
 
@@ -47,7 +48,7 @@ def told():
 @pytest.fixture
 def log(producer, told):
     log = KafkaEventLog(KafkaSettings(), told.append)
-    log.is_up = True
+    log._writer.is_up = True
     return log
 
 
@@ -73,7 +74,7 @@ async def test_nothing_is_sent_before_the_consent_that_may_allow_it_is_stored(lo
 async def test_what_is_not_acknowledged_is_not_taken_and_nobody_waits_after_it(
     log, producer, told, monkeypatch
 ):
-    monkeypatch.setattr(append, "ACK_WITHIN_S", 0.01)
+    monkeypatch.setattr(writer, "ACKNOWLEDGE_WITHIN_S", 0.01)
     with pytest.raises(LogUnavailable):
         await log.append([VIEW])
     assert (log.is_up, told) == (False, [False])
@@ -90,7 +91,7 @@ async def test_one_record_that_kafka_refuses_refuses_all(log, producer):
 
 
 async def test_more_than_memory_should_hold_is_not_taken(log, producer, monkeypatch):
-    monkeypatch.setattr(append, "MOST_WAITING", 2)
+    monkeypatch.setattr(append_module, "MOST_WAITING", 2)
     task = await begun(log, VIEW, VIEW)
     with pytest.raises(LogUnavailable):
         await log.append([VIEW])

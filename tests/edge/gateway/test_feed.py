@@ -41,8 +41,14 @@ def hub():
 
 
 @pytest.fixture
-def feed(hub):
-    return Feed(Settings(edge=EDGE), hub, lambda: NOW_MS)
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def feed(hub, registry):
+    bulkhead = EdgeMetrics(registry).bulkhead("record")
+    return Feed(Settings(edge=EDGE), hub, lambda: NOW_MS, bulkhead)
 
 
 def test_a_page_gets_the_trigger_without_its_evidence_and_with_the_shops_offer(feed, hub):
@@ -63,12 +69,24 @@ def test_a_shop_without_an_offer_gets_the_bare_trigger(feed, hub):
     assert "offer" not in one.content
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"{", b"{}", b"\xff", b'{"kind": "\xff"}', b"[" * 200_000]
+)
 def test_what_cannot_be_read_concerns_no_page(feed, hub, value):
     feed.take(Read("triggers", value))
     feed.take(Read("trigger-cancels", value))
     feed.take(Read("triggers", msgspec.json.encode(TRIGGER)))
     assert len(hub.pending(ANNA)) == 1
+
+
+def test_a_record_with_a_defect_is_skipped_and_counted(feed, hub, registry, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "_action", lambda _: 1 / 0)
+        feed.take(Read("triggers", msgspec.json.encode(TRIGGER)))
+    feed.take(Read("triggers", msgspec.json.encode(TRIGGER)))
+    assert len(hub.pending(ANNA)) == 1
+    labels = {"program": "edge", "unit": "record"}
+    assert registry.get_sample_value("cartwake_defects_total", labels) == 1
 
 
 def test_a_mail_is_no_action(feed, hub):
