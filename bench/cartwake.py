@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 from bench.cpu import Reading, peak_mib, spent
 from bench.events import PARTITIONS, Log
 from stream.adapters.wire.outgoing import source_of
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.rig.kafka import Kafka
 from tests.rig.processes import Worker
 from tests.rig.redis import Redis
@@ -43,7 +43,7 @@ def broker(folder: Path, partitions: int = PARTITIONS) -> Iterator[Kafka]:
     kafka = Kafka(folder / "kafka", java_options=())
     kafka.start()
     try:
-        kafka.create_topics([*TOPICS, *OUTPUTS], partitions)
+        kafka.create_topics([*LANES, *OUTPUTS], partitions)
         kafka.create_topics([TRAINING], 1)
         yield kafka
     finally:

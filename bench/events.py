@@ -18,7 +18,7 @@ from bench import synthetic
 from bench.results import FOLDER
 from stream import replay
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.rig import merch_store
 from tests.rig.kafka import Kafka, Record
 
@@ -46,7 +46,7 @@ class Log:
 
     def produce(self, kafka: Kafka) -> None:
         """Write the events to their topics, which exist; timestamps are the events' own."""
-        for topic in TOPICS:
+        for topic in LANES:
             records = self._records(topic)
             while kafka.produce(topic, islice(records, AT_ONCE)):
                 pass

@@ -23,7 +23,7 @@ from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
 from stream.config.policy import policy_of
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.learning.scorer import Scorer
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.ports import Commit, Ownership
@@ -54,7 +54,7 @@ async def _poll(bootstrap: str, events: int) -> dict[str, float]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(t, p) for t in TOPICS for p in range(PARTITIONS)]
+        partitions = [TopicPartition(t, p) for t in LANES for p in range(PARTITIONS)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         seen = await _polled(consumer)

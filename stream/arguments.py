@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -81,7 +81,7 @@ def folder(text: str) -> Path:
 
 def place(text: str) -> str:
     """Return where a record was read: its topic, partition and offset."""
-    if re.fullmatch(rf"({'|'.join(TOPICS)})-\d{{1,19}}-\d{{1,19}}", text, re.ASCII):
+    if re.fullmatch(rf"({'|'.join(LANES)})-\d{{1,19}}-\d{{1,19}}", text, re.ASCII):
         return text
     raise argparse.ArgumentTypeError(
         f"{text!r} is not TOPIC-PARTITION-OFFSET, such as cart-events-3-4711"

@@ -21,16 +21,11 @@ import orjson
 from stream.adapters.memory import MemoryStore
 from stream.adapters.wire.codec import Rejected, clamp, decode
 from stream.adapters.wire.facts import sent_by_bot
-from stream.adapters.wire.outgoing import (
-    DEAD_LETTERS,
-    DECISIONS,
-    TRIGGER_CANCELS,
-    TRIGGERS,
-    outgoing,
-)
+from stream.adapters.wire.outgoing import outgoing
 from stream.config.policy import policy_of
 from stream.config.settings import Settings
 from stream.domain.records import Decision, Example
+from stream.domain.topics import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import VisitorKey
 from stream.errors import CartwakeError
 from stream.learning.scorer import ModelScorer

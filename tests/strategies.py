@@ -11,8 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from stream.domain.events import (
-    TOPIC_OF,
-    TOPICS,
     CartUpdated,
     CheckoutStarted,
     ConsentUpdated,
@@ -29,6 +27,7 @@ from stream.domain.events import (
     Purposes,
 )
 from stream.domain.policy import DAY_MS, FUTURE_MS, HOUR_MS, LATENESS_MS, MINUTE_MS
+from stream.domain.topics import LANES, TOPIC_OF
 from stream.domain.visitor import VisitorKey
 from stream.shard.clock import Fact
 
@@ -194,5 +193,5 @@ def _fact(act: Act, event_id: str, record_ms: int) -> Fact:
 
 def merged(facts: Sequence[Fact]) -> list[Fact]:
     """Return facts in the contract's order: record time, then topic, then as they were written."""
-    ranks = {topic: rank for rank, topic in enumerate(TOPICS)}
+    ranks = {topic: rank for rank, topic in enumerate(LANES)}
     return sorted(facts, key=lambda fact: (fact.record_ms, ranks[fact.topic]))

@@ -11,7 +11,7 @@ from stream.adapters.wire.codec import decode
 from stream.cli import parser
 from stream.config.loading import CONFIG, PREFIX
 from stream.config.settings import KNOWN, SECTIONS, Settings
-from stream.domain.events import TOPIC_OF, TOPICS
+from stream.domain.topics import LANES, TOPIC_OF
 from stream.edge.metrics import EdgeMetrics
 from stream.emailer.metrics import EmailerMetrics
 from stream.runtime import logs
@@ -114,7 +114,7 @@ def test_operations_tell_of_every_metric_and_of_no_other():
 
 def test_the_readme_names_every_type_under_its_topic():
     text = README.read_text()
-    for topic, kinds in TOPICS.items():
+    for topic, kinds in LANES.items():
         row = re.search(rf"^\| `{topic}` \| (.*) \|$", text, re.MULTILINE)
         assert row is not None
         types = [kind.__struct_config__.tag for kind in kinds]

@@ -18,15 +18,16 @@ from stream.adapters.kafka.administer import ask
 from stream.adapters.kafka.connect import metadata, partition_counts, started
 from stream.adapters.kafka.dead_letter_topic import DeadLetterRecord, letter, records
 from stream.adapters.kafka.options import client_options
-from stream.adapters.kafka.topic_rules import LARGEST_BYTES, RETENTION_DAYS
-from stream.adapters.wire.outgoing import ATTEMPT, DEAD_LETTERS, rfc3339
+from stream.adapters.kafka.topic_rules import LARGEST_BYTES
+from stream.adapters.wire.outgoing import ATTEMPT, rfc3339
 from stream.config.settings import Settings
 from stream.domain.policy import DAY_MS
+from stream.domain.topics import DEAD_LETTERS, TOPICS
 from stream.errors import CartwakeError
 
 MAX_ATTEMPTS: Final = 3
 # Also if the topic keeps them for longer: by then an erasure may be forgotten.
-MAX_AGE_DAYS: Final = RETENTION_DAYS[DEAD_LETTERS]
+MAX_AGE_DAYS: Final = TOPICS[DEAD_LETTERS].retention_days
 IN_FLIGHT: Final = 500
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

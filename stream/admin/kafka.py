@@ -7,20 +7,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from stream.adapters.kafka.describe import Group
-from stream.adapters.kafka.topic_rules import (
-    ACTED_ON,
-    RETENTION_DAYS,
-    partitions,
-    too_small,
-    uneven,
-)
+from stream.adapters.kafka.topic_rules import ACTED_ON, partitions, too_small, uneven
 from stream.admin.finding import Finding, fail, ok, warn
 from stream.admin.kafka_survey import KafkaSurvey
 from stream.admin.roles import check_rights
 from stream.admin.topic import check_topic
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TOPICS
 
 # The newest version of Fetch, and the first release of Kafka that supports it.
 RELEASES: Final = (
@@ -40,7 +33,7 @@ def check_kafka(survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
     """Yield the findings about Kafka."""
     yield _broker(survey, settings)
     yield from _inputs(survey)
-    for name in RETENTION_DAYS:
+    for name in TOPICS:
         if name in survey.counts:
             yield from check_topic(name, survey, settings)
         else:
@@ -59,7 +52,7 @@ def check_kafka(survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
 
 def shard_count(survey: KafkaSurvey) -> int | None:
     """Return how many shards there are; None if the inputs differ in their partition counts."""
-    counts = {survey.counts.get(name) for name in TOPICS}
+    counts = {survey.counts.get(name) for name in LANES}
     return counts.pop() if len(counts) == 1 else None
 
 
@@ -77,7 +70,7 @@ def _broker(survey: KafkaSurvey, settings: Settings) -> Finding:
 
 
 def _inputs(survey: KafkaSurvey) -> Iterator[Finding]:
-    counts = {name: survey.counts[name] for name in TOPICS if name in survey.counts}
+    counts = {name: survey.counts[name] for name in LANES if name in survey.counts}
     for observed in uneven(counts):
         yield fail("inputs", observed.removeprefix("the inputs "), AGAIN)
         return

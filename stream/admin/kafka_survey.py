@@ -17,10 +17,9 @@ from stream.adapters.kafka.connect import asking, metadata, partition_counts
 from stream.adapters.kafka.describe import Group, TopicMetadata, describe_group, describe_topics
 from stream.adapters.kafka.offsets import have_records_after
 from stream.adapters.kafka.topic_ids import some_node
-from stream.adapters.kafka.topic_rules import RETENTION_DAYS
 from stream.config.settings import KafkaSettings, Settings
-from stream.domain.events import TOPICS
 from stream.domain.policy import FUTURE_MS
+from stream.domain.topics import LANES, TOPICS
 
 # Not counting the time until an unreachable address is given up.
 WITHIN_S: Final = 15.0
@@ -56,7 +55,7 @@ async def survey_kafka(settings: Settings, now_ms: int) -> KafkaSurvey:
     cluster = await metadata(settings)
     counts = partition_counts(cluster)
     led = {name: cluster.available_partitions_for_topic(name) or set() for name in counts}
-    ours = [name for name in RETENTION_DAYS if name in counts]
+    ours = [name for name in TOPICS if name in counts]
     admin = admin_client(settings.kafka)
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -64,7 +63,7 @@ async def survey_kafka(settings: Settings, now_ms: int) -> KafkaSurvey:
             topics = await describe_topics(admin, ours)
             group = await describe_group(admin, settings.worker.group)
             fetches = await _fetches(settings.kafka)
-            ahead = await _ahead(admin, _parts(TOPICS, led), now_ms)
+            ahead = await _ahead(admin, _parts(LANES, led), now_ms)
     except (*FAILURES, OSError) as error:
         raise failed(settings, error) from error
     return KafkaSurvey(

@@ -25,7 +25,7 @@ from stream.adapters.redis.reader import RedisReader
 from stream.adapters.redis.server_rules import torn
 from stream.admin.shards import Seen, ServedModels, Status, behind, status_of
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TOPICS
 from stream.errors import CartwakeError
 from stream.learning.snapshot import UnreadableSnapshot
 from stream.worker.claimed import PartitionOffsets
@@ -60,9 +60,9 @@ async def _shards(settings: Settings) -> int:
     """Return how many shards there are."""
     cluster = await metadata(settings)
     counts = partition_counts(cluster)
-    inputs = {name: counts[name] for name in TOPICS if name in counts}
+    inputs = {name: counts[name] for name in LANES if name in counts}
     led = {name: len(cluster.available_partitions_for_topic(name) or ()) for name in inputs}
-    refuse(settings, [*missing(inputs, TOPICS), *uneven(inputs), *_leaderless(inputs, led)])
+    refuse(settings, [*missing(inputs, LANES), *uneven(inputs), *_leaderless(inputs, led)])
     return next(iter(inputs.values()))
 
 

@@ -3,62 +3,37 @@
 A role has the name of its command; ``deploy/kafka-acls.sh`` grants exactly these rights.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from stream.adapters.kafka.describe import OPERATIONS, Allowed, Group, TopicMetadata
-from stream.adapters.kafka.topic_rules import RETENTION_DAYS
-from stream.adapters.wire.outgoing import (
-    DEAD_LETTERS,
-    DECISIONS,
-    TRAINING_EXAMPLES,
-    TRIGGER_CANCELS,
-    TRIGGERS,
-)
 from stream.admin.finding import Finding, fail, ok
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.topics import LANES, TOPICS, Role, read_by, written_by
 
 EVERYTHING: Final = Allowed(OPERATIONS)
 GRANT: Final = "deploy/kafka-acls.sh grants each role its rights"
 
 
-class Role(NamedTuple):
+class Rights(NamedTuple):
     """The operations on topics, and on the workers' group, that a command needs."""
 
     topics: Mapping[str, tuple[str, ...]]
     group: str = ""
 
 
-INPUTS: Final = tuple(TOPICS)
-OUTPUTS: Final = (TRIGGERS, TRIGGER_CANCELS)
-SENDER: Final = Role(
-    {
-        "Read": (*OUTPUTS, MESSAGE_FEEDBACK),
-        "Write": (MESSAGE_FEEDBACK,),
-        "Describe": INPUTS,
-    }
-)
-ROLES: Final[Mapping[str, Role]] = {
-    "worker": Role(
-        {
-            "Read": (*INPUTS, TRAINING_EXAMPLES),
-            "Write": (TRIGGERS, DECISIONS, TRIGGER_CANCELS, DEAD_LETTERS, TRAINING_EXAMPLES),
-        },
-        group="Read",
-    ),
-    "edge": Role({"Read": OUTPUTS, "Write": (*INPUTS, MESSAGE_FEEDBACK)}),
-    "emailer": SENDER,
-    "webhooks": SENDER,
-    "operator": Role(
-        {
-            "Describe": tuple(RETENTION_DAYS),
-            "DescribeConfigs": tuple(RETENTION_DAYS),
-            "Read": (DEAD_LETTERS,),
-            "Write": INPUTS,
-        },
-        group="Describe",
-    ),
+def _rights(role: Role, group: str = "", **more: Iterable[str]) -> Rights:
+    topics = {"Read": read_by(role), "Write": written_by(role)}
+    return Rights(topics | {operation: tuple(names) for operation, names in more.items()}, group)
+
+
+# A storefront is left out: `doctor` does not run as one.
+ROLES: Final[Mapping[Role, Rights]] = {
+    "worker": _rights("worker", "Read"),
+    "edge": _rights("edge"),
+    # They ask how far the lanes reach, without reading them.
+    "emailer": _rights("emailer", Describe=LANES),
+    "webhooks": _rights("webhooks", Describe=LANES),
+    "operator": _rights("operator", "Describe", Describe=TOPICS, DescribeConfigs=TOPICS),
 }
 
 
@@ -80,7 +55,7 @@ def check_rights(user: str, topics: Mapping[str, TopicMetadata], group: Group) -
     )
 
 
-def _lacking(role: Role, rights: Mapping[str, Allowed], group: Group) -> Iterator[str]:
+def _lacking(role: Rights, rights: Mapping[str, Allowed], group: Group) -> Iterator[str]:
     # A user with all rights would see the topic if it existed: what is missing is no right.
     unseen = EVERYTHING if all(allowed >= EVERYTHING for allowed in rights.values()) else Allowed()
     for operation, names in role.topics.items():

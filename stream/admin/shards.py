@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from stream.adapters.kafka.describe import Group, Member
 from stream.adapters.redis.reader import Counts
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.ports import BEGINNING_MS, Watermark
 from stream.worker.claimed import PartitionOffsets, misfit
 
@@ -147,7 +147,7 @@ def _owners(group: Group) -> dict[int, Member]:
         part.partition: member
         for member in group.members
         for part in member.assigned
-        if part.topic in TOPICS
+        if part.topic in LANES
     }
 
 

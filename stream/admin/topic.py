@@ -8,18 +8,16 @@ from stream.adapters.kafka.options import LARGEST_REQUEST_BYTES
 from stream.adapters.kafka.topic_rules import (
     LARGEST_BYTES,
     MIB,
-    RETENTION_DAYS,
     kept,
     largest,
     partitions,
     retention_ms,
 )
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.admin.finding import Finding, fail, ok, warn
 from stream.admin.kafka_survey import KafkaSurvey
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
 from stream.domain.policy import DAY_MS, HOUR_MS, TOMBSTONE_LIFE_MS
+from stream.domain.topics import LANES, TOPICS
 
 # A worker that is down for longer than this loses events; a weekend is longer than a day.
 LEAST_MS: Final = DAY_MS
@@ -32,7 +30,7 @@ Problems = Iterator[Finding]
 def check_topic(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with a topic, or that it is in order."""
     subject, config, topic = f"topic {name}", survey.configs.get(name), survey.topics.get(name)
-    is_backfill = settings.worker.clock == "records" and name in TOPICS
+    is_backfill = settings.worker.clock == "records" and name in LANES
     problems = list(_led(subject, name, survey))
     if topic is not None:
         problems += _replicas(subject, topic, survey.brokers, settings.kafka.replication)
@@ -41,7 +39,7 @@ def check_topic(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[
     if config is not None:
         problems += _kept(name, config, is_backfill=is_backfill)
         problems += _bounded(subject, config)
-        problems += () if name in TOPICS else _size(subject, config)
+        problems += () if name in LANES else _size(subject, config)
     yield from problems or [ok(subject, _fine(survey.counts[name], config, topic))]
 
 
@@ -100,7 +98,7 @@ def _writable(subject: str, topic: TopicMetadata, least: int) -> Problems:
 
 def _kept(name: str, config: Mapping[str, str], *, is_backfill: bool) -> Problems:
     subject, kept_ms = f"topic {name}", retention_ms(config)
-    remedy = f"set retention.ms={RETENTION_DAYS[name] * DAY_MS}"
+    remedy = f"set retention.ms={TOPICS[name].retention_days * DAY_MS}"
     kept_for = "for ever" if kept_ms is None else _long(kept_ms)
     if "compact" in config["cleanup.policy"]:
         observed = "is compacted: only the last record of each visitor is kept"
@@ -108,7 +106,7 @@ def _kept(name: str, config: Mapping[str, str], *, is_backfill: bool) -> Problem
     elif kept_ms is not None and kept_ms < WEEKEND_MS:
         say = fail if kept_ms < LEAST_MS else warn
         yield say(subject, f"kept {kept_for}: records not read by then are lost", remedy)
-    elif name == TRAINING_EXAMPLES or is_backfill:
+    elif not TOPICS[name].is_personal or is_backfill:
         return
     elif kept_ms is None or kept_ms > TOMBSTONE_LIFE_MS:
         observed = (

@@ -7,7 +7,7 @@ from stream.adapters.kafka.writer import AcknowledgedWriter, NotStored
 from stream.adapters.wire.codec import encode_record
 from stream.config.settings import KafkaSettings
 from stream.domain.events import Event
-from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.topics import MESSAGE_FEEDBACK
 from stream.runtime.retry import retries
 
 

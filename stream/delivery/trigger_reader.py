@@ -21,12 +21,11 @@ from stream.adapters.kafka.connect import Unreachable, metadata, partition_count
 from stream.adapters.kafka.options import client_options, quiet_clients
 from stream.adapters.kafka.reader import seek_to_time
 from stream.adapters.kafka.topics import require_even
-from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS
 from stream.config.settings import Settings
 from stream.delivery.backlog import LOOK_BACK_MS, Backlog, PendingDelivery, is_outcome
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK, Outcome
+from stream.domain.feedback import Outcome
 from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
 from stream.runtime.bulkhead import Bulkhead
 from stream.runtime.failpoint import raising
 from stream.runtime.retry import retries
@@ -279,7 +278,7 @@ class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped
         """
         async with asyncio.timeout(ANSWER_WITHIN_S):
             found = await self._asker.end_offsets(
-                [TopicPartition(topic, share.number) for topic in TOPICS]
+                [TopicPartition(topic, share.number) for topic in LANES]
             )
         return {partition.topic: end for partition, end in found.items()}
 

@@ -21,7 +21,6 @@ from tempfile import mkdtemp
 from types import FrameType
 from typing import Any, NoReturn
 
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import Settings
 from stream.demo import embedded, storefront, view
 from stream.demo.embedded import Broker, Child, WorkerProcess
@@ -30,8 +29,7 @@ from stream.demo.storefront import Addresses, EdgeProcess, EmailerProcess, Secre
 from stream.demo.tally import READ_TOPICS, Tally
 from stream.demo.traffic import traffic
 from stream.demo.view import View
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TRAINING_EXAMPLES
 from stream.errors import CartwakeError
 
 EVENTS_PER_S = 50.0
@@ -86,7 +84,7 @@ def run(seconds: float | None, rate: float | None, seed: int | None, settings: S
             for child in reversed(others):
                 child.stop()
             show.drain()
-            produced = broker.stored(TOPICS)
+            produced = broker.stored(LANES)
             show.stop()
     _conclude(show.tally, produced, took_s, seed)
     if interrupted():
@@ -98,7 +96,7 @@ def _start(
 ) -> tuple[Broker, WorkerProcess, EdgeProcess, EmailerProcess, ShopProcess]:
     """Start everything; the stack ends it in the opposite order."""
     broker = stack.enter_context(
-        Broker([*TOPICS, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
+        Broker([*LANES, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
     )
     folder = stack.enter_context(_folder())
     redis_url = stack.enter_context(embedded.redis_server(folder))

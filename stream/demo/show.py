@@ -10,7 +10,7 @@ from stream.demo.embedded import Broker, WorkerProcess
 from stream.demo.tally import READ_TOPICS, Tally
 from stream.demo.traffic import TrafficRecord
 from stream.demo.view import View, trigger_line
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.errors import CartwakeError
 
 LOOK_EVERY_S, READ_S = 0.5, 0.02
@@ -59,7 +59,7 @@ class Show:
         self._view.say("no more shoppers; the worker reads what is left ...")
         until_s = self._at_s + DRAIN_S
         self._look()
-        stored = self._broker.stored(TOPICS)
+        stored = self._broker.stored(LANES)
         while self.tally.counted < stored and self._at_s < until_s:
             self._turn()
 

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.adapters.wire.outgoing import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.demo.embedded import ReadRecord
-from stream.domain.events import TOPICS
 from stream.domain.records import Decision, Trigger
+from stream.domain.topics import DEAD_LETTERS, DECISIONS, LANES, TRIGGER_CANCELS, TRIGGERS
 
 READ_TOPICS = (TRIGGERS, DECISIONS, TRIGGER_CANCELS, DEAD_LETTERS)
 # The sides of the equation, and the outcomes of the worker's counter that each adds up.
@@ -88,7 +87,7 @@ class Tally:
         outcomes: Counter[str] = Counter()
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
-                if sample.name == "cartwake_events_total" and sample.labels["topic"] in TOPICS:
+                if sample.name == "cartwake_events_total" and sample.labels["topic"] in LANES:
                     outcomes[sample.labels["outcome"]] += int(sample.value)
                 elif sample.name == "cartwake_timers_armed":
                     self.armed = int(sample.value)

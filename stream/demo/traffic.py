@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from stream.demo.shoppers import Location, Shopper
-from stream.domain.events import TOPIC_OF, Event, ExitSignalled
+from stream.domain.events import Event, ExitSignalled
+from stream.domain.topics import PAGE_VIEWS, TOPIC_OF
 
 # What one shopper amounts to on average; a test holds these two to the truth.
 LIFE_S = 17.4
@@ -82,7 +83,7 @@ def records(event: Event, random: Random) -> Iterator[TrafficRecord]:
     value = msgspec.json.encode(fields)
     chance = random.random()
     # Not the signs of leaving: their answers would be late as well, and only show that.
-    if chance < LATE and topic == "page-views" and not isinstance(event, ExitSignalled):
+    if chance < LATE and topic == PAGE_VIEWS and not isinstance(event, ExitSignalled):
         yield TrafficRecord(event.at_ms + random.randint(*LATE_MS), topic, key, value, "late")
         return
     yield TrafficRecord(event.at_ms, topic, key, value)

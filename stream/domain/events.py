@@ -6,7 +6,7 @@ Unknown fields are ignored, because a newer producer must not break an older wor
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -261,29 +261,22 @@ ConsentEvent = ConsentUpdated | ErasureRequested
 BehaviourEvent = PageEvent | CartEvent
 AnyEvent = ConsentEvent | CartEvent | PageEvent
 
-# In merge order: at equal timestamps a refusal is read before the behaviour it forbids.
-TOPICS: dict[str, tuple[type[Event], ...]] = {
-    "consent-events": (ConsentUpdated, ErasureRequested),
-    "cart-events": (
-        ProductAdded,
-        ProductRemoved,
-        CartUpdated,
-        CheckoutStarted,
-        CheckoutStepCompleted,
-        PaymentFailed,
-        OrderCompleted,
-        OrderRefunded,
-    ),
-    "page-views": (
-        PageViewed,
-        ProductViewed,
-        ProductListViewed,
-        ProductsSearched,
-        PageLeft,
-        ExitSignalled,
-    ),
-}
-TOPIC_OF: dict[type[Event], str] = {
-    kind: topic for topic, kinds in TOPICS.items() for kind in kinds
-}
-TYPE_OF: dict[type[Event], str] = {kind: str(kind.__struct_config__.tag) for kind in TOPIC_OF}
+CONSENT_EVENT_TYPES: Final[tuple[type[Event], ...]] = (ConsentUpdated, ErasureRequested)
+CART_EVENT_TYPES: Final[tuple[type[Event], ...]] = (
+    ProductAdded,
+    ProductRemoved,
+    CartUpdated,
+    CheckoutStarted,
+    CheckoutStepCompleted,
+    PaymentFailed,
+    OrderCompleted,
+    OrderRefunded,
+)
+PAGE_EVENT_TYPES: Final[tuple[type[Event], ...]] = (
+    PageViewed,
+    ProductViewed,
+    ProductListViewed,
+    ProductsSearched,
+    PageLeft,
+    ExitSignalled,
+)

@@ -13,7 +13,6 @@ from stream.domain.campaign.reasons import Reason
 from stream.domain.events import Event
 from stream.domain.ids import ID_BYTES
 
-MESSAGE_FEEDBACK: Final = "message-feedback"
 EMAIL: Final = "email"
 
 TriggerId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * ID_BYTES}}}$")]
@@ -112,7 +111,9 @@ MESSAGES: Final = (
     MessageClicked,
     MessageUnsubscribed,
 )
-FEEDBACK_TYPES: Final[dict[str, type[Event]]] = {
-    str(kind.__struct_config__.tag): kind
-    for kind in (ActionShown, ActionClicked, ActionDismissed, *MESSAGES)
-}
+FEEDBACK_TYPES: Final[tuple[type[Event], ...]] = (
+    ActionShown,
+    ActionClicked,
+    ActionDismissed,
+    *MESSAGES,
+)

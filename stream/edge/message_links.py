@@ -20,11 +20,12 @@ from stream.adapters.wire.bots import is_bot
 from stream.adapters.wire.codec import encode_record
 from stream.delivery.links import CartLink, Links, LinkT, MessageLink, Use
 from stream.domain.events import ConsentUpdated, Event, Purposes
-from stream.domain.feedback import EMAIL, MESSAGE_FEEDBACK, MessageClicked, MessageUnsubscribed
+from stream.domain.feedback import EMAIL, MessageClicked, MessageUnsubscribed
+from stream.domain.topics import CONSENT_EVENTS, MESSAGE_FEEDBACK
 from stream.edge.answers import NO_STORE, RequestRefused, json_response, unavailable
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
-from stream.edge.collector.prepare import CONSENT, PreparedRecord
+from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.metrics import EdgeMetrics
 
 # Nobody else's page may frame the button, or put words beside it.
@@ -75,7 +76,7 @@ class MessageLinks:
         told = MessageUnsubscribed(
             **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
         )
-        await self._append((CONSENT, withdrawal), (MESSAGE_FEEDBACK, told))
+        await self._append((CONSENT_EVENTS, withdrawal), (MESSAGE_FEEDBACK, told))
         self.metrics.unsubscribed.inc()
         return _page("Done", "You get no more mails about your cart.")
 

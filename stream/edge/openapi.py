@@ -15,8 +15,7 @@ from stream.adapters.wire.asyncapi import VERSION
 from stream.adapters.wire.contract import Schema, definitions
 from stream.config.edge import HOOKS
 from stream.config.settings import EdgeSettings
-from stream.domain.events import TYPE_OF
-from stream.domain.feedback import FEEDBACK_TYPES
+from stream.edge.collector.prepare import EDGE_TYPES
 from stream.edge.collector.routes import CALLS
 from stream.edge.visitors import COOKIE
 
@@ -153,7 +152,7 @@ def _responses(answer: Schema, refusals: tuple[HTTPStatus, ...]) -> Schema:
 
 
 def _schemas() -> Schema:
-    kinds = [*TYPE_OF, *FEEDBACK_TYPES.values()]
+    kinds = [*EDGE_TYPES.values()]
     count: Schema = {"type": "integer", "minimum": 0}
     reason = {"index": count, "reason": {"type": "string"}, "detail": {"type": "string"}}
     taken: Schema = {"accepted": count, "ignored": count}

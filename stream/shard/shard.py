@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from stream.domain.context import FoldContext, Scorer
-from stream.domain.events import TYPE_OF, Event
+from stream.domain.events import Event
 from stream.domain.policy import Policy
 from stream.domain.records import Effect, Trigger
+from stream.domain.topics import TYPE_OF
 from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Clock, Fact
 from stream.shard.last_look import lets_pass
@@ -135,7 +136,7 @@ class Shard:
 
     def _fold(self, batch: Batch, visits: Mapping[VisitorKey, Visit], report: Report) -> None:
         clock, effects = batch.clock, report.effects
-        outcomes: Counter[tuple[str, type[Event], str]] = Counter()
+        outcomes = Counter[tuple[str, type[Event], str]]()
         for one in batch.inputs:
             if isinstance(one, DeadLetter):
                 report.dead_letters.append(one)

@@ -16,12 +16,13 @@ import aiohttp
 import msgspec
 from standardwebhooks import Webhook
 
-from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS, TYPES, rfc3339
+from stream.adapters.wire.outgoing import rfc3339
 from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Accepted, Declined, Failed, Later
 from stream.domain.campaign.reasons import Reason
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.topics import TOPICS, TRIGGER_CANCELS, TRIGGERS
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,11 @@ class WebhookChannel:
 
 
 def _body(topic: str, at_ms: int, record: Trigger | TriggerCancel) -> str:
-    body = {"type": TYPES[topic], "timestamp": rfc3339(at_ms), "data": msgspec.to_builtins(record)}
+    body = {
+        "type": TOPICS[topic].ce_type,
+        "timestamp": rfc3339(at_ms),
+        "data": msgspec.to_builtins(record),
+    }
     return msgspec.json.encode(body).decode()
 
 

@@ -10,10 +10,10 @@ from stream.adapters.kafka.sink import KafkaSink
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.models import RedisModels
 from stream.adapters.redis.store import RedisStore
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES, outgoing, source_of
+from stream.adapters.wire.outgoing import outgoing, source_of
 from stream.config.policy import policy_of, tolerance_of
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TRAINING_EXAMPLES
 from stream.learning.scorer import ModelScorer
 from stream.runtime.fatal import fatal
 from stream.runtime.worker_clock import WorkerClock
@@ -44,7 +44,7 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
     shards = _shards(app, settings, store, scorer, metrics)
     app.intake = Intake(shards, Training(models, metrics))
     serving = Serving(models, scorer, metrics)
-    inputs = app.topic(*TOPICS, schema=AsIs(), acks=False)
+    inputs = app.topic(*LANES, schema=AsIs(), acks=False)
     examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
 
     @app.agent(inputs, name="shards")

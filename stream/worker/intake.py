@@ -15,8 +15,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TRAINING_EXAMPLES
 from stream.worker.claimed import PartitionOffsets
 from stream.worker.faust.fetch import Fetched
 from stream.worker.shards import FINISH_WITHIN_S, Shards
@@ -25,7 +24,7 @@ from stream.worker.training import Training
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
-INPUTS = tuple(TOPICS)
+INPUTS = tuple(LANES)
 EXAMPLES = TopicPartition(TRAINING_EXAMPLES, 0)
 
 Ready = list[tuple[TopicPartition, object]]
@@ -160,7 +159,7 @@ def _by_shard(
 ) -> list[tuple[int, dict[str, PartitionOffsets]]]:
     """Return, per shard, what Kafka says of its topics in merge order; of those that it has."""
     found: defaultdict[int, dict[str, PartitionOffsets]] = defaultdict(dict)
-    inputs = (tp for tp in tps if tp.topic in TOPICS)
+    inputs = (tp for tp in tps if tp.topic in LANES)
     for tp in sorted(inputs, key=lambda tp: INPUTS.index(tp.topic)):
         found[tp.partition][tp.topic] = limits[tp]
     # A topic that was deleted is nowhere among them. Else the assignor has torn a shard apart.

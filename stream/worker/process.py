@@ -14,9 +14,8 @@ from stream.adapters.kafka.probe import serves
 from stream.adapters.kafka.topics import require
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.store import RedisStore
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TRAINING_EXAMPLES
 from stream.runtime.gc_tuning import settle
 from stream.runtime.health import Where
 from stream.runtime.process import ProgramInfo, StopSignal, process, watched
@@ -25,7 +24,7 @@ from stream.worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-READ: Final = (*TOPICS, TRAINING_EXAMPLES)
+READ: Final = (*LANES, TRAINING_EXAMPLES)
 
 Build = Callable[[Settings, Metrics, WorkerLiveness], faust.App]
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from aiokafka import TopicPartition
 
 from stream.domain.context import Scorer
-from stream.domain.events import TOPICS
 from stream.domain.policy import Policy
 from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.topics import LANES
 from stream.runtime.fatal import fatal
 from stream.shard.limit import LimitExceeded, Tolerance
 from stream.shard.merge import Lane, Merge
@@ -265,7 +265,7 @@ class Shards:
 
     def full(self) -> set[TopicPartition]:
         """Return the partitions that are to be fetched no further for now."""
-        stopped = {TopicPartition(topic, number) for number in self.stopped for topic in TOPICS}
+        stopped = {TopicPartition(topic, number) for number in self.stopped for topic in LANES}
         return stopped.union(*(owned.full() for owned in self._owned.values()))
 
     def hints(self) -> dict[TopicPartition, tuple[int, str]]:

@@ -103,7 +103,7 @@ class Training:
                 trainer.learn(decode_example(record.value), record.offset)
             except Rejected as why:
                 where = {"topic": record.topic, "partition": 0, "offset": record.offset}
-                said = "Offset %d of training-examples is no example: %s"
+                said = "Offset %d is no training example: %s"
                 log.warning(said, record.offset, why.detail, extra=where)
         for model, report in trainer.report().items():
             if report.log_loss is not None:

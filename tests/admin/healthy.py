@@ -5,15 +5,14 @@ from typing import Any
 from msgspec import structs
 
 from stream.adapters.kafka.describe import OPERATIONS, Group, TopicMetadata
-from stream.adapters.kafka.topic_rules import LARGEST_BYTES, RETENTION_DAYS
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
+from stream.adapters.kafka.topic_rules import LARGEST_BYTES
 from stream.admin.kafka_survey import KafkaSurvey
 from stream.admin.redis_survey import RedisSurvey
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TOPICS, TRAINING_EXAMPLES
 
 DAY_MS = 86_400_000
 ALL = frozenset(OPERATIONS)
-COUNTS = dict.fromkeys(RETENTION_DAYS, 12) | {TRAINING_EXAMPLES: 1}
+COUNTS = dict.fromkeys(TOPICS, 12) | {TRAINING_EXAMPLES: 1}
 INFO = {
     "redis_version": "7.2.4",
     "role": "master",
@@ -31,10 +30,10 @@ def config(name: str) -> dict[str, str]:
     """Return the settings that ``topics create`` gives a topic."""
     return {
         "cleanup.policy": "delete",
-        "retention.ms": str(RETENTION_DAYS[name] * DAY_MS),
+        "retention.ms": str(TOPICS[name].retention_days * DAY_MS),
         "retention.bytes": "-1",
         "min.insync.replicas": "2",
-        "max.message.bytes": "1048588" if name in TOPICS else str(LARGEST_BYTES),
+        "max.message.bytes": "1048588" if name in LANES else str(LARGEST_BYTES),
     }
 
 

@@ -11,7 +11,7 @@ from stream.adapters.kafka.describe import Group, Member
 from stream.adapters.redis.reader import Counts
 from stream.admin.board import board
 from stream.admin.shards import Seen, ServedModels, status_of
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.ports import Watermark
 from stream.worker.claimed import PartitionOffsets
 
@@ -26,7 +26,7 @@ COUNTS = Counts(epoch=3, visitors=50, armed=20, overdue=2, pending=1)
 
 
 def member(name, *numbers):
-    parts = {TopicPartition(topic, number) for topic in TOPICS for number in numbers}
+    parts = {TopicPartition(topic, number) for topic in LANES for number in numbers}
     return Member(f"faust-{name}", "10.0.0.1", frozenset(parts))
 
 

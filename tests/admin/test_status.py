@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from stream.admin import observe
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.real.pipeline import PARTITIONS, Pipeline
 from tests.rig.processes import (
     LOOPBACK,
@@ -132,7 +132,7 @@ def test_the_table_has_a_row_for_each_shard_and_no_control_codes(pipeline):
 def test_a_shard_whose_log_was_deleted_unread_cannot_go_on(pipeline):
     shop(pipeline, ago_ms=0)
     with pipeline.redis.client() as client:
-        mark = json.dumps({"offsets": dict.fromkeys(TOPICS, 999), "clock_ms": 1, "step": 1})
+        mark = json.dumps({"offsets": dict.fromkeys(LANES, 999), "clock_ms": 1, "step": 1})
         client.hset(f"{pipeline.group}:{{3}}:own", mapping={"watermark": mark, "epoch": 4})
     told = status(pipeline.settings)
     assert told["totals"]["stopped"] == 1

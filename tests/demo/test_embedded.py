@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 
 from stream.demo import embedded
 from stream.demo.embedded import PARTITIONS, Broker, Program, WorkerProcess, redis_server
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.errors import CartwakeError
 
 AT_MS = 1_790_000_000_000
@@ -32,14 +32,14 @@ def program(*code: str, folder) -> Program:
 
 @pytest.fixture
 def broker():
-    with Broker(TOPICS) as broker:
+    with Broker(LANES) as broker:
         yield broker
 
 
 async def test_topics_exist_with_equally_many_partitions(broker):
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     async with producer:
-        for topic in TOPICS:
+        for topic in LANES:
             assert len(await producer.partitions_for(topic)) == PARTITIONS
 
 
@@ -80,7 +80,7 @@ async def test_a_group_finds_its_offsets_again(broker):
 
 async def test_a_visitor_has_one_partition_number_in_every_topic_and_for_every_producer(broker):
     keys = [b"visitor-%d" % n for n in range(50)]
-    for topic in TOPICS:
+    for topic in LANES:
         for key in keys:
             broker.send(topic, key, b"ours")
     broker.flush()
@@ -91,8 +91,8 @@ async def test_a_visitor_has_one_partition_number_in_every_topic_and_for_every_p
             partitions[key].add(sent.partition)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     async with consumer:
-        consumer.assign([TopicPartition(t, n) for t in TOPICS for n in range(PARTITIONS)])
-        for _ in range(len(TOPICS) * len(keys)):
+        consumer.assign([TopicPartition(t, n) for t in LANES for n in range(PARTITIONS)])
+        for _ in range(len(LANES) * len(keys)):
             read = await consumer.getone()
             partitions[read.key].add(read.partition)
     assert all(len(each) == 1 for each in partitions.values())
@@ -115,7 +115,7 @@ def test_the_readers_see_what_was_acknowledged(broker):
 def test_no_signal_reaches_the_brokers_own_threads():
     threads = Path("/proc/self/task")
     before = {thread.name for thread in threads.iterdir()}
-    with Broker(TOPICS):
+    with Broker(LANES):
         own = [thread for thread in threads.iterdir() if thread.name not in before]
         assert own
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -130,8 +130,8 @@ def blocks(thread: Path, number: signal.Signals) -> bool:
 
 
 def test_a_broker_ends_with_its_context():
-    with Broker(TOPICS) as broker:
-        broker.reader(TOPICS)
+    with Broker(LANES) as broker:
+        broker.reader(LANES)
         assert is_listening(broker.bootstrap)
     assert not is_listening(broker.bootstrap)
 
@@ -153,7 +153,7 @@ def test_redis_ends_when_the_demo_fails(tmp_path):
 def test_without_the_kafka_wheel_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     with pytest.raises(CartwakeError, match=r"pip install 'cartwake\[demo\]'"):
-        Broker(TOPICS)
+        Broker(LANES)
 
 
 def test_without_any_redis_the_error_says_what_to_install(monkeypatch, tmp_path):

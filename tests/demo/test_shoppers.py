@@ -12,7 +12,8 @@ from stream.demo.catalogue import SHOPS
 from stream.demo.shoppers import MANNERS, WAYS, Location, Manner, Shopper
 from stream.demo.traffic import traffic
 from stream.domain import events
-from stream.domain.events import TOPIC_OF, AnyEvent, Event
+from stream.domain.events import AnyEvent, Event
+from stream.domain.topics import TOPIC_OF
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from stream.cli import parser
 from stream.config.loading import PREFIX, load
 from stream.config.settings import KNOWN, KafkaSettings, Settings, WorkerSettings
 from stream.delivery import process as delivery
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TOPICS
 from stream.edge import serve as edge
 from stream.emailer import serve as emailer
 from tests.deploy.manifests import (
@@ -268,7 +268,7 @@ def test_workers_are_scaled_on_each_inputs_lag_up_to_one_a_shard():
     assert spec["scaleTargetRef"]["name"] in DEPLOYMENTS
     assert spec["maxReplicaCount"] == KafkaSettings().partitions
     known = [trigger["metadata"] for trigger in spec["triggers"]]
-    assert {it["topic"] for it in known} == set(TOPICS)
+    assert {it["topic"] for it in known} == set(LANES)
     assert {it["consumerGroup"] for it in known} == {WorkerSettings().group}
     assert {it["allowIdleConsumers"] for it in known} == {"false"}
     (kafka,) = {it["bootstrapServersFromEnv"] for it in known}
@@ -277,7 +277,7 @@ def test_workers_are_scaled_on_each_inputs_lag_up_to_one_a_shard():
 
 def test_the_topics_are_those_that_topics_create_makes():
     settings = Settings(kafka=KafkaSettings(replication=3))
-    made = [topics._new_topic(name, settings) for name in topics.RETENTION_DAYS]
+    made = [topics._new_topic(name, settings) for name in TOPICS]
     assert {
         name: (it["spec"]["partitions"], it["spec"]["replicas"], it["spec"]["config"])
         for name, it in of_kind("KafkaTopic").items()

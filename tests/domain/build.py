@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from stream.domain.context import FoldContext
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import (
-    TOPIC_OF,
     CartUpdated,
     CheckoutStarted,
     ConsentUpdated,
@@ -28,6 +27,7 @@ from stream.domain.events import (
 from stream.domain.fold import apply
 from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, CartAbandonment, Holdout, Policy
 from stream.domain.records import Decision, Example, Score, Trigger, TriggerCancel
+from stream.domain.topics import TOPIC_OF
 from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Fact
 

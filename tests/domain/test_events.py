@@ -9,13 +9,11 @@ from stream.domain.events import (
     MAX_LINES,
     MAX_QUANTITY,
     MAX_SAFE_INTEGER,
-    TOPIC_OF,
-    TOPICS,
-    TYPE_OF,
     AnyEvent,
     Product,
     Purposes,
 )
+from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF
 
 COMMON = {"id", "tenant", "visitor", "at_ms", "received_at_ms", "context"}
 # The contract's tables, letter by letter: a question mark makes a field optional.
@@ -58,11 +56,11 @@ def read(name, **fields):
 
 
 def test_each_topic_has_the_types_of_the_contract():
-    assert {t: [TYPE_OF[kind] for kind in kinds] for t, kinds in TOPICS.items()} == IN_TOPICS
+    assert {t: [TYPE_OF[kind] for kind in kinds] for t, kinds in LANES.items()} == IN_TOPICS
 
 
 def test_consent_comes_first_at_equal_timestamps_then_the_cart_then_pages():
-    assert list(TOPICS) == ["consent-events", "cart-events", "page-views"]
+    assert list(LANES) == ["consent-events", "cart-events", "page-views"]
 
 
 @pytest.mark.parametrize("kind", TOPIC_OF, ids=TYPE_OF.get)

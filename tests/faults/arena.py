@@ -10,7 +10,7 @@ from typing import Self
 
 from stream.config.loading import load
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.faults.observer import Observer, now_ms
 from tests.faults.servers import Broker, State
 from tests.faults.traffic import IDLE_S, Mishaps, Script, Traffic, shops
@@ -86,7 +86,7 @@ class Arena:
             self.redis.start()
             for proxy in (self.kafka.proxy, self.redis.proxy):
                 stack.enter_context(proxy)
-            self.kafka.create_topics([*TOPICS, *OUTPUTS], PARTITIONS, BROKERS_TIME)
+            self.kafka.create_topics([*LANES, *OUTPUTS], PARTITIONS, BROKERS_TIME)
             self.kafka.create_topics(["training-examples"], 1)
             stack.enter_context(self.observer)
             self._stack = stack.pop_all()
@@ -154,11 +154,11 @@ class Arena:
         self.settled_ms = now_ms()
 
     def _is_settled(self) -> bool:
-        ends = {topic: self.kafka.end_offsets(topic) for topic in TOPICS}
+        ends = {topic: self.kafka.end_offsets(topic) for topic in LANES}
         for shard in range(PARTITIONS):
             looks = self.observer.looks[shard]
             reached = looks[-1].offsets if looks else {}
-            if any(reached.get(topic, 0) != ends[topic][shard] for topic in TOPICS):
+            if any(reached.get(topic, 0) != ends[topic][shard] for topic in LANES):
                 return False
         with self.redis.client() as client:
             return not any(client.hlen(f"{GROUP}:{{{n}}}:out") for n in range(PARTITIONS))

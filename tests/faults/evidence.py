@@ -10,7 +10,7 @@ import redis
 
 from stream.adapters.redis.store import who
 from stream.adapters.wire.codec import decode_state
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.domain.visitor import Visitor, VisitorKey
 from tests.faults.arena import GROUP, PARTITIONS, Arena
 from tests.faults.observer import Observer
@@ -49,8 +49,8 @@ def collected(arena: Arena) -> Evidence:
         stored, states = _dumped(client), _states(client)
     return Evidence(
         clock=arena.clock,
-        inputs=[it for topic in TOPICS for it in arena.kafka.read_all(topic)],
-        ends={topic: arena.kafka.end_offsets(topic) for topic in TOPICS},
+        inputs=[it for topic in LANES for it in arena.kafka.read_all(topic)],
+        ends={topic: arena.kafka.end_offsets(topic) for topic in LANES},
         published={topic: arena.kafka.read_all(topic) for topic in PUBLISHED},
         states=states,
         stored=stored,

@@ -14,7 +14,7 @@ from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
 from stream.config.policy import policy_of
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.clock import Fact, RecordsClock
 from stream.shard.merge import Mark, Merge
@@ -83,7 +83,7 @@ async def _fold(shard: Shard, merge: Merge, outcomes: Counter[str], until_ms: in
 
 
 def _merged(messages: Sequence[Message]) -> Merge:
-    merge = Merge(dict.fromkeys(TOPICS, 0))
+    merge = Merge(dict.fromkeys(LANES, 0))
     for topic, lane in merge.lanes.items():
         records = [
             Record(it.topic, it.partition, it.offset, it.timestamp_ms, it.key, it.value)

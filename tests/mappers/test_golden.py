@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.adapters.wire.codec import KINDS, decode_fields
+from stream.adapters.wire.codec import LANE_TYPES, decode_fields
 from stream.mappers import Hints, to_events
 
 AT_MS = 1_795_773_600_000
@@ -23,4 +23,4 @@ def test_a_vendors_event_in_our_words(vendor, case):
     assert list(mapped.events) == case["out"]
     assert list(mapped.unmapped) == case.get("unmapped", [])
     for event in mapped.events:
-        decode_fields(event, KINDS)
+        decode_fields(event, LANE_TYPES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.adapters.wire.codec import KINDS, Rejected, decode_fields
+from stream.adapters.wire.codec import LANE_TYPES, Rejected, decode_fields
 from stream.mappers import VENDORS, Hints, Unreadable, to_events
 from tests.mappers.test_golden import CASES
 
@@ -57,7 +57,7 @@ def check(vendor, given, headers):
     for event in mapped.events:
         # A canonical event in an envelope is as its sender made it.
         with suppress(Rejected) if vendor == "cloudevents" else nullcontext():
-            decode_fields(orjson.loads(orjson.dumps(event)), KINDS)
+            decode_fields(orjson.loads(orjson.dumps(event)), LANE_TYPES)
 
 
 @given(sent())

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from stream.adapters.wire.codec import KINDS, decode_fields
+from stream.adapters.wire.codec import LANE_TYPES, decode_fields
 from stream.mappers import Hints, consents, tcf, to_events
 from tests.rig.merch_store import shop_file
 
@@ -39,7 +39,7 @@ def run(vendor, rows, headers=None):
         assert one.events or one.unmapped
         told += 1
         for event in one.events:
-            decode_fields(event, KINDS)
+            decode_fields(event, LANE_TYPES)
             mapped[event["type"]] += 1
         unmapped.update(one.unmapped)
     print(f"\n{vendor}: {told} rows; mapped {dict(mapped)}; counted by name {dict(unmapped)}")

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.rig.kafka import Kafka, Message
 from tests.rig.processes import Worker, wait_until
 from tests.rig.redis import Redis
@@ -40,7 +40,7 @@ class Pipeline:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self.kafka.create_topics([*TOPICS, *OUTPUTS], PARTITIONS)
+        self.kafka.create_topics([*LANES, *OUTPUTS], PARTITIONS)
         self.kafka.create_topics(["training-examples"], 1)
         return self
 
@@ -69,7 +69,7 @@ class Pipeline:
     def produce(self, by_topic: Mapping[str, Iterable[tuple[bytes, bytes, int]]]) -> int:
         """Produce whole topics one after the other, dense ones first: as uneven as can be."""
         count = 0
-        for topic in reversed(TOPICS):
+        for topic in reversed(LANES):
             records = ((key, value, at_ms, None, None) for key, value, at_ms in by_topic[topic])
             count += self.kafka.produce(topic, records)
         return count

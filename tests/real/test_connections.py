@@ -31,7 +31,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.rig.endpoint import SECRET, Endpoint
 from tests.rig.mailbox import Mailbox
 from tests.rig.processes import Emailer, Served, Worker, run_cartwake, wait_until
@@ -40,7 +40,7 @@ from tests.rig.secure_redis import SecureRedis, password
 
 WORKER, OPERATOR, STOREFRONT, EMAILER, WEBHOOKS, EDGE, AUTOSCALER = ROLES
 OUT = {"triggers", "decisions", "trigger-cancels", "dead-letters", "training-examples"}
-ALL = {*TOPICS, *OUT, "message-feedback"}
+ALL = {*LANES, *OUT, "message-feedback"}
 VISITOR = "v-4711"
 BOTH = {"personalization": "granted", "marketing_email": "granted"}
 PRODUCT = {"id": "mug", "price_minor": 1200, "currency": "EUR"}
@@ -185,7 +185,7 @@ def test_a_refused_worker_says_so_in_one_line_and_ends(
 
 
 READS = {
-    WORKER: {*TOPICS, "training-examples"},
+    WORKER: {*LANES, "training-examples"},
     OPERATOR: {"dead-letters"},
     STOREFRONT: set(),
     EMAILER: {"triggers", "trigger-cancels", "message-feedback"},
@@ -195,11 +195,11 @@ READS = {
 }
 WRITES = {
     WORKER: OUT,
-    OPERATOR: set(TOPICS),
-    STOREFRONT: set(TOPICS),
+    OPERATOR: set(LANES),
+    STOREFRONT: set(LANES),
     EMAILER: {"message-feedback"},
     WEBHOOKS: {"message-feedback"},
-    EDGE: {*TOPICS, "message-feedback"},
+    EDGE: {*LANES, "message-feedback"},
     AUTOSCALER: set(),
 }
 GROUPS = {
@@ -321,7 +321,7 @@ def test_who_scales_the_workers_sees_the_ends_of_the_inputs_alone(
 ) -> None:
     admin = roles_kafka.role(AUTOSCALER)
     seen = [topic for topic in admin.list_topics(timeout=30).topics if topic in ALL]
-    assert set(seen) == set(TOPICS)
+    assert set(seen) == set(LANES)
     ends = admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest() for topic in seen})
     assert all(end.result(30).offset >= 0 for end in ends.values())
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.real.pipeline import OUTPUTS, PARTITIONS, Pipeline
 from tests.rig.kafka import Kafka
 from tests.rig.processes import Worker, run_cartwake, wait_until
@@ -249,8 +249,8 @@ def test_a_kafka_that_is_killed_and_comes_back_costs_nothing_and_is_mentioned_on
 def test_topics_with_different_partition_counts_are_refused_in_one_line(
     empty_kafka, redis_server, group
 ):
-    empty_kafka.create_topics([*TOPICS, *OUTPUTS, "training-examples"][1:], 2)
-    empty_kafka.create_topics([next(iter(TOPICS))], 3)
+    empty_kafka.create_topics([*LANES, *OUTPUTS, "training-examples"][1:], 2)
+    empty_kafka.create_topics([next(iter(LANES))], 3)
     settings = {
         "CARTWAKE_KAFKA__BOOTSTRAP": empty_kafka.bootstrap,
         "CARTWAKE_REDIS__URL": redis_server.url,
@@ -286,7 +286,7 @@ def test_a_worker_that_is_told_to_stop_leaves_nothing_half_done(pipeline):
 def test_a_worker_beyond_the_number_of_partitions_stands_by_and_is_ready(
     empty_kafka: Kafka, redis_server, tmp_path, group
 ):
-    empty_kafka.create_topics([*TOPICS, *OUTPUTS, "training-examples"], 1)
+    empty_kafka.create_topics([*LANES, *OUTPUTS, "training-examples"], 1)
     settings = {
         "CARTWAKE_KAFKA__BOOTSTRAP": empty_kafka.bootstrap,
         "CARTWAKE_REDIS__URL": redis_server.url,

@@ -7,8 +7,8 @@ from collections import Counter
 import msgspec
 import pytest
 
-from stream.domain.events import TOPIC_OF as TOPIC_OF_EVENT
 from stream.domain.events import AnyEvent
+from stream.domain.topics import TOPIC_OF
 from tests.rig import merch_store
 from tests.rig.merch_hits import GROUPS, group_of
 
@@ -195,7 +195,7 @@ def test_at_equal_times_consent_goes_first_then_the_cart(converted):
 
 
 def test_the_rig_and_the_product_agree_which_topic_an_event_belongs_to():
-    of_product = {kind.__struct_config__.tag: topic for kind, topic in TOPIC_OF_EVENT.items()}
+    of_product = {kind.__struct_config__.tag: topic for kind, topic in TOPIC_OF.items()}
     assert merch_store.TOPIC_OF.items() <= of_product.items()
 
 

@@ -7,8 +7,8 @@ clock then stood; that this clock is no later than it may be is checked here.
 from itertools import groupby
 
 from stream.adapters.memory import MemoryStore
-from stream.domain.events import TOPICS
 from stream.domain.records import NEEDS
+from stream.domain.topics import LANES
 from tests.reference.clock import known_visitors, step_live
 from tests.reference.consent import still_stands
 from tests.scenarios.trouble import Crashing, Trouble, suffer
@@ -22,7 +22,7 @@ class Follower:
     def __init__(self, world, shop, records):
         self.world, self.shop, self.records = world, shop, records
         self.reached = []  # the shard's clock after each commit
-        self._offsets = dict.fromkeys(TOPICS, 0)
+        self._offsets = dict.fromkeys(LANES, 0)
 
     def follow(self, watermark):
         """Apply what a commit has applied for the first time."""

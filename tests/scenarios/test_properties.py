@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.ports import FencedError
 from tests.scenarios.trouble import Crash, Crashing, copied
 from tests.scenarios.world import (
@@ -36,7 +36,7 @@ async def test_any_number_of_new_owners_decides_like_one(events, data):
     world = World(*events)
     worker = await world.worker(live=False)
     for _ in range(data.draw(st.integers(0, 4), label="owners")):
-        for topic in data.draw(st.lists(st.sampled_from(list(TOPICS)), max_size=6), label="read"):
+        for topic in data.draw(st.lists(st.sampled_from(list(LANES)), max_size=6), label="read"):
             worker.fetch(topic, data.draw(st.integers(1, last), label="so many"))
         await worker.step(data.draw(st.integers(1, 9), label="taken"))
         old, worker = worker, await world.worker(live=False)
@@ -85,7 +85,7 @@ async def test_whatever_tail_is_lost_the_records_lead_to_the_same_decisions(even
 async def test_by_the_records_clock_any_chunking_decides_like_replay(events, data):
     world = World(*events)
     worker = await world.worker(live=False)
-    happenings = st.tuples(st.sampled_from(list(TOPICS)), st.integers(1, 6), st.integers(0, 6))
+    happenings = st.tuples(st.sampled_from(list(LANES)), st.integers(1, 6), st.integers(0, 6))
     for topic, received, taken in data.draw(st.lists(happenings, max_size=20), label="chunks"):
         worker.fetch(topic, received)
         await worker.step(taken)

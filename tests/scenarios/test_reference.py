@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stream.adapters.wire.codec import decode_state
-from stream.domain.events import TOPICS
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
+from stream.domain.topics import LANES
 from tests import reference
 from tests.reference.shop import Shop
 from tests.reference_view import called_back, expected, told, view
@@ -47,7 +47,7 @@ SAME_POLICY = reference.Policy(
 def troubled(kinds, max_size=12):
     """Draw what happens to a worker."""
     one = st.builds(
-        Trouble, st.sampled_from(kinds), st.integers(1, 9), st.sampled_from(tuple(TOPICS))
+        Trouble, st.sampled_from(kinds), st.integers(1, 9), st.sampled_from(tuple(LANES))
     )
     return st.lists(one, max_size=max_size)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.outgoing import outgoing
 from stream.config.settings import HoldoutSettings, Settings
-from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF
 from stream.domain.policy import Holdout, Policy
+from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF
 from stream.replay import Replay
 from stream.shard.merge import Mark, Merge
 from stream.shard.shard import Shard
@@ -32,7 +32,7 @@ ALL = 10**9
 POLICY = Policy(holdout=Holdout(fraction=0.0))
 SETTINGS = Settings(holdout=HoldoutSettings(fraction=0.0))
 TOPIC_OF_TYPE = {name: TOPIC_OF[kind] for kind, name in TYPE_OF.items()}
-RANKS = {topic: rank for rank, topic in enumerate(TOPICS)}
+RANKS = {topic: rank for rank, topic in enumerate(LANES)}
 SHOE = {"id": "shoe", "price_minor": 4_999, "currency": "EUR"}
 ALLOWED = {"personalization": "granted", "marketing_email": "granted"}
 
@@ -133,7 +133,7 @@ class Log:
     """The shard's three partitions, in merge order of their topics."""
 
     def __init__(self, *events):
-        self.topics = {topic: [] for topic in TOPICS}
+        self.topics = {topic: [] for topic in LANES}
         for one in events:
             self.write(one)
 
@@ -160,7 +160,7 @@ class World:
         self.store = store or MemoryStore()
         self.sink = sink or MemorySink()
         # What Kafka has committed.
-        self.processed = dict.fromkeys(TOPICS, claimed.PartitionOffsets(0, 0, 0))
+        self.processed = dict.fromkeys(LANES, claimed.PartitionOffsets(0, 0, 0))
 
     async def worker(self, *, live=True):
         """Return a new owner of the shard."""
@@ -209,7 +209,7 @@ class Worker:
         world = self.world
         owner = await world.store.claim(0)
         known = owner.watermark.offsets
-        merge = Merge({topic: known.get(topic, 0) for topic in TOPICS})
+        merge = Merge({topic: known.get(topic, 0) for topic in LANES})
         shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
         self.owned = ClaimedShard(shard, merge, world.processed)
         await self.owned.resume(world.now_ms, live=self.live)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.outgoing import outgoing
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.limit import USUAL
 from stream.shard.merge import Mark
 from stream.shard.ports import BEGINNING_MS
@@ -91,7 +91,7 @@ class Bench:
             topic: PartitionOffsets(
                 start, len(topics[topic]), (committed or {}).get(topic, 0), clock_ms, topic_id
             )
-            for topic in TOPICS
+            for topic in LANES
         }
 
     async def claim(self, *numbers, **limits):

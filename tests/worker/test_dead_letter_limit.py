@@ -5,7 +5,7 @@ import logging
 import pytest
 from aiokafka import TopicPartition
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.limit import Tolerance
 from tests.scenarios.world import MINUTE, T0, added, consented, viewed
 from tests.worker.ashore import LEFT_CART, Bench, write
@@ -36,7 +36,7 @@ async def test_a_shard_stops_rather_than_drain_its_input_into_dead_letters(bench
     owner = await bench.store.claim(0)
     assert owner.watermark.offsets["consent-events"] == 1, "nothing of that batch was committed"
     assert bench.shards.stopped.keys() == {0}
-    assert bench.shards.full() == {TopicPartition(topic, 0) for topic in TOPICS}
+    assert bench.shards.full() == {TopicPartition(topic, 0) for topic in LANES}
     assert (bench.value("shards_stopped"), bench.value("shards_owned")) == (1, 0)
     (said,) = [record.getMessage() for record in caplog.records]
     assert said == (

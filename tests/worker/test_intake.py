@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.types import TP
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.shard.merge import Mark
 from stream.worker import intake as module
 from stream.worker.claimed import PartitionOffsets
@@ -20,7 +20,7 @@ from tests.worker.ashore import Bench
 
 
 def shard(*numbers):
-    return {TopicPartition(topic, number) for number in numbers for topic in TOPICS}
+    return {TopicPartition(topic, number) for number in numbers for topic in LANES}
 
 
 class Trainer:
@@ -307,7 +307,7 @@ async def test_what_a_poll_brings_goes_to_its_shard_and_to_the_trainer(
     trainer.waiting = ["example"]
     (turn, [owned]), (learning, examples) = intake.ready()
     # Faust knows a shard by the partition of the agent's first topic.
-    assert turn == TopicPartition(next(iter(TOPICS)), 0)
+    assert turn == TopicPartition(next(iter(LANES)), 0)
     assert owned.number == 0
     assert (learning, examples) == (EXAMPLES, ["example"])
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from tests.rig.processes import LOOPBACK, Worker, free_port, run_cartwake, wait_until
 
 OTHERS = ("triggers", "decisions", "trigger-cancels", "dead-letters", "training-examples")
@@ -23,7 +23,7 @@ def settings(group):
 
 
 def make(kafka, partitions):
-    kafka.create_topics([*TOPICS, *OTHERS], partitions)
+    kafka.create_topics([*LANES, *OTHERS], partitions)
 
 
 def waiting(folder, settings, what):

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream.adapters.memory import MemoryStore
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.domain.visitor import VisitorKey
 from stream.runtime import logs
 from stream.shard import shard as shard_module
@@ -59,7 +59,7 @@ def clock(monkeypatch):
 
 async def test_a_shard_that_was_never_written_is_read_from_where_its_log_begins(bench):
     write(bench, 3, *LEFT_CART)
-    assert await bench.shards.claim(3, bench.limits(3)) == dict.fromkeys(TOPICS, 0)
+    assert await bench.shards.claim(3, bench.limits(3)) == dict.fromkeys(LANES, 0)
     assert len(bench.shards) == 1
 
 
@@ -67,7 +67,7 @@ async def test_a_log_whose_beginning_was_deleted_is_read_from_what_is_left(bench
     for minute in range(5):
         for topic_event in (consented, added, viewed):
             write(bench, 0, topic_event(T0 + minute * MINUTE))
-    assert await bench.claim(0, start=4) == {0: dict.fromkeys(TOPICS, 4)}
+    assert await bench.claim(0, start=4) == {0: dict.fromkeys(LANES, 4)}
 
 
 async def test_a_shard_is_read_from_where_its_state_ends_whatever_kafka_has_committed(bench):
@@ -166,7 +166,7 @@ async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched
     bench.shards.accept(Fetched({}, {}, [], bench.tick(), outside={CARTS: 1}))
     assert bench.shards.stopped == {0: "cart-events no longer holds offset 1"}
     assert fields() == [{"shard": 0, "topic": "cart-events", "offset": 1}]
-    assert bench.shards.full() == {TopicPartition(topic, 0) for topic in TOPICS}
+    assert bench.shards.full() == {TopicPartition(topic, 0) for topic in LANES}
 
 
 async def test_a_new_assignment_looks_at_stopped_shards_again(bench):
@@ -206,7 +206,7 @@ async def test_where_ids_are_not_told_any_more_or_not_yet_the_ends_of_the_log_ha
 
 async def test_a_topic_that_is_made_anew_while_it_is_read_stops_every_shard_at_once(bench):
     await bench.claim(0, 1, topic_id="a1")
-    assert bench.shards.topic_ids() == dict.fromkeys(TOPICS, "a1")
+    assert bench.shards.topic_ids() == dict.fromkeys(LANES, "a1")
     bench.shards.refuse({"cart-events"})
     assert bench.shards.stopped == dict.fromkeys(
         (0, 1), "cart-events was made anew while it was read"
@@ -446,7 +446,7 @@ async def test_a_rewound_shard_is_lost_and_after_its_claim_decides_nothing_else(
         topic: PartitionOffsets(0, limit.end, hints[topic][0], int(hints[topic][1]))
         for topic, limit in bench.limits(0).items()
     }
-    assert await bench.shards.claim(0, limits) == dict.fromkeys(TOPICS, 0)
+    assert await bench.shards.claim(0, limits) == dict.fromkeys(LANES, 0)
     assert bench.shards.lost == {}
     bench.now_ms = DUE_MS + 2 * MINUTE
     await bench.work()

@@ -142,9 +142,8 @@ async def test_a_record_from_elsewhere_teaches_nothing_and_is_not_repeated(train
     await training.save()
     assert models.snapshot.versions[AFTER_ADD] == 2
     assert models.snapshot.offset == 4
-    assert [line for line in said() if "is no example" in line] == [
-        f"Offset {offset} of training-examples is no example: $: not a training example"
-        for offset in (1, 2)
+    assert [line for line in said() if "is no training example" in line] == [
+        f"Offset {offset} is no training example: $: not a training example" for offset in (1, 2)
     ]
 
 

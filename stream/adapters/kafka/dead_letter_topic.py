@@ -15,9 +15,9 @@ from stream.adapters.kafka.connect import metadata, partition_counts, refuse, st
 from stream.adapters.kafka.options import client_options
 from stream.adapters.wire.codec import Rejected
 from stream.adapters.wire.facts import attempt_of
-from stream.adapters.wire.outgoing import APPENDED_MS, DEAD_LETTERS, rfc3339
+from stream.adapters.wire.outgoing import APPENDED_MS, rfc3339
 from stream.config.settings import Settings
-from stream.domain.events import TOPICS
+from stream.domain.topics import DEAD_LETTERS, LANES
 from stream.runtime.progress import Progress
 
 OURS: Final = f"{Rejected.__module__}.{Rejected.__qualname__}".encode()
@@ -70,7 +70,7 @@ def letter(record: ConsumerRecord) -> DeadLetterRecord | None:
     offset = _number(headers, "__streams.errors.offset")
     # Another program's record may quote ours.
     is_ours = headers.get("__streams.errors.exception") == OURS
-    if topic not in TOPICS or partition is None or offset is None or not is_ours:
+    if topic not in LANES or partition is None or offset is None or not is_ours:
         return None
     is_cut = "truncated" in headers
     return DeadLetterRecord(

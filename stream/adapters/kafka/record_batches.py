@@ -16,7 +16,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
 from stream.adapters.kafka.options import LARGEST_REQUEST_BYTES
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
+from stream.domain.topics import TRAINING_EXAMPLES
 from stream.shard.ports import Entry
 
 # One trainer learns from all examples, in one order, whatever number of partitions there is.

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream.adapters.kafka.record_batches import RecordBatches
-from stream.adapters.wire.outgoing import DEAD_LETTERS
+from stream.domain.topics import DEAD_LETTERS
 from stream.runtime.failpoint import passing
 from stream.shard.ports import Entry
 

@@ -7,16 +7,8 @@ these same functions.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from stream.adapters.wire.outgoing import (
-    DEAD_LETTERS,
-    DECISIONS,
-    TRAINING_EXAMPLES,
-    TRIGGER_CANCELS,
-    TRIGGERS,
-)
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.domain.policy import DAY_MS
+from stream.domain.topics import DEAD_LETTERS, LANES, TOPICS, read_by
 
 MIB: Final = 2**20
 # What is published: a dead letter may be as large as Kafka takes by default, and has headers. All
@@ -25,29 +17,11 @@ MIB: Final = 2**20
 LARGEST_BYTES: Final = 2 * MIB
 HEADERS_BYTES: Final = 16 * 1024
 
-RETENTION_DAYS: Final[Mapping[str, int]] = {
-    # From these a lost Redis is rebuilt, and a worker that stood still catches up; they hold
-    # personal data, so no longer than an outage over a week of holidays needs.
-    **dict.fromkeys(TOPICS, 7),
-    # As long, so that whoever reads them may be away for as long.
-    TRIGGERS: 7,
-    DECISIONS: 7,
-    TRIGGER_CANCELS: 7,
-    # Somebody has to notice, mend the producer and send them back. Not beyond the 30 days for
-    # which an erasure is remembered, less the day by which an event may be late and the day that
-    # a segment spans: an erased visitor's records must be gone while they would be refused.
-    DEAD_LETTERS: 28,
-    # Whoever measures what actions do reads it in time.
-    MESSAGE_FEEDBACK: 28,
-    # They identify nobody; a new recipe learns from them again.
-    TRAINING_EXAMPLES: 90,
-}
-
-# What whoever acts on triggers reads side by side.
-ACTED_ON: Final = (*TOPICS, TRIGGERS, TRIGGER_CANCELS, MESSAGE_FEEDBACK)
+# What programs that act on triggers read or ask about, partition by partition beside the lanes.
+ACTED_ON: Final = tuple(dict.fromkeys((*LANES, *read_by("emailer", "webhooks"))))
 
 
-def missing(counts: Mapping[str, int], wanted: Iterable[str] = RETENTION_DAYS) -> Iterable[str]:
+def missing(counts: Mapping[str, int], wanted: Iterable[str] = TOPICS) -> Iterable[str]:
     """Yield what to do where wanted topics are not there."""
     if absent := [name for name in wanted if name not in counts]:
         yield f"no topic {', '.join(absent)}: make them with 'cartwake topics create'"
@@ -63,7 +37,7 @@ def uneven(counts: Mapping[str, int], what: str = "the inputs") -> Iterable[str]
 def too_small(configs: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
     """Yield why a bad record may find no place among the dead letters."""
     limits = {name: int(config["max.message.bytes"]) for name, config in configs.items()}
-    needed = max([limits[name] for name in TOPICS if name in limits], default=0) + HEADERS_BYTES
+    needed = max([limits[name] for name in LANES if name in limits], default=0) + HEADERS_BYTES
     if limits.get(DEAD_LETTERS, needed) < needed:
         yield (
             f"{DEAD_LETTERS} takes records up to {limits[DEAD_LETTERS]} bytes (max.message.bytes), "

@@ -13,17 +13,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic
 
 from stream.adapters.kafka.administer import admin_client, answer, ask, refusal_of, topic_configs
-from stream.adapters.kafka.connect import (
-    ANSWER_S,
-    Unreachable,
-    metadata,
-    partition_counts,
-    refuse,
-)
+from stream.adapters.kafka.connect import ANSWER_S, Unreachable, metadata, partition_counts, refuse
 from stream.adapters.kafka.topic_rules import (
     ACTED_ON,
     LARGEST_BYTES,
-    RETENTION_DAYS,
     kept,
     largest,
     missing,
@@ -31,11 +24,9 @@ from stream.adapters.kafka.topic_rules import (
     too_small,
     uneven,
 )
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import KafkaSettings, Settings
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
 from stream.domain.policy import DAY_MS
+from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TOPICS
 
 RETRY_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.1
@@ -82,9 +73,9 @@ async def require(settings: Settings, waiting: Say) -> int:
     """
     counts = await _patiently(settings, waiting)
     # A worker neither reads nor writes what the edge hears back.
-    inputs = {name: counts[name] for name in TOPICS if name in counts}
+    inputs = {name: counts[name] for name in LANES if name in counts}
     refuse(settings, [*missing({**counts, MESSAGE_FEEDBACK: 1}), *uneven(inputs)])
-    return counts[next(iter(TOPICS))]
+    return counts[next(iter(LANES))]
 
 
 def require_even(settings: Settings, counts: Mapping[str, int]) -> None:
@@ -114,9 +105,9 @@ async def _patiently(settings: Settings, waiting: Say) -> dict[str, int]:
 async def _create(settings: Settings, say: Say) -> None:
     known = partition_counts(await metadata(settings))
     refuse(settings, _at_odds(known, settings.kafka))
-    absent = [_new_topic(name, settings) for name in RETENTION_DAYS if name not in known]
+    absent = [_new_topic(name, settings) for name in TOPICS if name not in known]
     made = await _make(settings, absent) if absent else {}
-    for name in RETENTION_DAYS:
+    for name in TOPICS:
         is_new = name in made
         say(f"{name}: {f'made, {partitions(made[name])}' if is_new else 'exists, left as it is'}")
     await _check(settings, lambda _: None)
@@ -142,28 +133,27 @@ async def _make(settings: Settings, topics: list[NewTopic]) -> dict[str, int]:
 def _new_topic(name: str, settings: Settings) -> NewTopic:
     kafka = settings.kafka
     # A backfill's records are old when they are produced: Kafka would delete them unread.
-    is_backfill = settings.worker.clock == "records" and name in TOPICS
+    is_backfill = settings.worker.clock == "records" and name in LANES
     config = {
         "cleanup.policy": "delete",
-        "retention.ms": "-1" if is_backfill else str(RETENTION_DAYS[name] * DAY_MS),
+        "retention.ms": "-1" if is_backfill else str(TOPICS[name].retention_days * DAY_MS),
         "segment.ms": str(SEGMENT_MS),
         # With three copies two are written before a record counts as stored.
         "min.insync.replicas": str(max(1, kafka.replication - 1)),
     }
-    if name not in TOPICS:
+    if name not in LANES:
         config["max.message.bytes"] = str(LARGEST_BYTES)
     return NewTopic(name, _count(name, kafka), kafka.replication, config=config)
 
 
 def _count(name: str, kafka: KafkaSettings) -> int:
-    # The trainer learns from one log in one order.
-    return 1 if name == TRAINING_EXAMPLES else kafka.partitions
+    return 1 if TOPICS[name].has_one_partition else kafka.partitions
 
 
 def _at_odds(known: Mapping[str, int], kafka: KafkaSettings) -> Iterable[str]:
     """Tell, before anything is made, which inputs the missing ones would not fit to."""
-    if not TOPICS.keys() <= known.keys():
-        for name in TOPICS:
+    if not LANES.keys() <= known.keys():
+        for name in LANES:
             if known.get(name, kafka.partitions) != kafka.partitions:
                 have = partitions(known[name])
                 yield f"{name} exists with {have}, but kafka.partitions is {kafka.partitions}"
@@ -190,11 +180,11 @@ def _leaderless(cluster: ClusterMetadata, names: Iterable[str]) -> list[str]:
 
 async def _check(settings: Settings, say: Say) -> None:
     counts = partition_counts(await metadata(settings))
-    found = [name for name in RETENTION_DAYS if name in counts]
+    found = [name for name in TOPICS if name in counts]
     configs, silent = await topic_configs(admin_client(settings.kafka), found)
     refuse(settings, (f"{name} does not tell its settings: {why}" for name, why in silent.items()))
     for name in found:
         config = configs[name]
         say(f"{name}: {partitions(counts[name])}, {kept(config)}, {largest(config)}")
-    inputs = {name: counts[name] for name in TOPICS if name in counts}
+    inputs = {name: counts[name] for name in LANES if name in counts}
     refuse(settings, [*missing(counts), *uneven(inputs), *too_small(configs)])

@@ -14,17 +14,10 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import orjson
 
-from stream.domain.events import (
-    MAX_EVENT_BYTES,
-    SHAPES,
-    TOPIC_OF,
-    TYPE_OF,
-    AnyEvent,
-    Context,
-    Event,
-)
+from stream.domain.events import MAX_EVENT_BYTES, SHAPES, AnyEvent, Context, Event
 from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
+from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF, event_types
 from stream.domain.visitor import Visitor
 
 
@@ -65,7 +58,10 @@ _shaped: Final = attrgetter(*SHAPES)
 
 _EVENTS: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _EXAMPLES: Final = msgspec.json.Decoder(Example)
-KINDS: Final = cast("dict[str, type[AnyEvent]]", {name: kind for kind, name in TYPE_OF.items()})
+# The types of events that shards read, by name.
+LANE_TYPES: Final = cast(
+    "dict[str, type[AnyEvent]]", {TYPE_OF[kind]: kind for kind in event_types(LANES)}
+)
 _RECORDS: Final = msgspec.json.Encoder(order="deterministic")
 
 # The leading byte of a stored state. A new format gets a new number, and the old one stays
@@ -210,8 +206,8 @@ def _reconsider(value: bytes, topic: str | None) -> AnyEvent:
     except orjson.JSONDecodeError as error:
         detail = f"value: not one JSON value, at line {error.lineno} column {error.colno}"
         raise Rejected(Defect.MALFORMED, detail) from None
-    _check_topic(_kind_of(fields, KINDS), topic)
-    return decode_fields(fields, KINDS)
+    _check_topic(_kind_of(fields, LANE_TYPES), topic)
+    return decode_fields(fields, LANE_TYPES)
 
 
 def _kind_of(fields: Any, known: Mapping[str, type[EventT]]) -> type[EventT]:  # noqa: ANN401 - JSON

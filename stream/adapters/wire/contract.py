@@ -9,33 +9,19 @@ from typing import Any, Final, get_args
 import msgspec
 
 from stream.adapters.wire.codec import Defect
-from stream.adapters.wire.outgoing import (
-    ANY_BYTES,
-    DEAD_LETTERS,
-    DECISIONS,
-    JSON,
-    TRAINING_EXAMPLES,
-    TRIGGER_CANCELS,
-    TRIGGERS,
-    TYPES,
-)
+from stream.adapters.wire.outgoing import ANY_BYTES, JSON
 from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import MAX_EVIDENCE
 from stream.domain.consent import Purpose
-from stream.domain.events import MAX_LINES, TOPICS, TYPE_OF
-from stream.domain.feedback import FEEDBACK_TYPES
+from stream.domain.events import MAX_LINES
 from stream.domain.ids import ID_BYTES
-from stream.domain.records import Decision, Example, Trigger, TriggerCancel
+from stream.domain.topics import DEAD_LETTERS, LANES, TOPICS, TYPE_OF
 
 Schema = dict[str, Any]
 
 # The value types of the topics out. A dead letter's value is whatever bytes were read.
 RECORDS: Final[dict[str, type[msgspec.Struct] | None]] = {
-    TRIGGERS: Trigger,
-    DECISIONS: Decision,
-    TRIGGER_CANCELS: TriggerCancel,
-    DEAD_LETTERS: None,
-    TRAINING_EXAMPLES: Example,
+    name: next(iter(row.types), None) for name, row in TOPICS.items() if row.ce_type
 }
 
 _ID: Final[Schema] = {"pattern": f"^[0-9a-f]{{{2 * ID_BYTES}}}$"}
@@ -173,7 +159,7 @@ def headers_schema(topic: str) -> Schema:
         "ce_specversion": {"const": "1.0"},
         "ce_id": _says("unique in its topic; repeated where a record is repeated"),
         "ce_source": _says("a URI-reference: consumer group and topic", pattern=f"/{topic}$"),
-        "ce_type": {"const": TYPES[topic]},
+        "ce_type": {"const": TOPICS[topic].ce_type},
         "ce_time": _says("when it was owed", **_RFC3339),
         "ce_recordedtime": _says("when it was decided", **_RFC3339),
         "content-type": {"const": content_type},
@@ -195,7 +181,7 @@ def _kip_1034() -> dict[str, Schema]:
         "ce_id": _says("topic, partition and offset of the original record", pattern="-[0-9]+$"),
         "ce_time": _says("when it was found", **_RFC3339),
         "ce_recordedtime": _says("when it was found", **_RFC3339),
-        f"{where}.topic": {"enum": [*TOPICS]},
+        f"{where}.topic": {"enum": [*LANES]},
         f"{where}.partition": {"pattern": "^[0-9]+$"},
         f"{where}.offset": {"pattern": "^[0-9]+$"},
         f"{where}.exception": _says("the class of the error"),
@@ -215,4 +201,4 @@ def _refined(name: str, schema: Schema) -> Schema:
     return schema | RULES.get(name, {})
 
 
-_EVENT_NAMES: Final = frozenset(kind.__name__ for kind in [*TYPE_OF, *FEEDBACK_TYPES.values()])
+_EVENT_NAMES: Final = frozenset(kind.__name__ for kind in TYPE_OF)

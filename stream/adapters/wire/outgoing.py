@@ -11,22 +11,16 @@ from urllib.parse import quote
 
 from stream.adapters.wire.codec import Rejected, encode_record
 from stream.domain.records import Decision, Effect, Example, Trigger, TriggerCancel
+from stream.domain.topics import (
+    DEAD_LETTERS,
+    DECISIONS,
+    TOPICS,
+    TRAINING_EXAMPLES,
+    TRIGGER_CANCELS,
+    TRIGGERS,
+)
 from stream.shard.ports import DeadLetter, Entry
 
-TRIGGERS: Final = "triggers"
-DECISIONS: Final = "decisions"
-TRIGGER_CANCELS: Final = "trigger-cancels"
-DEAD_LETTERS: Final = "dead-letters"
-TRAINING_EXAMPLES: Final = "training-examples"
-
-# The ``ce_type`` of each topic's records. No reverse-DNS prefix: the project owns no domain.
-TYPES: Final = {
-    TRIGGERS: "cartwake.trigger.v1",
-    DECISIONS: "cartwake.decision.v1",
-    TRIGGER_CANCELS: "cartwake.trigger-cancel.v1",
-    DEAD_LETTERS: "cartwake.dead-letter.v1",
-    TRAINING_EXAMPLES: "cartwake.training-example.v1",
-}
 # Headers that let a dead letter be sent back: which attempt it was, and when it was written first.
 ATTEMPT: Final = "attempt"
 APPENDED_MS: Final = "appended_ms"
@@ -143,7 +137,7 @@ def _always(source: str, topic: str, content_type: str) -> Headers:
     return [
         ("ce_specversion", b"1.0"),
         ("ce_source", f"{source}/{topic}".encode()),
-        ("ce_type", TYPES[topic].encode()),
+        ("ce_type", TOPICS[topic].ce_type.encode()),
         ("content-type", content_type.encode()),
     ]
 

@@ -11,8 +11,8 @@ import msgspec
 
 from stream.adapters.wire.asyncapi import document
 from stream.adapters.wire.contract import RECORDS, Schema, definitions, headers_schema
-from stream.domain.events import TOPICS, TYPE_OF, Event
-from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
+from stream.domain.events import Event
+from stream.domain.topics import TOPIC_OF, TYPE_OF, event_types
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,9 +20,8 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def generate() -> dict[str, bytes]:
     """Return the content of every generated file by its path inside ``schemas/``."""
     files = {f"events/{name}.json": _of_type(kind) for kind, name in TYPE_OF.items()}
-    files |= {f"events/{name}.json": _of_type(kind) for name, kind in FEEDBACK_TYPES.items()}
-    topics = {**TOPICS, MESSAGE_FEEDBACK: tuple(FEEDBACK_TYPES.values())}
-    files |= {f"topics/{topic}.json": _of_topic(topic, kinds) for topic, kinds in topics.items()}
+    for topic in dict.fromkeys(TOPIC_OF.values()):
+        files[f"topics/{topic}.json"] = _of_topic(topic, event_types([topic]))
     for topic, kind in RECORDS.items():
         if kind is not None:
             files[f"records/{topic}.json"] = _of_type(kind)

@@ -16,13 +16,11 @@ from redis.asyncio import Redis
 
 from stream.adapters.redis.store import member
 from stream.adapters.wire.codec import decode_state
-from stream.adapters.wire.outgoing import DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.demo.embedded import PARTITIONS
-from stream.domain.events import TOPICS
-from stream.domain.feedback import MESSAGE_FEEDBACK
+from stream.domain.topics import DECISIONS, LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import Behaviour, Visitor, VisitorKey
 
-READ: Final = (*TOPICS, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
+READ: Final = (*LANES, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
 RECORDS_KEPT: Final = 100
 VISITORS_KEPT: Final = 1_000
 FETCH_WAIT_MS: Final = 20

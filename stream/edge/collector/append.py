@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from stream.adapters.kafka.writer import AcknowledgedWriter, NotStored
 from stream.config.settings import KafkaSettings
-from stream.edge.collector.prepare import CONSENT, PreparedRecord
+from stream.domain.topics import CONSENT_EVENTS
+from stream.edge.collector.prepare import PreparedRecord
 
 LOOK_EVERY_S: Final = 1.0
 # At most so many records wait for Kafka: memory is finite, and beyond that it does not keep up.
@@ -72,8 +73,16 @@ class KafkaEventLog:
         consent = [(one.topic, one.value, one.key) for one in records if one.topic == CONSENT]
         others = [(one.topic, one.value, one.key) for one in records if one.topic != CONSENT]
         try:
+<<<<<<< HEAD
             await self._writer.write(consent, others)
         except NotStored:
+=======
+            async with asyncio.timeout(ACK_WITHIN_S):
+                await self._send([one for one in records if one.topic == CONSENT_EVENTS])
+                await self._send([one for one in records if one.topic != CONSENT_EVENTS])
+        except (KafkaError, TimeoutError):
+            self._note(is_up=False)
+>>>>>>> 277aa80 (Name every topic once: one table of all topics in and out, from which the rest follows)
             raise LogUnavailable from None
         finally:
             self._waiting -= len(records)

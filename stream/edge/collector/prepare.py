@@ -10,17 +10,19 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from stream.adapters.wire.bots import is_bot
-from stream.adapters.wire.codec import KINDS, Rejected, decode_fields, encode_record
+from stream.adapters.wire.codec import Rejected, decode_fields, encode_record
 from stream.config.edge import EdgeKey
-from stream.domain.events import TOPIC_OF, ConsentUpdated, ErasureRequested, Event
-from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
+from stream.domain.events import ConsentUpdated, ErasureRequested, Event
+from stream.domain.topics import TOPIC_OF, TYPE_OF, event_types, written_by
 from stream.edge.answers import RequestRefused
 from stream.edge.collector.device import device_of
 from stream.edge.keys import may_send
 from stream.edge.visitors import Visitors
 
-CONSENT: Final = "consent-events"
-TYPES: Final[dict[str, type[Event]]] = {**KINDS, **FEEDBACK_TYPES}
+# The types of events that come in over HTTP, by name.
+EDGE_TYPES: Final[dict[str, type[Event]]] = {
+    TYPE_OF[kind]: kind for kind in event_types(written_by("edge"))
+}
 # As much as a sender's clock may be off before it is corrected: a smaller skew is often nothing but
 # a slow network, and correcting that would put events out of order.
 SKEW_MS: Final = 5 * 60 * 1000
@@ -74,7 +76,7 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
     if sender.denies_sale and isinstance(event, ConsentUpdated):
         refused = replace(event.purposes, ads="denied", sale_share="denied")
         event = replace(event, purposes=refused)
-    topic = TOPIC_OF.get(kind, MESSAGE_FEEDBACK)
+    topic = TOPIC_OF[kind]
     marked = event.context is not None and event.context.bot
     return PreparedRecord(
         topic,
@@ -95,7 +97,7 @@ def _ends(event: Event) -> bool:
 
 def _decoded(fields: dict[str, Any]) -> Event:
     try:
-        return decode_fields(fields, TYPES)
+        return decode_fields(fields, EDGE_TYPES)
     except Rejected as rejected:
         reason, detail = str(rejected.reason), rejected.detail
     raise RequestRefused(HTTPStatus.BAD_REQUEST, reason, detail)

@@ -13,9 +13,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from stream.adapters.kafka.reader import all_partitions, reading, records_from, seek_to_time
-from stream.adapters.wire.outgoing import TRIGGER_CANCELS, TRIGGERS
 from stream.config.settings import Settings
 from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.topics import TRIGGER_CANCELS, TRIGGERS
 from stream.edge.gateway.hub import Action, Hub
 from stream.edge.visitors import VerifiedVisitor
 from stream.errors import CartwakeError

@@ -7,8 +7,8 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 import re
 from typing import Final
 
-from stream.domain.events import TYPE_OF
 from stream.domain.ids import make_id
+from stream.domain.topics import TYPE_OF
 from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
 from stream.mappers.reading import at_ms, record, required, text, visitor_of
 

@@ -20,7 +20,7 @@ from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
 from stream.adapters.kafka.topic_ids import topic_ids
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.runtime.fatal import TOLD_TO_STOP, fatal
 from stream.shard.ports import BEGINNING_MS
 from stream.worker.claimed import PartitionOffsets
@@ -118,7 +118,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self, tps: list[aiokafka.TopicPartition]
     ) -> dict[aiokafka.TopicPartition, PartitionOffsets]:
         consumer = self._ensure_consumer()
-        inputs = {tp.topic for tp in tps if tp.topic in TOPICS}
+        inputs = {tp.topic for tp in tps if tp.topic in LANES}
         starts, ends, committed, ids = await asyncio.gather(
             consumer.beginning_offsets(tps),
             consumer.end_offsets(tps),

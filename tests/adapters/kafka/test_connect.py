@@ -9,7 +9,7 @@ from stream.adapters.kafka.administer import ask
 from stream.adapters.kafka.connect import metadata, partition_counts
 from stream.adapters.kafka.topics import require
 from stream.config.loading import load
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.errors import CartwakeError
 from tests.rig.processes import LOOPBACK, free_port
 from tests.rig.secure_kafka import SCRAM
@@ -20,7 +20,7 @@ WORKER = "cartwake-worker"
 @pytest.fixture(autouse=True)
 def topics(secure_kafka):
     if not secure_kafka.topics():
-        secure_kafka.create_topics([*TOPICS, "triggers"], 2)
+        secure_kafka.create_topics([*LANES, "triggers"], 2)
 
 
 @pytest.fixture

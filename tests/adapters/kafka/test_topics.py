@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from stream.adapters.kafka.topics import RETENTION_DAYS, check, create, require
+from stream.adapters.kafka.topics import check, create, require
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TOPICS
 from stream.errors import CartwakeError
 from tests.rig.processes import LOOPBACK, free_port, run_cartwake
 
@@ -83,9 +83,12 @@ def test_what_create_makes_passes_the_check(settings):
 
 def test_every_topic_forgets(empty_kafka, settings):
     told(create, settings)
-    for topic, days in RETENTION_DAYS.items():
+    for topic, row in TOPICS.items():
         config = config_of(empty_kafka, topic)
-        assert (config["retention.ms"], config["cleanup.policy"]) == (str(days * DAY_MS), "delete")
+        assert (config["retention.ms"], config["cleanup.policy"]) == (
+            str(row.retention_days * DAY_MS),
+            "delete",
+        )
         assert int(config["segment.ms"]) <= DAY_MS, "a record outlives its retention by a segment"
 
 
@@ -133,7 +136,7 @@ def test_create_checks_what_it_leaves_alone(empty_kafka, settings):
 def test_the_inputs_of_a_backfill_are_kept_however_old_their_records_are(empty_kafka, settings):
     told(create, settings.model_copy(update={"worker": WorkerSettings(clock="records")}))
     kept = {topic: config_of(empty_kafka, topic)["retention.ms"] for topic in NAMES}
-    assert {topic for topic, ms in kept.items() if ms == "-1"} == set(TOPICS)
+    assert {topic for topic, ms in kept.items() if ms == "-1"} == set(LANES)
 
 
 def test_a_topic_that_is_kept_for_ever_is_told(empty_kafka, settings):
@@ -219,7 +222,7 @@ async def test_a_worker_learns_the_partition_count(empty_kafka):
 
 
 async def test_a_worker_is_told_how_to_get_missing_topics(empty_kafka):
-    empty_kafka.create_topics(TOPICS, 2)
+    empty_kafka.create_topics(LANES, 2)
     with pytest.raises(CartwakeError, match="make them with 'cartwake topics create'"):
         await require(settings_of(empty_kafka.bootstrap), lambda _: None)
 

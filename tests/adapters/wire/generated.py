@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from stream.domain.events import TYPE_OF
 from stream.domain.records import Decision, Example, Trigger, TriggerCancel
+from stream.domain.topics import LANES, event_types
 from stream.domain.visitor import Visitor
 
 MAX_ITEMS = 3
@@ -50,6 +50,7 @@ MAKERS = {
     inspect.BoolType: lambda _: st.booleans(),
     inspect.BytesType: lambda _: st.binary(max_size=32),
     inspect.DictType: _pairs,
+    inspect.EnumType: lambda info: st.sampled_from(list(info.cls)),
     inspect.FloatType: lambda _: st.floats(allow_nan=False, allow_infinity=False),
     inspect.IntType: _whole,
     inspect.ListType: _items,
@@ -75,7 +76,7 @@ def made(kind):
     return _values(inspect.type_info(kind))
 
 
-EVENTS = st.one_of(*map(made, TYPE_OF))
+EVENTS = st.one_of(*map(made, event_types(LANES)))
 STATES = made(Visitor)
 
 # What the types of the records out do not say, and the code that makes them does.

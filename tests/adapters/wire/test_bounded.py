@@ -11,12 +11,13 @@ from stream.adapters.wire.outgoing import outgoing
 from stream.domain.cart import MAX_CART_BYTES, MAX_EVIDENCE, MAX_NAME, Cart, CartLine
 from stream.domain.consent import PURPOSES, Choice
 from stream.domain.decisions import MAX_SENT
-from stream.domain.events import MAX_LINES, MAX_QUANTITY, TOPIC_OF, Product
+from stream.domain.events import MAX_LINES, MAX_QUANTITY, Product
 from stream.domain.fold import KNOWN_ORDERS, RECENT_EVENTS
 from stream.domain.ids import DIGEST_BYTES
 from stream.domain.predictions import MAX_PENDING
 from stream.domain.records import Score, Trigger
 from stream.domain.session import Session
+from stream.domain.topics import TOPIC_OF
 from stream.domain.triggers.cart_abandonment import MAX_FIRED
 from stream.domain.visitor import Behaviour, Fired, Prediction, Sent, Sequence, Visitor, VisitorKey
 from stream.shard.clock import Fact

@@ -18,8 +18,9 @@ from stream.adapters.wire.codec import (
     encode_record,
     encode_state,
 )
-from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF, Context, ProductAdded
+from stream.domain.events import Context, ProductAdded
 from stream.domain.records import Decision, Example
+from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF
 from stream.domain.visitor import Behaviour, Visitor
 from tests.adapters.wire.examples import (
     COMMON,
@@ -143,7 +144,7 @@ def test_of_a_repeated_product_the_last_one_counts_whole():
     assert (product.id, product.brand) == ("p1", None)
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", LANES)
 def test_an_event_is_only_accepted_from_its_own_topic(topic):
     for kind, name in TYPE_OF.items():
         if TOPIC_OF[kind] == topic:

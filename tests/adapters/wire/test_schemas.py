@@ -10,10 +10,10 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from stream.adapters.wire.codec import Defect, encode_record
 from stream.adapters.wire.contract import FIELDS, RECORDS, RULES, definitions
-from stream.adapters.wire.outgoing import DEAD_LETTERS, outgoing
+from stream.adapters.wire.outgoing import outgoing
 from stream.adapters.wire.schemas import generate
-from stream.domain.events import TOPIC_OF, TOPICS, TYPE_OF
-from stream.domain.feedback import FEEDBACK_TYPES, MESSAGE_FEEDBACK
+from stream.domain.feedback import FEEDBACK_TYPES
+from stream.domain.topics import DEAD_LETTERS, LANES, MESSAGE_FEEDBACK, TOPIC_OF, TYPE_OF
 from stream.shard.ports import DeadLetter
 from tests.adapters.wire.examples import OPTIONAL, REQUIRED, cases, fields_of, value_of, without
 from tests.adapters.wire.generated import EFFECTS, EVENTS
@@ -74,7 +74,7 @@ def test_the_command_writes_them(tmp_path):
 
 def test_there_is_a_schema_for_every_type_and_topic():
     expected = {f"events/{name}.json" for name in [*TYPE_OF.values(), *FEEDBACK_TYPES]}
-    expected |= {f"topics/{topic}.json" for topic in [*TOPICS, MESSAGE_FEEDBACK]}
+    expected |= {f"topics/{topic}.json" for topic in [*LANES, MESSAGE_FEEDBACK]}
     expected |= {f"headers/{topic}.json" for topic in RECORDS}
     expected |= {f"records/{topic}.json" for topic in RECORDS if topic != DEAD_LETTERS}
     assert set(SCHEMAS) == expected
@@ -135,7 +135,7 @@ def test_fields_of_newer_producers_are_valid(name):
     validate(f"events/{name}.json", value_of(name, wishlist=[1.5], schema={"a": None}))
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", LANES)
 def test_a_topic_takes_its_own_types_alone(topic):
     for kind, name in TYPE_OF.items():
         assert is_valid(f"topics/{topic}.json", value_of(name)) == (TOPIC_OF[kind] == topic)
@@ -258,7 +258,7 @@ def test_the_asyncapi_document_holds_every_topic_from_cartwakes_view():
     assert DOCUMENT["asyncapi"] == "3.0.0"
     channels = DOCUMENT["channels"]
     assert {channel["address"] for channel in channels.values()} == {
-        *TOPICS,
+        *LANES,
         *RECORDS,
         MESSAGE_FEEDBACK,
     }
@@ -266,7 +266,7 @@ def test_the_asyncapi_document_holds_every_topic_from_cartwakes_view():
         (operation["action"], resolve(DOCUMENT, operation["channel"]["$ref"])["address"])
         for operation in DOCUMENT["operations"].values()
     }
-    expected = {("receive", topic) for topic in [*TOPICS, "training-examples"]}
+    expected = {("receive", topic) for topic in [*LANES, "training-examples"]}
     assert directions == expected | {("send", topic) for topic in [*RECORDS, MESSAGE_FEEDBACK]}
 
 
@@ -276,7 +276,7 @@ def test_the_messages_of_the_asyncapi_document_have_keys_and_outgoing_ones_heade
             message = resolve(DOCUMENT, reference)
             assert message["bindings"]["kafka"]["key"]
             assert ("headers" in message) == (topic in RECORDS)
-    inputs = [DOCUMENT["channels"][topic]["bindings"]["kafka"]["partitions"] for topic in TOPICS]
+    inputs = [DOCUMENT["channels"][topic]["bindings"]["kafka"]["partitions"] for topic in LANES]
     assert len(set(inputs)) == 1
 
 

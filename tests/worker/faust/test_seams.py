@@ -23,9 +23,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from prometheus_client import CollectorRegistry
 
-from stream.adapters.wire.outgoing import TRAINING_EXAMPLES
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES, TRAINING_EXAMPLES
 from stream.worker.app import build_app
 from stream.worker.faust import transport
 from stream.worker.faust.options import faust_options
@@ -311,8 +310,8 @@ async def test_the_assignor_keeps_the_topics_of_one_partition_number_together(
     app, workers, partitions
 ):
     assignor = app.assignor
-    topics = {*TOPICS, TRAINING_EXAMPLES}
-    known = cluster(dict.fromkeys(TOPICS, partitions) | {TRAINING_EXAMPLES: 1})
+    topics = {*LANES, TRAINING_EXAMPLES}
+    known = cluster(dict.fromkeys(LANES, partitions) | {TRAINING_EXAMPLES: 1})
     members = {f"worker-{number}": assignor.metadata(topics) for number in range(workers)}
     assigned = assignor.assign(known, members)
     owners = {
@@ -323,7 +322,7 @@ async def test_the_assignor_keeps_the_topics_of_one_partition_number_together(
     }
     assert len(owners) == 3 * partitions + 1
     for number in range(partitions):
-        assert len({owners[topic, number] for topic in TOPICS}) == 1
+        assert len({owners[topic, number] for topic in LANES}) == 1
     shares = [sum(member == owner for owner in owners.values()) // 3 for member in members]
     assert max(shares) - min(shares) <= 1
 

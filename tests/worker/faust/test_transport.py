@@ -11,7 +11,7 @@ from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream.domain.events import TOPICS
+from stream.domain.topics import LANES
 from stream.worker.faust.transport import Consumer, ConsumerThread
 from stream.worker.intake import Intake
 from tests.scenarios.world import T0, added, consented
@@ -92,7 +92,7 @@ async def test_what_can_be_folded_is_handed_to_faust_under_rising_numbers(consum
         await next_batches(consumer, bench)
         consumer._thread.answers.put_nowait(bench.fetched)
         handed = await consumer._getmany(set(), 1.0)
-        assert list(handed) == [TP(next(iter(TOPICS)), 0)]  # all of them at once
+        assert list(handed) == [TP(next(iter(LANES)), 0)]  # all of them at once
         [[one]] = handed.values()
         assert [owned.number for owned in one.value] == [0, 1]
         bench.shards.begin(*one.value)
