@@ -52,7 +52,7 @@ def test_a_single_right_that_is_missing_is_named(role, operation, name):
     group = GRANTED if ROLES[role].group else REFUSED
     finding = check_rights("ann", granted(role, but=(operation, name)), group)
     assert finding.severity is Severity.FAIL
-    nearest = next(one for one, needed in ROLES.items() if needed is ROLES[role])
+    nearest = next(one for one, needed in ROLES.items() if needed == ROLES[role])
     assert f"for {nearest} it lacks {operation} on {name}" in finding.observed
     assert finding.remedy == "deploy/kafka-acls.sh grants each role its rights"
 

@@ -13,7 +13,7 @@ from stream.demo.shoppers import MANNERS, WAYS, Location, Manner, Shopper
 from stream.demo.traffic import traffic
 from stream.domain import events
 from stream.domain.events import AnyEvent, Event
-from stream.domain.topics import TOPIC_OF
+from stream.domain.topics import LANES, event_types
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def walk(manner: Manner, seed: int) -> list[Event]:
 
 
 def test_every_type_of_event_but_the_refund_occurs(day):
-    assert {type(event) for event in day} == set(TOPIC_OF) - {events.OrderRefunded}
+    assert {type(event) for event in day} == set(event_types(LANES)) - {events.OrderRefunded}
 
 
 def test_both_shops_sell_each_in_its_currency(day):

@@ -9,7 +9,7 @@ from stream.domain.events import BehaviourEvent, Event, ExitSignalled, PageLeft
 from stream.domain.features import COUNTED, Counts, Profile, features
 from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS
 from stream.domain.session import Session
-from stream.domain.topics import LANES
+from stream.domain.topics import CART_EVENTS, PAGE_VIEWS, event_types
 from tests.domain.shopper import NOON_MS, added, leaving, page, profile_of, told
 
 
@@ -108,7 +108,7 @@ def test_a_tab_left_open_for_weeks_counts_as_an_hour():
 
 def test_every_activity_is_counted():
     no_activity = {PageLeft, ExitSignalled}
-    behaviour = {*LANES["cart-events"], *LANES["page-views"]} - no_activity
+    behaviour = {*event_types([CART_EVENTS, PAGE_VIEWS])} - no_activity
     assert behaviour == set(COUNTED)
     assert set(COUNTED.values()) <= set(Counts.__struct_fields__)
     assert issubclass(BehaviourEvent.__args__[0], Event)

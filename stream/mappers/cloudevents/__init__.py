@@ -8,11 +8,11 @@ import re
 from typing import Final
 
 from stream.domain.ids import make_id
-from stream.domain.topics import TYPE_OF
+from stream.domain.topics import TYPE_OF, event_types, written_by
 from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
 from stream.mappers.reading import at_ms, record, required, text, visitor_of
 
-KNOWN: Final = frozenset(TYPE_OF.values())
+KNOWN: Final = frozenset(TYPE_OF[kind] for kind in event_types(written_by("storefront")))
 
 
 def to_events(event: Fields, hints: Hints) -> Mapped:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.adapters.wire.codec import (
+    LANE_TYPES,
     MAX_EVENT_BYTES,
     Defect,
     Rejected,
@@ -64,9 +65,9 @@ def test_every_type_is_accepted_with_its_required_fields_alone(name):
 
 
 def test_the_tables_of_this_test_know_every_type_and_field():
-    assert set(REQUIRED) == set(OPTIONAL) == set(TYPE_OF.values())
+    assert set(REQUIRED) == set(OPTIONAL) == set(LANE_TYPES)
     common = {*COMMON, "tenant", "received_at_ms", "context"}
-    for kind, name in TYPE_OF.items():
+    for name, kind in LANE_TYPES.items():
         assert {*REQUIRED[name], *OPTIONAL[name]} == {*kind.__struct_fields__} - common
 
 
@@ -146,7 +147,7 @@ def test_of_a_repeated_product_the_last_one_counts_whole():
 
 @pytest.mark.parametrize("topic", LANES)
 def test_an_event_is_only_accepted_from_its_own_topic(topic):
-    for kind, name in TYPE_OF.items():
+    for name, kind in LANE_TYPES.items():
         if TOPIC_OF[kind] == topic:
             assert isinstance(decode(value_of(name), topic), kind)
         else:
