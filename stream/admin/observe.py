@@ -25,7 +25,7 @@ from stream.adapters.redis.reader import RedisReader
 from stream.adapters.redis.server_rules import torn
 from stream.admin.shards import Seen, ServedModels, Status, behind, status_of
 from stream.config.settings import Settings
-from stream.domain.topics import LANES, TOPICS
+from stream.domain.topics import LANES
 from stream.errors import CartwakeError
 from stream.learning.snapshot import UnreadableSnapshot
 from stream.worker.claimed import PartitionOffsets
@@ -97,10 +97,10 @@ async def _look(
 
 async def _limits(admin: AdminClient, count: int) -> dict[int, dict[str, PartitionOffsets]]:
     """Return where each shard's logs begin and end, and the ids of their topics."""
-    parts = [TopicPartition(topic, number) for topic in TOPICS for number in range(count)]
+    parts = [TopicPartition(topic, number) for topic in LANES for number in range(count)]
     starts = await list_offsets(admin, dict.fromkeys(parts, OffsetSpec.earliest()))
     ends = await list_offsets(admin, dict.fromkeys(parts, OffsetSpec.latest()))
-    topics = await describe_topics(admin, TOPICS)
+    topics = await describe_topics(admin, LANES)
     found: dict[int, dict[str, PartitionOffsets]] = {number: {} for number in range(count)}
     for part in parts:
         topic_id = topics[part.topic].id if part.topic in topics else ""
