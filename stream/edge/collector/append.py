@@ -70,19 +70,13 @@ class KafkaEventLog:
         if not self.is_up or self._waiting + len(records) > MOST_WAITING:
             raise LogUnavailable
         self._waiting += len(records)
-        consent = [(one.topic, one.value, one.key) for one in records if one.topic == CONSENT]
-        others = [(one.topic, one.value, one.key) for one in records if one.topic != CONSENT]
+        consent = [
+            (one.topic, one.value, one.key) for one in records if one.topic == CONSENT_EVENTS
+        ]
+        others = [(one.topic, one.value, one.key) for one in records if one.topic != CONSENT_EVENTS]
         try:
-<<<<<<< HEAD
             await self._writer.write(consent, others)
         except NotStored:
-=======
-            async with asyncio.timeout(ACK_WITHIN_S):
-                await self._send([one for one in records if one.topic == CONSENT_EVENTS])
-                await self._send([one for one in records if one.topic != CONSENT_EVENTS])
-        except (KafkaError, TimeoutError):
-            self._note(is_up=False)
->>>>>>> 277aa80 (Name every topic once: one table of all topics in and out, from which the rest follows)
             raise LogUnavailable from None
         finally:
             self._waiting -= len(records)
