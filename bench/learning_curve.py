@@ -21,7 +21,7 @@ from river import forest, linear_model, optim, preprocessing
 
 from stream.domain.events import AnyEvent, Event, ExitSignalled
 from stream.domain.features import Profile, features, observe
-from stream.domain.policy import DAY_MS, Policy
+from stream.domain.policy import DAY_MS, MINUTE_MS
 from stream.domain.predictions import AFTER_ADD
 from stream.domain.records import Example
 from stream.domain.session import Session, advance
@@ -37,6 +37,7 @@ PLOT = Path(__file__).parents[1] / "docs" / "learning-curve.svg"
 AUGUST_MS = 1_470_009_600_000
 POINT_EVERY = 25
 TIMED_EVENTS = 100_000
+IDLE_MS = 30 * MINUTE_MS
 WARM_UP = 100  # examples that are not drawn yet
 COLORS = ("#1b6ca8", "#d1603d")
 
@@ -213,7 +214,7 @@ def in_visits(events: list[Event]) -> Iterator[tuple[Profile, Event, Session, bo
     for event in events:
         profile, before = known.get(event.visitor, (Profile(), None))
         ends = isinstance(event, ExitSignalled) and before is not None
-        session = before if ends else advance(before, event.at_ms, Policy().session_idle_ms)
+        session = before if ends else advance(before, event.at_ms, IDLE_MS, IDLE_MS)
         is_new = before is None or before.started_ms != session.started_ms
         known[event.visitor] = (profile, session)
         yield profile, event, session, is_new

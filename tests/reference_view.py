@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT, CartAbandonmentMemory
 from stream.domain.visitor import Behaviour, Visitor
 
 HASHED = ("trigger_id", "decision_id", "session", "score")
@@ -28,7 +29,9 @@ def view(state: Visitor) -> dict[str, Any]:
 
 
 def _view_of(known: Behaviour) -> dict[str, Any]:
-    cart, session, sequence = known.cart, known.session, known.sequence
+    cart, session = known.cart, known.session
+    reminders = CART_ABANDONMENT.memory_in(known) or CartAbandonmentMemory()
+    follow_ups = reminders.follow_ups
     return {
         "lines": [
             (*one.id, one.quantity, one.product.price_minor, one.product.currency)
@@ -38,8 +41,8 @@ def _view_of(known: Behaviour) -> dict[str, Any]:
         "cart_changed_ms": cart.changed_ms if cart else None,
         "session_started_ms": session.started_ms if session else None,
         "last_activity_ms": session.last_activity_ms if session else None,
-        "fired": [one.due_ms for one in known.fired],
-        "follow_up": (sequence.first_due_ms, sequence.step) if sequence else None,
+        "fired": [one.due_ms for one in reminders.fired],
+        "follow_up": (follow_ups.first_due_ms, follow_ups.step) if follow_ups else None,
         "last_order_ms": known.last_order_ms,
     }
 

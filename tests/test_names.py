@@ -18,7 +18,6 @@ STILL_DOUBLE = frozenset(
     {
         "Counts",
         "Handed",
-        "Situation",
     }
 )
 # Phrases that stand for a plain one, and what to write instead.

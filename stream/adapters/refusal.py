@@ -9,7 +9,7 @@ from typing import NamedTuple
 from stream.errors import CartwakeError
 
 
-class Kind(StrEnum):
+class Cause(StrEnum):
     """What is refused, and so which settings to look at."""
 
     LOGIN = "login"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 class Refusal(NamedTuple):
     """Why a server refuses; ``words`` go on from its name."""
 
-    kind: Kind
+    kind: Cause
     words: str
 
 

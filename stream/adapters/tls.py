@@ -6,7 +6,7 @@ The one rule: a server proves who it is, by its name and an authority; there is 
 import ssl
 from collections.abc import Iterator
 
-from stream.adapters.refusal import Kind, Refusal
+from stream.adapters.refusal import Cause, Refusal
 from stream.errors import UsageError
 
 
@@ -29,12 +29,12 @@ def mistrust(error: BaseException) -> Refusal | None:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             words = f"has a certificate that is not to be trusted: {cause.verify_message}"
-            return Refusal(Kind.CERTIFICATE, words)
+            return Refusal(Cause.CERTIFICATE, words)
         # A connection that ends too early ends for reasons that have nothing to do with trust.
         if isinstance(cause, ssl.SSLError) and not isinstance(
             cause, ssl.SSLEOFError | ssl.SSLZeroReturnError
         ):
-            return Refusal(Kind.TLS, f"does not agree on TLS: {cause.reason}")
+            return Refusal(Cause.TLS, f"does not agree on TLS: {cause.reason}")
     return None
 
 

@@ -6,7 +6,7 @@ They name settings, never the values.
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from stream.adapters.refusal import Kind, Refused
+from stream.adapters.refusal import Cause, Refused
 from stream.admin.finding import Finding, fail
 from stream.errors import CartwakeError
 
@@ -18,24 +18,24 @@ AWAY: Final[Mapping[Server, str]] = {
     " that port",
     "Redis": "start it, or correct redis.url: rediss:// where that port speaks TLS, and only there",
 }
-REFUSED: Final[Mapping[tuple[Server, Kind], str]] = {
-    ("Kafka", Kind.LOGIN): "correct kafka.sasl_username and kafka.sasl_password, or what is in"
+REFUSED: Final[Mapping[tuple[Server, Cause], str]] = {
+    ("Kafka", Cause.LOGIN): "correct kafka.sasl_username and kafka.sasl_password, or what is in"
     " kafka.sasl_password_file; the broker needs credentials of that user for kafka.sasl_mechanism",
-    ("Kafka", Kind.MECHANISM): "set kafka.sasl_mechanism to one that the broker offers",
-    ("Kafka", Kind.CERTIFICATE): "set kafka.ssl_cafile to the authority that signed it, and use in"
+    ("Kafka", Cause.MECHANISM): "set kafka.sasl_mechanism to one that the broker offers",
+    ("Kafka", Cause.CERTIFICATE): "set kafka.ssl_cafile to the authority that signed it, and use in"
     " kafka.bootstrap the names that it contains",
     (
         "Kafka",
-        Kind.TLS,
+        Cause.TLS,
     ): "set kafka.security_protocol to the protocol of this port, or name another port in"
     " kafka.bootstrap",
-    ("Redis", Kind.LOGIN): "correct the user in redis.url (redis://NAME@host) and redis.password,"
+    ("Redis", Cause.LOGIN): "correct the user in redis.url (redis://NAME@host) and redis.password,"
     " or what is in redis.password_file",
-    ("Redis", Kind.RIGHTS): "grant this user the rights in deploy/redis-users.acl",
-    ("Redis", Kind.CERTIFICATE): "set redis.ssl_cafile to the authority that signed it, and use in"
+    ("Redis", Cause.RIGHTS): "grant this user the rights in deploy/redis-users.acl",
+    ("Redis", Cause.CERTIFICATE): "set redis.ssl_cafile to the authority that signed it, and use in"
     " redis.url the name that it contains",
-    ("Redis", Kind.TLS): "name the port that speaks TLS in redis.url, or use redis:// there",
-    ("Redis", Kind.CLUSTER): "correct redis.url",
+    ("Redis", Cause.TLS): "name the port that speaks TLS in redis.url, or use redis:// there",
+    ("Redis", Cause.CLUSTER): "correct redis.url",
 }
 
 

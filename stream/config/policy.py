@@ -1,7 +1,9 @@
 """The policy and the tolerance that settings ask for: seconds become milliseconds, no more."""
 
 from stream.config.settings import Settings
-from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT, CartAbandonmentParameters
+from stream.domain.kinds.exit_intent import EXIT_INTENT, ExitIntentParameters
+from stream.domain.policy import Holdout, Policy
 from stream.shard.limit import Tolerance
 
 
@@ -9,16 +11,20 @@ def policy_of(settings: Settings) -> Policy:
     """Return the policy of these settings."""
     cart, leaving = settings.cart_abandonment, settings.exit_intent
     return Policy(
-        cart_abandonment=CartAbandonment(
-            idle_ms=cart.idle_s * 1000,
-            steps_ms=tuple(step_s * 1000 for step_s in cart.steps_s),
-            min_value_minor=cart.min_value_minor,
-            max_age_ms=cart.max_age_s * 1000,
-        ),
-        exit_intent=ExitIntent(
-            min_dwell_ms=leaving.min_dwell_ms, cooldown_ms=leaving.cooldown_s * 1000
-        ),
+        parameters={
+            CART_ABANDONMENT.name: CartAbandonmentParameters(
+                idle_s=cart.idle_s,
+                steps_s=cart.steps_s,
+                min_value_minor=cart.min_value_minor,
+                max_age_s=cart.max_age_s,
+            ),
+            EXIT_INTENT.name: ExitIntentParameters(
+                min_dwell_ms=leaving.min_dwell_ms, cooldown_s=leaving.cooldown_s
+            ),
+        },
         session_idle_ms=settings.session.idle_s * 1000,
+        # As long as a reminder waits, so do the mails and posts that it causes.
+        gone_after_ms=cart.idle_s * 1000,
         horizon_ms=settings.learning.horizon_s * 1000,
         holdout=Holdout(fraction=settings.holdout.fraction, salt=settings.holdout.salt),
     )

@@ -20,9 +20,9 @@ from stream.config.bounds import (
 )
 from stream.config.section import Section, means
 from stream.config.worker import METRICS_HOST, METRICS_PORT
-from stream.domain.records import NEEDS
+from stream.domain.kinds import KIND_OF
 
-KIND: Final = Allowed(f"one of {', '.join(NEEDS)}", Predicate(NEEDS.__contains__))
+KIND: Final = Allowed(f"one of {', '.join(KIND_OF)}", Predicate(KIND_OF.__contains__))
 
 
 class Endpoint(Section):

@@ -54,8 +54,6 @@ class Dispatcher(Generic[MessageT]):
     ----------
     name
         The channel's name, as outcomes have it.
-    idle_ms
-        How long after their last activity visitors count as still here: they see the cart.
     """
 
     name: str
@@ -65,7 +63,6 @@ class Dispatcher(Generic[MessageT]):
     outcomes: Outcomes
     metrics: DeliveryMetrics
     now_ms: Callable[[], int]
-    idle_ms: int
     bulkhead: Bulkhead
     progress: TaskProgress = field(default_factory=TaskProgress, init=False)
     _is_stopped: bool = field(default=False, init=False)
@@ -178,7 +175,7 @@ class Dispatcher(Generic[MessageT]):
         state, now_ms = await self.fresh_state.state(taken), self.now_ms()
         if (why := objection(trigger, state, now_ms)) is not None:
             return why
-        until_ms = quiet_until_ms(state, self.idle_ms) if trigger.class_ == "marketing" else 0
+        until_ms = quiet_until_ms(state) if trigger.class_ == "marketing" else 0
         return Later(until_ms, "still_here") if until_ms > now_ms else None
 
     def _outcome(self, pending: PendingDelivery, result: Accepted | Declined | Reason) -> Outcome:

@@ -88,10 +88,11 @@ def message_of(trigger: Trigger) -> MessageLink:
 
 def cart_of(trigger: Trigger) -> CartLink:
     """Return what restores a trigger's cart."""
+    cart = trigger.cart
+    if cart is None:  # its kind is about something else: the link restores nothing
+        return CartLink(trigger.tenant, trigger.visitor, trigger.trigger_id, "", [])
     lines = [
         LinkedLine(line.product.id, line.product.variant, line.quantity)
-        for line in trigger.cart.lines[:MOST_LINES]
+        for line in cart.lines[:MOST_LINES]
     ]
-    return CartLink(
-        trigger.tenant, trigger.visitor, trigger.trigger_id, trigger.cart.fingerprint, lines
-    )
+    return CartLink(trigger.tenant, trigger.visitor, trigger.trigger_id, cart.fingerprint, lines)

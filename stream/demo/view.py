@@ -118,11 +118,11 @@ def panel(tally: Tally, at_s: float) -> Panel:
 def trigger_line(trigger: Trigger) -> str:
     """Return a trigger as one line for people."""
     due = datetime.fromtimestamp(trigger.due_at_ms / 1000, UTC)
-    cart = trigger.cart
+    cart = money(trigger.cart.value_minor, trigger.cart.currency) if trigger.cart else "-"
     score = f"{trigger.score.value:.2f}" if trigger.score else "-"
     return (
         f"{trigger.kind:<16}  {trigger.tenant}/{trigger.visitor}"
-        f"  cart {money(cart.value_minor, cart.currency):>11}"
+        f"  cart {cart:>11}"
         f"  due {due:%H:%M:%S}.{due.microsecond // 1000:03d}Z"
         f"  {trigger.reason} (step {trigger.step})  score {score}"
     )

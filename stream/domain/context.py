@@ -1,6 +1,6 @@
 """What a fold works on: one visitor's state, the current moment, and the effects so far."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -8,24 +8,28 @@ from stream.domain.policy import Policy
 from stream.domain.records import Effect, Score
 from stream.domain.visitor import Visitor, VisitorKey
 
+if TYPE_CHECKING:  # a kind's functions take a context
+    from stream.domain.kinds.kind import Kinds
 
-class Scorer(Protocol):
-    """Score features with the current snapshot of a model; without effect of any kind."""
+
+class ScoreFeatures(Protocol):
+    """Scores features with the current snapshot of a model; without effect of any kind."""
 
     def __call__(self, model: str, features: dict[str, float]) -> Score | None:
-        """Return P(label), in [0, 1], or None where the model is unknown."""
+        """Return P(label), in [0, 1], or None if the model is unknown."""
 
 
 class FoldContext(Struct):
-    """The state is changed in place; ``effects`` are in the order in which they came about.
+    """The state is changed in place; effects are appended in order.
 
     ``now_ms`` is the moment of judgement: the wall clock for an event read live, the shard's
-    clock for a wake-up, and the event's or the deadline's own time where records are the clock.
+    clock for a wake-up, and the event's or the deadline's own time if records are the clock.
     """
 
     key: VisitorKey
     state: Visitor
     policy: Policy
-    score: Scorer
+    score: ScoreFeatures
     now_ms: int
     effects: list[Effect]
+    kinds: "Kinds"

@@ -1,21 +1,17 @@
 """A visitor's deadlines, all derived from the state, and what happens when they pass.
 
-The one rule: nothing else remembers a deadline, so none can dangle and none can be forgotten.
+A deadline is stored nowhere else, so none can outlive its reason and none can be forgotten.
 """
 
 from enum import Enum, auto
 from typing import Final, assert_never
 
+from stream.domain.campaign.arbiter import decide
 from stream.domain.context import FoldContext
 from stream.domain.forget import expire
+from stream.domain.kinds.kind import Candidate, Kinds
 from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
 from stream.domain.predictions import label_by_silence, label_due_ms
-from stream.domain.triggers.cart_abandonment import (
-    first_due_ms,
-    follow_up_due_ms,
-    remind_again,
-    remind_first,
-)
 from stream.domain.visitor import Behaviour, Visitor
 
 # Later than any moment a deadline can fall on.
@@ -25,21 +21,20 @@ NEVER_MS: Final = 2**62
 class Deadline(Enum):
     """What is due, in the order in which deadlines of the same moment are handled.
 
-    A grant is valid up to and including its last moment, so a reminder that is due at that
-    moment comes before the expiry.
+    A grant is valid up to and including its last moment, so a trigger that is due at that moment
+    is decided before the expiry.
     """
 
-    REMINDER = auto()
-    FOLLOW_UP = auto()
+    TRIGGERS = auto()
     LABEL = auto()
     EXPIRY = auto()
     RETENTION = auto()
     TOMBSTONE = auto()
 
 
-def next_due_ms(state: Visitor, policy: Policy) -> int | None:
-    """Return when the state needs looking at next; None where nothing is ever due."""
-    due_ms, _ = _next(state, policy)
+def next_due_ms(state: Visitor, policy: Policy, kinds: Kinds) -> int | None:
+    """Return when the state's next deadline is; None if it has none."""
+    due_ms, _ = _next(state, policy, kinds)
     return due_ms if due_ms < NEVER_MS else None
 
 
@@ -49,25 +44,19 @@ def pass_deadlines(context: FoldContext, until_ms: int, judged_ms: int | None) -
     ``judged_ms`` is the clock that decisions are judged by; None judges each at its own due
     moment, as the ``records`` clock does.
     """
-    while (due := _next(context.state, context.policy))[0] <= until_ms:
+    while (due := _next(context.state, context.policy, context.kinds))[0] <= until_ms:
         due_ms, deadline = due
         context.now_ms = due_ms if judged_ms is None else judged_ms
         _handle(context, deadline, due_ms)
 
 
-def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901 - one case a deadline
+def _next(state: Visitor, policy: Policy, kinds: Kinds) -> tuple[int, Deadline]:  # noqa: C901 - one case a deadline
     """Return the first deadline: of the same moment the first in the order of `Deadline`."""
     due_ms, deadline = NEVER_MS, Deadline.TOMBSTONE
     behaviour = state.behaviour
     if behaviour is not None:
-        if behaviour.cart is not None:
-            reminder_ms = first_due_ms(behaviour, policy.cart_abandonment)
-            if reminder_ms is not None:
-                due_ms, deadline = reminder_ms, Deadline.REMINDER
-        if behaviour.sequence is not None:
-            follow_up_ms = follow_up_due_ms(behaviour, policy.cart_abandonment)
-            if follow_up_ms is not None and follow_up_ms < due_ms:
-                due_ms, deadline = follow_up_ms, Deadline.FOLLOW_UP
+        if behaviour.memory:
+            due_ms, deadline = _triggers_due_ms(behaviour, policy, kinds), Deadline.TRIGGERS
         if behaviour.predictions:
             label_ms = label_due_ms(behaviour, policy.horizon_ms)
             if label_ms is not None and label_ms < due_ms:
@@ -83,13 +72,28 @@ def _next(state: Visitor, policy: Policy) -> tuple[int, Deadline]:  # noqa: C901
     return due_ms, deadline
 
 
+def _triggers_due_ms(behaviour: Behaviour, policy: Policy, kinds: Kinds) -> int:
+    """Return when the first of the kinds that remember something has to propose a trigger."""
+    first_ms, timed = NEVER_MS, kinds.timed
+    for name in behaviour.memory:
+        if name in timed:
+            due_ms = timed[name].next_due_ms(behaviour, policy)
+            if due_ms is not None and due_ms < first_ms:
+                first_ms = due_ms
+    return first_ms
+
+
+def _offered(context: FoldContext, behaviour: Behaviour, due_ms: int) -> list[Candidate]:
+    """Return what all kinds propose at a moment."""
+    timed, policy = context.kinds.timed.values(), context.policy
+    return [one for kind in timed for one in kind.offered(behaviour, policy, due_ms)]
+
+
 def _handle(context: FoldContext, deadline: Deadline, due_ms: int) -> None:
     behaviour = context.state.behaviour or Behaviour(due_ms)
     match deadline:
-        case Deadline.REMINDER:
-            remind_first(context, behaviour, due_ms)
-        case Deadline.FOLLOW_UP:
-            remind_again(context, behaviour, due_ms)
+        case Deadline.TRIGGERS:
+            decide(context, _offered(context, behaviour, due_ms))
         case Deadline.LABEL:
             label_by_silence(context, behaviour, due_ms)
         case Deadline.EXPIRY:

@@ -48,7 +48,7 @@ EPOCH_WEEKDAY: Final = 3
 SATURDAY: Final = 5
 
 
-class Counts(Struct, array_like=True, gc=False):
+class VisitCounts(Struct, array_like=True, gc=False):
     """How often a shopper did what; ``dwell_s`` is seconds."""
 
     pages: int = 0
@@ -78,13 +78,13 @@ class Profile(Struct, array_like=True, gc=False):
     active_s: int | None = None
     away_s: int = 0
     source: int = 0
-    now: Counts = field(default_factory=Counts)
-    before: Counts = field(default_factory=Counts)
+    now: VisitCounts = field(default_factory=VisitCounts)
+    before: VisitCounts = field(default_factory=VisitCounts)
 
 
 # Of the features that tell them: of the present visit, and of those before.
 NAMES: Final = {
-    when: tuple(f"{when}.{counter}" for counter in Counts.__struct_fields__)
+    when: tuple(f"{when}.{counter}" for counter in VisitCounts.__struct_fields__)
     for when in ("now", "before")
 }
 # Activity, as the contract has it: leaving a page and the signs of leaving are none.
@@ -178,12 +178,12 @@ def _begin_visit(profile: Profile, at_s: int) -> None:
     if profile.active_s is not None:
         profile.visits += 1
         profile.away_s = max(at_s - profile.active_s, 0)
-    profile.before = Counts(*map(add, astuple(profile.before), astuple(profile.now)))
-    profile.now = Counts()
+    profile.before = VisitCounts(*map(add, astuple(profile.before), astuple(profile.now)))
+    profile.now = VisitCounts()
     profile.source = 0
 
 
-def _count(counts: Counts, counter: str, more: int) -> None:
+def _count(counts: VisitCounts, counter: str, more: int) -> None:
     setattr(counts, counter, getattr(counts, counter) + more)
 
 
@@ -226,7 +226,7 @@ def _log(amount: float) -> float:
     return round(log1p(max(amount, 0.0)) * SCALE, DIGITS)
 
 
-def _tell_counts(known: dict[str, float], when: str, counts: Counts) -> None:
+def _tell_counts(known: dict[str, float], when: str, counts: VisitCounts) -> None:
     for name, count in zip(NAMES[when], astuple(counts), strict=True):
         if count:
             known[name] = _log(count)

@@ -1,6 +1,6 @@
 """The fold: state and one event, or state and the passing of time, give new state and effects.
 
-The one rule: an outcome depends on the visitor's own events and deadlines alone, in their order.
+The result depends only on the visitor's own events and deadlines, in their order.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from stream.domain import cart as carts
 from stream.domain import session as sessions
+from stream.domain.campaign.arbiter import decide
 from stream.domain.cart import Cart
 from stream.domain.consent import Choice, choices, granted, is_newer, permits
 from stream.domain.context import FoldContext
@@ -35,8 +36,8 @@ from stream.domain.events import (
 from stream.domain.features import observe
 from stream.domain.forget import erase, refuse
 from stream.domain.ids import digest, remember, remembers
+from stream.domain.kinds.kind import Heard
 from stream.domain.predictions import AFTER_ADD, AFTER_EXIT, label_by_order, predict
-from stream.domain.triggers import exit_intent
 from stream.domain.visitor import Behaviour, Visitor
 
 RECENT_EVENTS = 256
@@ -45,8 +46,8 @@ KNOWN_ORDERS = 1024
 EventT = TypeVar("EventT")
 
 
-class Outcome(StrEnum):
-    """What became of an event."""
+class FoldOutcome(StrEnum):
+    """What a fold did with an event."""
 
     APPLIED = "applied"
     STALE = "stale"  # a consent choice older than the one that counts: read, and ignored
@@ -55,30 +56,30 @@ class Outcome(StrEnum):
     BOT = "bot"
 
 
-def apply(context: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> Outcome:
-    """Fold one event whose (clamped) event time is ``at_ms``; ``bot`` says who sent it."""
+def apply(context: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> FoldOutcome:
+    """Fold one event whose (clamped) event time is ``at_ms``; ``bot``: a robot sent it."""
     if bot and not isinstance(event, (ConsentUpdated, ErasureRequested)):
-        return Outcome.BOT
+        return FoldOutcome.BOT
     if context.state.erased_ms is not None and at_ms <= context.state.erased_ms:
-        return Outcome.REFUSED
+        return FoldOutcome.REFUSED
     if isinstance(event, ConsentUpdated):
         return _choose(context, event, at_ms)
     if isinstance(event, ErasureRequested):
         erase(context, at_ms)
-        return Outcome.APPLIED
+        return FoldOutcome.APPLIED
     return _behave(context, event, at_ms)
 
 
-def _choose(context: FoldContext, event: ConsentUpdated, at_ms: int) -> Outcome:
+def _choose(context: FoldContext, event: ConsentUpdated, at_ms: int) -> FoldOutcome:
     if _is_repeated(context.state, digest(event.id)):
-        return Outcome.DUPLICATE
+        return FoldOutcome.DUPLICATE
     context.state.consent_ids = remember(context.state.consent_ids, digest(event.id), RECENT_EVENTS)
-    consent, outcome = context.state.consent, Outcome.STALE
+    consent, outcome = context.state.consent, FoldOutcome.STALE
     for purpose, status in choices(event.purposes):
         known = consent.get(purpose)
         if not is_newer(status, at_ms, known):
             continue
-        outcome = Outcome.APPLIED
+        outcome = FoldOutcome.APPLIED
         if status != "granted":
             consent[purpose] = Choice(status, at_ms)
             refuse(context, purpose, at_ms, "consent_refused")
@@ -95,27 +96,35 @@ def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
     )
 
 
-def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> Outcome:
+def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutcome:
     state = context.state
     if not permits(state.consent, "personalization", at_ms):
-        return Outcome.REFUSED
+        return FoldOutcome.REFUSED
     event_digest = digest(event.id)
     if _is_repeated(state, event_digest):
-        return Outcome.DUPLICATE
+        return FoldOutcome.DUPLICATE
     behaviour = state.behaviour or Behaviour(seen_ms=at_ms)
     if isinstance(event, OrderCompleted) and remembers(behaviour.orders, digest(event.order)):
-        return Outcome.DUPLICATE
+        return FoldOutcome.DUPLICATE
     state.behaviour = behaviour
     behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
     behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
-    known = behaviour.session
+    known, policy = behaviour.session, context.policy
     if not isinstance(event, (PageLeft, ExitSignalled)):
-        behaviour.session = sessions.advance(known, at_ms, context.policy.session_idle_ms)
+        behaviour.session = sessions.advance(
+            known, at_ms, policy.session_idle_ms, policy.gone_after_ms
+        )
     observe(behaviour.profile, event, at_ms, new_session=behaviour.session is not known)
     act = ACTS[type(event)]
     if act is not None:
         act(context, behaviour, event, at_ms)
-    return Outcome.APPLIED
+    hears = context.kinds.hears.get(type(event))
+    if hears is not None:
+        heard = Heard(context, behaviour, event, at_ms)
+        candidates = [one for hear in hears for one in hear(heard)]
+        if candidates:
+            decide(context, candidates)
+    return FoldOutcome.APPLIED
 
 
 def _add(context: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:
@@ -140,7 +149,6 @@ def _check_out(_: FoldContext, behaviour: Behaviour, event: CheckoutStarted, at_
 
 def _leave(context: FoldContext, behaviour: Behaviour, event: ExitSignalled, at_ms: int) -> None:
     predict(context, behaviour, AFTER_EXIT, event, at_ms)
-    exit_intent.answer(context, behaviour, event, at_ms)
 
 
 def _is_before_last_order(behaviour: Behaviour, at_ms: int) -> bool:
@@ -151,17 +159,13 @@ def _change_cart(
     behaviour: Behaviour, change: Callable[[Cart, EventT, int], bool], event: EventT, at_ms: int
 ) -> None:
     behaviour.cart = behaviour.cart or Cart()
-    if change(behaviour.cart, event, at_ms):
-        behaviour.sequence = None
+    change(behaviour.cart, event, at_ms)
 
 
 def _order(context: FoldContext, behaviour: Behaviour, event: OrderCompleted, at_ms: int) -> None:
     last_ms = behaviour.last_order_ms
     behaviour.last_order_ms = at_ms if last_ms is None else max(last_ms, at_ms)
     behaviour.orders = remember(behaviour.orders, digest(event.order), KNOWN_ORDERS)
-    # A late order does not free contents that were mentioned after it was placed.
-    behaviour.fired = [fired for fired in behaviour.fired if fired.due_ms >= at_ms]
-    behaviour.sequence = None
     _change_cart(behaviour, carts.complete, event, at_ms)
     label_by_order(context, behaviour, at_ms)
 
@@ -179,7 +183,7 @@ def _predict_after_first_add(
 
 Act = Callable[[FoldContext, Behaviour, Any, int], None]
 
-# What a type of event does beside being counted; it is asked for by every event.
+# What an event of each type changes, besides what all events do. A test holds it complete.
 ACTS: Final[dict[type[BehaviourEvent], Act | None]] = {
     ProductAdded: _add,
     CartUpdated: _update,

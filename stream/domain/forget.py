@@ -1,21 +1,23 @@
-"""What a refusal, an expiry or an erasure takes away, and which triggers it calls back."""
+"""What a refusal, an expiry or an erasure deletes, and which triggers it cancels."""
 
 from typing import Literal
 
 from stream.domain.consent import Choice, Purpose
 from stream.domain.context import FoldContext
-from stream.domain.records import NEEDS, TriggerCancel
-from stream.domain.triggers.cart_abandonment import drop_pending
+from stream.domain.records import TriggerCancel
 
 CancelReason = Literal["consent_refused", "consent_expired", "erased"]
 
 
 def refuse(context: FoldContext, purpose: Purpose, at_ms: int, reason: CancelReason) -> None:
-    """Take away what ``purpose`` allowed: all behaviour, or what is pending for e-mail."""
+    """Delete what ``purpose`` allowed: all behaviour, or what the kinds that need it have pending.
+
+    Triggers of these kinds that have not expired are cancelled.
+    """
     behaviour = context.state.behaviour
     if behaviour is None:
         return
-    cancelled = [sent for sent in behaviour.sent if purpose in NEEDS[sent.kind]]
+    cancelled = [sent for sent in behaviour.sent if purpose in context.kinds.needs(sent.kind)]
     behaviour.sent = [sent for sent in behaviour.sent if sent not in cancelled]
     context.effects.extend(
         TriggerCancel(
@@ -31,12 +33,14 @@ def refuse(context: FoldContext, purpose: Purpose, at_ms: int, reason: CancelRea
     )
     if purpose == "personalization":
         context.state.behaviour = None
-    elif purpose == "marketing_email":
-        drop_pending(behaviour)
+        return
+    for kind in context.kinds.all:
+        if purpose in kind.needs:
+            kind.drop(behaviour)
 
 
 def expire(context: FoldContext, due_ms: int) -> None:
-    """Refuse every purpose whose grant was valid up to ``due_ms``."""
+    """Refuse every purpose that was granted up to ``due_ms``."""
     for purpose, choice in context.state.consent.items():
         if choice.status == "granted" and choice.valid_until_ms == due_ms:
             context.state.consent[purpose] = Choice("expired", choice.at_ms, 0, due_ms)
@@ -44,9 +48,9 @@ def expire(context: FoldContext, due_ms: int) -> None:
 
 
 def erase(context: FoldContext, at_ms: int) -> None:
-    """Forget everything but that events up to ``at_ms`` are refused."""
+    """Delete everything except that events up to ``at_ms`` are refused."""
     refuse(context, "personalization", at_ms, "erased")
-    known_ms = context.state.erased_ms
-    context.state.erased_ms = at_ms if known_ms is None else max(known_ms, at_ms)
+    erased_ms = context.state.erased_ms
+    context.state.erased_ms = at_ms if erased_ms is None else max(erased_ms, at_ms)
     context.state.consent = {}
     context.state.consent_ids = b""

@@ -2,35 +2,21 @@
 
 from msgspec import Struct
 
-MINUTE_MS = 60_000
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
+YEAR_S = 365 * DAY_S
 
 # Fixed by the contract, hence no settings.
 LATENESS_MS = DAY_MS
 FUTURE_MS = MINUTE_MS
-CART_REMINDER_LIFE_MS = DAY_MS
-EXIT_OFFER_LIFE_MS = 10_000
 TOMBSTONE_LIFE_MS = 30 * DAY_MS
 
 # Ours: how long behaviour outlives the shopper's last event.
 BEHAVIOUR_LIFE_MS = 180 * DAY_MS
-
-
-class CartAbandonment(Struct, frozen=True):
-    """When an idle cart is mentioned, and when it is mentioned again."""
-
-    idle_ms: int = 30 * MINUTE_MS
-    steps_ms: tuple[int, ...] = (0, DAY_MS, 3 * DAY_MS)
-    min_value_minor: int = 0
-    max_age_ms: int = 3 * DAY_MS
-
-
-class ExitIntent(Struct, frozen=True):
-    """How long a shopper must have looked, and how long we keep quiet afterwards."""
-
-    min_dwell_ms: int = 4_000
-    cooldown_ms: int = 7 * DAY_MS
 
 
 class Holdout(Struct, frozen=True):
@@ -41,10 +27,15 @@ class Holdout(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """Everything that decisions depend on besides the visitor's own state."""
+    """Everything that decisions depend on besides the visitor's own state.
 
-    cart_abandonment: CartAbandonment = CartAbandonment()
-    exit_intent: ExitIntent = ExitIntent()
+    ``parameters`` are those of the kinds of trigger, by the kind's name; a kind without an entry
+    has its defaults. ``gone_after_ms`` is how long after the last activity a visitor counts as
+    gone: no marketing message is sent before.
+    """
+
+    parameters: dict[str, Struct] = {}
     session_idle_ms: int = 30 * MINUTE_MS
+    gone_after_ms: int = 30 * MINUTE_MS
     horizon_ms: int = HOUR_MS
     holdout: Holdout = Holdout()

@@ -5,20 +5,13 @@ from typing import Literal
 from msgspec import Struct, field
 
 from stream.domain.consent import Purpose, Standing
-from stream.domain.events import Line
+from stream.domain.events import Currency, Line, Minor, Product
 
-Kind = Literal["cart_abandonment", "exit_intent"]
 TriggerClass = Literal["marketing", "transactional", "onsite"]
-
-# Every purpose that must be granted for a kind to be decided, and still be when it is sent.
-NEEDS: dict[Kind, tuple[Purpose, ...]] = {
-    "cart_abandonment": ("personalization", "marketing_email"),
-    "exit_intent": ("personalization",),
-}
 
 
 class Score(Struct, frozen=True, gc=False, array_like=False):
-    """What a model believed: P(label), in [0, 1]."""
+    """A model's prediction: P(label), in [0, 1]."""
 
     model: str
     version: int
@@ -26,7 +19,7 @@ class Score(Struct, frozen=True, gc=False, array_like=False):
 
 
 class CartSnapshot(Struct, frozen=True):
-    """The cart as it stood when the trigger fired; its worth is in minor units."""
+    """The cart as it was when the trigger fired; its value is in minor units."""
 
     fingerprint: str
     value_minor: int
@@ -34,17 +27,27 @@ class CartSnapshot(Struct, frozen=True):
     lines: list[Line]
 
 
+class OrderSnapshot(Struct, frozen=True):
+    """The order that a trigger is about; its total is in minor units."""
+
+    order: str
+    total_minor: Minor
+    currency: Currency
+
+
 class Trigger(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Do this now. The same decision always has the same id and the same body."""
+    """A request to act now. The same decision always has the same id and the same body."""
 
     trigger_id: str
-    kind: Kind
+    kind: str
     class_: TriggerClass = field(name="class")
     tenant: str
     visitor: str
     session: str
     step: int
-    cart: CartSnapshot
+    cart: CartSnapshot | None = None
+    products: list[Product] | None = None
+    order: OrderSnapshot | None = None
     evidence: list[str]
     reason: str
     score: Score | None = None
@@ -54,10 +57,10 @@ class Trigger(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Why something was done or not done."""
+    """Why a trigger was fired or not."""
 
     decision_id: str
-    kind: Kind
+    kind: str
     tenant: str
     visitor: str
     outcome: Literal["fired", "skipped"]
@@ -67,10 +70,10 @@ class Decision(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class TriggerCancel(Struct, frozen=True, kw_only=True):
-    """A published trigger must not be acted on any more."""
+    """A published trigger that must not be acted on any more."""
 
     trigger_id: str
-    kind: Kind
+    kind: str
     tenant: str
     visitor: str
     reason: Literal["consent_refused", "consent_expired", "erased"]

@@ -1,17 +1,17 @@
-"""Everything that is kept about one visitor, with all the deadlines that follow from it.
+"""The state of one visitor; all deadlines follow from it.
 
-The one rule: what needs consent to ``personalization`` is in ``Visitor.behaviour`` and nowhere
-else, so that forgetting it is dropping one field.
+What needs consent to ``personalization`` is in ``Visitor.behaviour`` and nowhere else, so that
+deleting it is dropping one field.
 """
 
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from stream.domain.cart import Cart
 from stream.domain.consent import Consent
 from stream.domain.features import Profile
-from stream.domain.records import Kind, Score
+from stream.domain.records import Score
 from stream.domain.session import Session
 
 
@@ -22,30 +22,16 @@ class VisitorKey(NamedTuple):
     visitor: str
 
 
-class Fired(Struct, array_like=True, gc=False):
-    """Cart contents that have been mentioned, and when that was due."""
-
-    fingerprint: str
-    due_ms: int
-
-
-class Sequence(Struct, array_like=True, gc=False):
-    """The follow-ups to a fired reminder: the step that is owed next, counted from the first."""
-
-    first_due_ms: int
-    step: int
-
-
-class Sent(Struct, array_like=True, gc=False):
-    """A trigger that may have been published and is not useless yet."""
+class SentTrigger(Struct, array_like=True, gc=False):
+    """A trigger that may have been published and has not expired yet."""
 
     trigger_id: str
-    kind: Kind
+    kind: str
     expires_at_ms: int
 
 
 class Prediction(Struct, array_like=True):
-    """What a model believed, until its label is known."""
+    """A model's prediction, kept until its label is known."""
 
     example_id: str
     model: str
@@ -58,30 +44,27 @@ class Prediction(Struct, array_like=True):
 class Behaviour(Struct, array_like=True):
     """What the visitor did. ``*_ms`` are event times, milliseconds UTC.
 
-    ``settled_ms`` is the last activity whose cart reminder has been decided or dropped;
     ``orders`` and ``recent`` are concatenated digests of order and event ids, newest last.
+    ``memory`` is what each kind of trigger remembers, by the kind's name: the kind decodes its own
+    when it first needs it (`Kind.memory_in`), so kinds unknown to this version are kept untouched.
     """
 
     seen_ms: int
     session: Session | None = None
     cart: Cart | None = None
-    settled_ms: int | None = None
-    sequence: Sequence | None = None
-    fired: list[Fired] = []
     last_order_ms: int | None = None
     orders: bytes = b""
     recent: bytes = b""
-    exit_fired_ms: int | None = None
-    exit_session_ms: int | None = None
     scored_session_ms: int | None = None
     score: Score | None = None
     predictions: list[Prediction] = []
-    sent: list[Sent] = []
+    sent: list[SentTrigger] = []
     profile: Profile = field(default_factory=Profile)
+    memory: dict[str, Raw] = {}
 
 
 class Visitor(Struct, array_like=True):
-    """One visitor's whole state. ``erased_ms`` is a tombstone: events up to it are refused."""
+    """One visitor's state. ``erased_ms`` is a tombstone: events up to it are refused."""
 
     consent: Consent = {}
     consent_ids: bytes = b""
@@ -90,5 +73,5 @@ class Visitor(Struct, array_like=True):
 
     @property
     def is_unknown(self) -> bool:
-        """Say whether nothing is kept, so that the state itself need not be."""
+        """Return whether nothing is kept, so that the state itself can be deleted."""
         return not self.consent and self.erased_ms is None and self.behaviour is None

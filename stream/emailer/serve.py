@@ -111,7 +111,6 @@ async def _serve(settings: Settings, composer: Composer) -> None:
         outcomes=outcomes,
         metrics=metrics,
         now_ms=system_ms,
-        idle_ms=settings.cart_abandonment.idle_s * 1000,
         bulkhead=Bulkhead(DELIVERY, defects),
     )
     try:

@@ -11,7 +11,7 @@ from stream.learning.trainer import Trainer, make_learners
 
 
 class ModelScorer:
-    """Implements ``Scorer`` of ``domain.context``: the prior at first, then what was learnt."""
+    """Implements ``ScoreFeatures``: answers the prior at first, then what was learnt."""
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self._learners = make_learners(snapshot)

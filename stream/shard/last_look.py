@@ -6,7 +6,7 @@ The one rule: it only ever withholds. What it lets pass leaves as it was committ
 from collections.abc import Mapping
 
 from stream.domain.consent import stands
-from stream.domain.records import NEEDS
+from stream.domain.kinds import REGISTRY
 from stream.domain.visitor import Visitor, VisitorKey
 from stream.shard.ports import Entry
 
@@ -17,4 +17,6 @@ def lets_pass(entry: Entry, states: Mapping[VisitorKey, Visitor], now_ms: int) -
         return True
     kind, *who = entry.needs
     state = states.get(VisitorKey(*who))
-    return state is not None and all(stands(state.consent, need, now_ms) for need in NEEDS[kind])
+    return state is not None and all(
+        stands(state.consent, purpose, now_ms) for purpose in REGISTRY.needs(kind)
+    )

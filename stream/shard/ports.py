@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from stream.domain.records import Effect, Kind
+from stream.domain.records import Effect
 from stream.domain.visitor import Visitor, VisitorKey
 
 # Older than any moment an event can name: the clock of a shard that has not read anything.
@@ -49,7 +49,7 @@ class Entry(Struct, array_like=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
-    needs: tuple[Kind, str, str] | None = None
+    needs: tuple[str, str, str] | None = None
 
 
 class Watermark(Struct, frozen=True):

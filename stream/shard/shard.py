@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from stream.domain.context import FoldContext, Scorer
+from stream.domain.context import FoldContext, ScoreFeatures
 from stream.domain.events import Event
+from stream.domain.kinds import REGISTRY
 from stream.domain.policy import Policy
 from stream.domain.records import Effect, Trigger
 from stream.domain.topics import TYPE_OF
@@ -73,7 +74,7 @@ class Shard:
         sink: Sink,
         encode: Encode,
         policy: Policy,
-        score: Scorer,
+        score: ScoreFeatures,
     ) -> None:
         self.owner = owner
         self._store = store
@@ -158,7 +159,9 @@ class Shard:
         self, who: VisitorKey, states: Mapping[VisitorKey, Visitor], report: Report
     ) -> Visit:
         state = states.get(who) or Visitor()
-        return Visit(FoldContext(who, state, self._policy, self._score, 0, report.effects))
+        return Visit(
+            FoldContext(who, state, self._policy, self._score, 0, report.effects, REGISTRY)
+        )
 
     def _changes(
         self, batch: Batch, visits: Mapping[VisitorKey, Visit], entries: Sequence[Entry]

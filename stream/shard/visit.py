@@ -2,12 +2,12 @@
 
 from stream.domain.context import FoldContext
 from stream.domain.deadlines import next_due_ms, pass_deadlines
-from stream.domain.fold import Outcome, apply
+from stream.domain.fold import FoldOutcome, apply
 from stream.domain.visitor import Visitor
 from stream.shard.clock import Clock, Fact
 from stream.shard.ports import BEGINNING_MS
 
-CHANGING = (Outcome.APPLIED, Outcome.STALE)
+CHANGING = (FoldOutcome.APPLIED, FoldOutcome.STALE)
 
 
 class Visit:
@@ -32,7 +32,7 @@ class Visit:
         if until_ms > BEGINNING_MS:
             self._pass(until_ms, clock)
 
-    def take(self, fact: Fact, clock: Clock) -> Outcome:
+    def take(self, fact: Fact, clock: Clock) -> FoldOutcome:
         """Fold a fact that has been reached."""
         self._context.now_ms = clock.judged_at(fact)
         outcome = apply(self._context, fact.event, fact.at_ms, bot=fact.bot)
@@ -48,7 +48,8 @@ class Visit:
     def due_ms(self) -> int | None:
         """Return when the visitor's state needs looking at next."""
         if not self._is_due_known:
-            self._due_ms = next_due_ms(self._context.state, self._context.policy)
+            context = self._context
+            self._due_ms = next_due_ms(context.state, context.policy, context.kinds)
             self._is_due_known = True
         return self._due_ms
 

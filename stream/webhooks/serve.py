@@ -117,7 +117,6 @@ class _Build(NamedTuple):
             outcomes=self.outcomes,
             metrics=self.metrics,
             now_ms=system_ms,
-            idle_ms=self.settings.cart_abandonment.idle_s * 1000,
             # One endpoint's answers must never end the process that serves the others.
             bulkhead=Bulkhead(DELIVERY, self.defects, different_units=None),
         )

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from stream.domain.records import NEEDS, Decision, Example, Kind, Trigger, TriggerCancel
+from stream.domain.kinds import REGISTRY
+from stream.domain.records import Decision, Example, Trigger, TriggerCancel
 from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter, Ownership
 from stream.shard.shard import Batch, Report
@@ -53,7 +54,7 @@ def _observe_inputs(
 
 
 def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
-    decisions: Counter[tuple[Kind, str, str]] = Counter()
+    decisions: Counter[tuple[str, str, str]] = Counter()
     for effect in report.effects:
         match effect:
             case Decision():
@@ -66,4 +67,4 @@ def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
     for (kind, outcome, reason), count in decisions.items():
         metrics.decisions.labels(kind, outcome, reason).inc(count)
         if reason == "no_consent":  # the last need is what only this kind asks for
-            metrics.consent_refused.labels(NEEDS[kind][-1]).inc(count)
+            metrics.consent_refused.labels(REGISTRY.needs(kind)[-1]).inc(count)

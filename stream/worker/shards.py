@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from aiokafka import TopicPartition
 
-from stream.domain.context import Scorer
+from stream.domain.context import ScoreFeatures
 from stream.domain.policy import Policy
 from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.topics import LANES
@@ -46,7 +46,7 @@ class Shards:
         sink: Sink,
         encode: Encode,
         policy: Policy,
-        score: Scorer,
+        score: ScoreFeatures,
         metrics: Metrics,
         now_ms: Callable[[], int],
         *,

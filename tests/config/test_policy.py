@@ -1,12 +1,16 @@
 import pytest
+from msgspec.structs import replace
 
 from stream.config.policy import policy_of, tolerance_of
 from stream.config.settings import SECTIONS, Settings
-from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
+from stream.domain.kinds import KINDS
+from stream.domain.kinds.cart_abandonment import CartAbandonmentParameters
+from stream.domain.kinds.exit_intent import ExitIntentParameters
+from stream.domain.policy import Holdout, Policy
 from stream.shard.limit import Tolerance
 
 
-def test_every_setting_of_a_policy_arrives_in_milliseconds():
+def test_every_setting_of_a_policy_arrives():
     settings = Settings(
         cart_abandonment=SECTIONS["cart_abandonment"](
             idle_s=1, steps_s=(0, 20, 300), min_value_minor=4000, max_age_s=50_000
@@ -17,21 +21,23 @@ def test_every_setting_of_a_policy_arrives_in_milliseconds():
         holdout=SECTIONS["holdout"](fraction=0.25, salt="autumn"),
     )
     assert policy_of(settings) == Policy(
-        cart_abandonment=CartAbandonment(
-            idle_ms=1_000,
-            steps_ms=(0, 20_000, 300_000),
-            min_value_minor=4000,
-            max_age_ms=50_000_000,
-        ),
-        exit_intent=ExitIntent(min_dwell_ms=6, cooldown_ms=7_000),
+        parameters={
+            "cart_abandonment": CartAbandonmentParameters(
+                idle_s=1, steps_s=(0, 20, 300), min_value_minor=4000, max_age_s=50_000
+            ),
+            "exit_intent": ExitIntentParameters(min_dwell_ms=6, cooldown_s=7),
+        },
         session_idle_ms=8_000,
+        gone_after_ms=1_000,
         horizon_ms=9_000,
         holdout=Holdout(fraction=0.25, salt="autumn"),
     )
 
 
 def test_the_settings_defaults_are_the_policys_defaults():
-    assert policy_of(Settings()) == Policy()
+    policy = policy_of(Settings())
+    assert policy.parameters == {kind.name: kind.parameters_in(Policy()) for kind in KINDS}
+    assert replace(policy, parameters={}) == Policy()
 
 
 def test_what_a_shard_tolerates_comes_from_the_settings_with_the_same_defaults():
@@ -58,4 +64,4 @@ def test_no_setting_is_forgotten(setting):
     section, name, default = setting
     changed = {int: 1, float: 0.5, str: "other", tuple: (0, 1)}[type(default)]
     settings = Settings(**{section: SECTIONS[section](**{name: changed})})
-    assert policy_of(settings) != Policy()
+    assert policy_of(settings) != policy_of(Settings())

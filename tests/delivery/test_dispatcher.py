@@ -50,7 +50,6 @@ class Here:
             outcomes=self,
             metrics=DeliveryMetrics(self.registry),
             now_ms=lambda: self.now_ms,
-            idle_ms=IDLE,
             bulkhead=Bulkhead("delivery", DefectCounter(self.registry, "emailer"), waits_s=WAITS_S),
         )
         self.share.backlog.take(self.trigger, self.now_ms)

@@ -111,7 +111,7 @@ def test_an_exit_offer_does_not_mind_the_cart():
 
 
 def test_a_visitor_counts_as_still_here_for_a_while_after_the_last_activity(ann):
-    assert quiet_until_ms(ann.state, IDLE) == DUE
+    assert quiet_until_ms(ann.state) == DUE
     ann.views(at=DUE + 7)
-    assert quiet_until_ms(ann.state, IDLE) == DUE + 7 + IDLE
-    assert quiet_until_ms(None, IDLE) == quiet_until_ms(Visitor(), IDLE) == 0
+    assert quiet_until_ms(ann.state) == DUE + 7 + IDLE
+    assert quiet_until_ms(None) == quiet_until_ms(Visitor()) == 0

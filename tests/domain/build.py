@@ -25,7 +25,10 @@ from stream.domain.events import (
     Purposes,
 )
 from stream.domain.fold import apply
-from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, CartAbandonment, Holdout, Policy
+from stream.domain.kinds import REGISTRY
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT, CartAbandonmentMemory
+from stream.domain.kinds.exit_intent import EXIT_INTENT
+from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, Holdout, Policy
 from stream.domain.records import Decision, Example, Score, Trigger, TriggerCancel
 from stream.domain.topics import TOPIC_OF
 from stream.domain.visitor import Visitor, VisitorKey
@@ -39,13 +42,41 @@ EVERYBODY = Holdout(fraction=1.0)
 BOTH = ("personalization", "marketing_email")
 
 
-def reminding(**changes):
-    """Return the policy with other rules for cart reminders."""
-    return replace(POLICY, cart_abandonment=CartAbandonment(**changes))
+def reminding(policy=POLICY, **changes):
+    """Return the policy with other rules for cart reminders; times are milliseconds, as here."""
+    return with_parameters(policy, CART_ABANDONMENT, **in_seconds(changes))
+
+
+def answering(policy=POLICY, **changes):
+    """Return the policy with other rules for exit signals; times are milliseconds, as here."""
+    return with_parameters(policy, EXIT_INTENT, **in_seconds(changes, but="min_dwell_ms"))
+
+
+def with_parameters(policy, kind, **changes):
+    """Return a policy in which some parameters of a kind are others."""
+    changed = replace(kind.parameters_in(policy), **changes)
+    return replace(policy, parameters={**policy.parameters, kind.name: changed})
+
+
+def in_seconds(changes, but=None):
+    """Return parameters by the names that the contract has: those in seconds end in ``_s``."""
+    return dict(
+        (name[:-2] + "s", _seconds(value))
+        if name.endswith("_ms") and name != but
+        else (name, value)
+        for name, value in changes.items()
+    )
+
+
+def _seconds(ms):
+    if isinstance(ms, tuple):
+        return tuple(map(_seconds, ms))
+    assert ms % 1_000 == 0, "parameters are whole seconds"
+    return ms // 1_000
 
 
 def even(model, features):
-    """Score like a coin; implements ``stream.domain.context.Scorer``."""
+    """Score like a coin; implements ``stream.domain.context.ScoreFeatures``."""
     return Score(model, 1, 0.5)
 
 
@@ -57,13 +88,15 @@ class World:
     no deadline passes until `wait` is told to, and then by the moment it is told.
     """
 
-    def __init__(self, policy=POLICY, score=even, *, live=False):
-        self.policy, self.score, self.live = policy, score, live
+    def __init__(self, policy=POLICY, score=even, *, live=False, kinds=REGISTRY):
+        self.policy, self.score, self.live, self.kinds = policy, score, live, kinds
         self.states, self.effects, self.clock_ms = {}, [], 0
 
     def context(self, who):
         state = self.states.setdefault(who, Visitor())
-        return FoldContext(who, state, self.policy, self.score, self.clock_ms, self.effects)
+        return FoldContext(
+            who, state, self.policy, self.score, self.clock_ms, self.effects, self.kinds
+        )
 
     def take(self, fact, judged_ms=None):
         """Fold a fact; ``judged_ms`` stands for the wall clock that it is read by."""
@@ -178,6 +211,11 @@ class Shopper:
         return self.state.behaviour
 
     @property
+    def reminded(self):
+        """What the kind cart_abandonment remembers of this shopper."""
+        return CART_ABANDONMENT.memory_in(self.behaviour) or CartAbandonmentMemory()
+
+    @property
     def cart(self):
         """What is in the cart: quantities by product and variant."""
         cart = self.behaviour.cart
@@ -186,7 +224,7 @@ class Shopper:
 
     @property
     def next_due_ms(self):
-        return next_due_ms(self.state, self.world.policy)
+        return next_due_ms(self.state, self.world.policy, self.world.kinds)
 
     def told(self, kind):
         """Everything of one kind that came of this shopper."""

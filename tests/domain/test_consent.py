@@ -2,7 +2,7 @@ import pytest
 
 from stream.domain.consent import Choice, choices, granted, is_newer, permits, standing, stands
 from stream.domain.events import Purposes
-from stream.domain.fold import Outcome
+from stream.domain.fold import FoldOutcome
 from tests.domain.build import DAY, MINUTE, Shopper, a_shopper
 
 GRANTED = Choice("granted", 100, since_ms=100)
@@ -106,22 +106,22 @@ def statuses(shopper):
 def test_a_grant_counts_for_events_from_its_own_moment_on():
     ann = Shopper()
     ann.grants(at=100)
-    assert ann.adds(at=99, read=100) is Outcome.REFUSED
-    assert ann.adds(at=100) is Outcome.APPLIED
+    assert ann.adds(at=99, read=100) is FoldOutcome.REFUSED
+    assert ann.adds(at=100) is FoldOutcome.APPLIED
 
 
 def test_a_grant_counts_up_to_and_including_its_last_moment():
     ann = Shopper()
     ann.grants(at=0, until=200)
-    assert ann.adds(at=200) is Outcome.APPLIED
-    assert ann.adds(at=201, read=200) is Outcome.REFUSED
+    assert ann.adds(at=200) is FoldOutcome.APPLIED
+    assert ann.adds(at=201, read=200) is FoldOutcome.REFUSED
 
 
 def test_a_renewal_lets_events_before_it_count():
     ann = Shopper()
     ann.grants(at=0)
     ann.grants(at=100)
-    assert ann.adds(at=50, read=100) is Outcome.APPLIED
+    assert ann.adds(at=50, read=100) is FoldOutcome.APPLIED
 
 
 def test_a_renewal_at_the_last_moment_keeps_what_is_known():
@@ -130,7 +130,7 @@ def test_a_renewal_at_the_last_moment_keeps_what_is_known():
     ann.adds(at=20)
     ann.grants(at=200)
     assert ann.cart == {"p1": 1}
-    assert ann.adds(at=150, read=300) is Outcome.APPLIED
+    assert ann.adds(at=150, read=300) is FoldOutcome.APPLIED
 
 
 def test_a_renewal_after_the_last_moment_starts_anew():
@@ -139,7 +139,7 @@ def test_a_renewal_after_the_last_moment_starts_anew():
     ann.adds(at=20)
     ann.grants(at=201)
     assert ann.behaviour is None
-    assert ann.adds(at=150, read=300) is Outcome.REFUSED
+    assert ann.adds(at=150, read=300) is FoldOutcome.REFUSED
 
 
 def test_a_renewal_that_is_read_before_the_lapse_was_noticed_starts_anew_too():
@@ -154,7 +154,7 @@ def test_the_newest_choice_says_how_long_a_grant_lasts():
     ann = a_shopper()
     ann.grants(at=10, until=200)
     ann.grants(at=20, until=300)
-    assert ann.adds(at=300) is Outcome.APPLIED
+    assert ann.adds(at=300) is FoldOutcome.APPLIED
     ann.waits(until=300)
     assert ann.behaviour is None
 
@@ -163,7 +163,7 @@ def test_the_newest_choice_says_how_long_a_grant_lasts():
 def test_a_refusal_counts_for_everything_from_the_moment_it_is_read(status):
     ann = a_shopper()
     ann.chooses(at=50 * MINUTE, read=0, personalization=status)
-    assert ann.adds(at=MINUTE) is Outcome.REFUSED
+    assert ann.adds(at=MINUTE) is FoldOutcome.REFUSED
     assert ann.state.behaviour is None
 
 
@@ -171,10 +171,10 @@ def test_an_older_choice_read_late_is_counted_and_ignored():
     ann = a_shopper()
     ann.grants(at=100)
     ann.adds(at=110)
-    assert ann.refuses(at=99, read=120) is Outcome.STALE
+    assert ann.refuses(at=99, read=120) is FoldOutcome.STALE
     assert ann.cart == {"p1": 1}
     ann.refuses(at=130)
-    assert ann.grants(at=129, read=140) is Outcome.STALE
+    assert ann.grants(at=129, read=140) is FoldOutcome.STALE
     assert statuses(ann) == {"marketing_email": "withdrawn", "personalization": "withdrawn"}
 
 
@@ -190,7 +190,7 @@ def test_of_two_choices_at_the_same_time_the_refusal_counts_in_either_order(firs
 def test_a_choice_is_older_or_newer_per_purpose():
     ann = Shopper()
     ann.chooses(at=100, ads="granted")
-    assert ann.chooses(at=50, read=100, ads="denied", analytics="denied") is Outcome.APPLIED
+    assert ann.chooses(at=50, read=100, ads="denied", analytics="denied") is FoldOutcome.APPLIED
     assert statuses(ann) == {"ads": "granted", "analytics": "denied"}
 
 
@@ -213,15 +213,15 @@ def test_a_new_grant_after_a_refusal_starts_at_its_own_moment():
     ann = a_shopper()
     ann.refuses(at=100)
     ann.grants(at=200)
-    assert ann.adds(at=199, read=200) is Outcome.REFUSED
-    assert ann.adds(at=200) is Outcome.APPLIED
+    assert ann.adds(at=199, read=200) is FoldOutcome.REFUSED
+    assert ann.adds(at=200) is FoldOutcome.APPLIED
 
 
 @pytest.mark.parametrize("others", [{}, {"analytics": "granted", "ads": "granted"}])
 def test_without_personalization_only_the_consent_record_is_kept(others):
     ann = Shopper()
     ann.chooses(at=0, marketing_email="granted", **others)
-    assert ann.adds(at=10) is Outcome.REFUSED
-    assert ann.leaves(at=20) is Outcome.REFUSED
+    assert ann.adds(at=10) is FoldOutcome.REFUSED
+    assert ann.leaves(at=20) is FoldOutcome.REFUSED
     assert ann.behaviour is None
     assert ann.world.effects == []

@@ -2,13 +2,14 @@ import pytest
 
 from stream.domain.consent import Choice
 from stream.domain.deadlines import next_due_ms, pass_deadlines
+from stream.domain.kinds import REGISTRY
 from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS
 from stream.domain.visitor import Behaviour, Visitor
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopper
 
 
 def test_of_somebody_unknown_nothing_is_ever_due():
-    assert next_due_ms(Visitor(), POLICY) is None
+    assert next_due_ms(Visitor(), POLICY, REGISTRY) is None
     context = Shopper().world.context(Shopper().who)
     pass_deadlines(context, 400 * DAY, None)
     assert (context.state, context.effects) == (Visitor(), [])
@@ -27,7 +28,7 @@ def test_of_somebody_unknown_nothing_is_ever_due():
     ],
 )
 def test_the_earliest_deadline_is_the_next(state, due):
-    assert next_due_ms(state, POLICY) == due
+    assert next_due_ms(state, POLICY, REGISTRY) == due
 
 
 def test_a_cart_owes_a_reminder_then_follow_ups_then_nothing():

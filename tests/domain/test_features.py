@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from stream.domain.events import BehaviourEvent, Event, ExitSignalled, PageLeft
-from stream.domain.features import COUNTED, Counts, Profile, features
+from stream.domain.features import COUNTED, Profile, VisitCounts, features
 from stream.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS
 from stream.domain.session import Session
 from stream.domain.topics import CART_EVENTS, PAGE_VIEWS, event_types
@@ -53,7 +53,7 @@ def test_the_kind_of_a_page_is_known_from_its_path_alone():
         counts = profile_of([page(url)]).now
         assert (counts.pages, getattr(counts, kind)) == (1, 1), url
     for url in ("https://cart.example", "https://search.example/home", "/home?from=/cart", ""):
-        assert profile_of([page(url)]).now == Counts(pages=1), url
+        assert profile_of([page(url)]).now == VisitCounts(pages=1), url
 
 
 def test_the_site_that_led_here_is_known_from_the_first_page_alone():
@@ -79,8 +79,8 @@ def test_a_new_visit_adds_the_last_one_to_history():
     profile = profile_of(first, [second])
     assert profile.visits == 1
     assert profile.away_s == 2 * 24 * 3600
-    assert profile.before == Counts(pages=2, baskets=1, adds=1)
-    assert profile.now == Counts(pages=1)
+    assert profile.before == VisitCounts(pages=2, baskets=1, adds=1)
+    assert profile.now == VisitCounts(pages=1)
     assert profile.source == 0
 
 
@@ -98,7 +98,7 @@ def test_leaving_is_no_activity():
     left = PageLeft(id="l", visitor="v", at_ms=NOON_MS + HOUR_MS, url="/", dwell_ms=2_500)
     profile = profile_of([page(), left, leaving(NOON_MS + HOUR_MS)])
     assert profile.active_s == NOON_MS // 1000
-    assert profile.now == Counts(pages=1, dwell_s=2)
+    assert profile.now == VisitCounts(pages=1, dwell_s=2)
 
 
 def test_a_tab_left_open_for_weeks_counts_as_an_hour():
@@ -110,7 +110,7 @@ def test_every_activity_is_counted():
     no_activity = {PageLeft, ExitSignalled}
     behaviour = {*event_types([CART_EVENTS, PAGE_VIEWS])} - no_activity
     assert behaviour == set(COUNTED)
-    assert set(COUNTED.values()) <= set(Counts.__struct_fields__)
+    assert set(COUNTED.values()) <= set(VisitCounts.__struct_fields__)
     assert issubclass(BehaviourEvent.__args__[0], Event)
 
 

@@ -26,8 +26,9 @@ from stream.domain.events import (
     ProductAdded,
     ProductViewed,
 )
-from stream.domain.features import BUCKETS, Counts, Profile, features, observe
+from stream.domain.features import BUCKETS, Profile, VisitCounts, features, observe
 from stream.domain.fold import apply
+from stream.domain.kinds import REGISTRY
 from stream.domain.policy import HOUR_MS, MINUTE_MS, Policy
 from stream.domain.records import Example, Score
 from stream.domain.session import Session
@@ -40,7 +41,7 @@ def score_all(model, _features):
 
 
 def turn_of(state, now_ms):
-    return FoldContext(VisitorKey("default", "v"), state, Policy(), score_all, now_ms, [])
+    return FoldContext(VisitorKey("default", "v"), state, Policy(), score_all, now_ms, [], REGISTRY)
 
 
 def labelled(*events):
@@ -101,7 +102,7 @@ def test_whatever_happens_the_profile_stays_bounded_and_the_features_finite(happ
         assert all(math.isfinite(value) and abs(value) < 20 for value in known.values())
         assert len(known) < 60
     # Every field a number of nine bytes at most, and the heads of the three arrays.
-    most = 9 * (4 + 2 * len(Counts.__struct_fields__)) + 9
+    most = 9 * (4 + 2 * len(VisitCounts.__struct_fields__)) + 9
     assert len(msgspec.msgpack.encode(profile)) <= most
 
 

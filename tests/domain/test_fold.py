@@ -1,6 +1,6 @@
 import pytest
 
-from stream.domain.fold import KNOWN_ORDERS, RECENT_EVENTS, Outcome
+from stream.domain.fold import KNOWN_ORDERS, RECENT_EVENTS, FoldOutcome
 from stream.domain.policy import TOMBSTONE_LIFE_MS
 from stream.domain.session import Session
 from tests.domain.build import HOUR, IDLE, MINUTE, Shopper, a_shopper, line
@@ -11,7 +11,7 @@ from tests.domain.build import HOUR, IDLE, MINUTE, Shopper, a_shopper, line
 def test_a_late_event_still_counts_as_read():
     ann = a_shopper()
     ann.views(at=HOUR)
-    assert ann.adds(at=MINUTE, read=HOUR) is Outcome.APPLIED
+    assert ann.adds(at=MINUTE, read=HOUR) is FoldOutcome.APPLIED
     assert ann.cart == {"p1": 1}
     assert ann.behaviour.session == Session(HOUR, HOUR)
 
@@ -19,8 +19,8 @@ def test_a_late_event_still_counts_as_read():
 def test_an_addition_or_update_older_than_the_last_order_does_not_refill_the_cart():
     ann = a_shopper()
     ann.orders(at=HOUR)
-    assert ann.adds(at=HOUR - 1, read=HOUR) is Outcome.APPLIED
-    assert ann.updates(line("p2"), at=HOUR - 1, read=HOUR) is Outcome.APPLIED
+    assert ann.adds(at=HOUR - 1, read=HOUR) is FoldOutcome.APPLIED
+    assert ann.updates(line("p2"), at=HOUR - 1, read=HOUR) is FoldOutcome.APPLIED
     assert ann.behaviour.cart.lines == []
     assert ann.next_due_ms != HOUR + IDLE
 
@@ -54,8 +54,8 @@ def test_a_late_update_that_is_ignored_does_not_name_the_cart():
 def test_an_event_that_was_read_before_changes_nothing():
     ann = a_shopper()
     ann.adds(at=1, id="e1")
-    assert ann.adds(at=2, id="e1", quantity=5) is Outcome.DUPLICATE
-    assert ann.views(at=HOUR, id="e1") is Outcome.DUPLICATE
+    assert ann.adds(at=2, id="e1", quantity=5) is FoldOutcome.DUPLICATE
+    assert ann.views(at=HOUR, id="e1") is FoldOutcome.DUPLICATE
     assert ann.cart == {"p1": 1}
     assert ann.behaviour.session == Session(1, 1)
 
@@ -66,7 +66,7 @@ def test_an_id_belongs_to_its_tenant_and_visitor():
     for who in (("other", "ann"), ("shop", "bob")):
         somebody = Shopper(world=ann.world, who=who)
         somebody.grants(at=0)
-        assert somebody.adds(at=1, id="e1") is Outcome.APPLIED
+        assert somebody.adds(at=1, id="e1") is FoldOutcome.APPLIED
 
 
 def test_the_last_256_events_are_remembered():
@@ -75,7 +75,7 @@ def test_the_last_256_events_are_remembered():
     for number in range(1, RECENT_EVENTS):
         ann.views(at=number, id=f"e{number}")
     assert RECENT_EVENTS >= 256
-    assert ann.adds(at=1, id="e0") is Outcome.DUPLICATE
+    assert ann.adds(at=1, id="e0") is FoldOutcome.DUPLICATE
 
 
 def test_what_is_remembered_of_events_is_bounded():
@@ -94,9 +94,9 @@ def test_a_duplicate_is_not_remembered_again():
 
 def test_an_order_that_was_completed_before_is_a_duplicate_whatever_its_id():
     ann = a_shopper()
-    assert ann.orders("o1", at=1, id="e1") is Outcome.APPLIED
+    assert ann.orders("o1", at=1, id="e1") is FoldOutcome.APPLIED
     ann.adds(at=2)
-    assert ann.orders("o1", at=3, id="e2") is Outcome.DUPLICATE
+    assert ann.orders("o1", at=3, id="e2") is FoldOutcome.DUPLICATE
     assert ann.cart == {"p1": 1}
     assert ann.behaviour.last_order_ms == 1
 
@@ -106,7 +106,7 @@ def test_an_order_is_remembered_longer_than_256_events():
     ann.orders("o1", at=1)
     for number in range(RECENT_EVENTS + 1):
         ann.orders(f"other-{number}", at=2)
-    assert ann.orders("o1", at=3) is Outcome.DUPLICATE
+    assert ann.orders("o1", at=3) is FoldOutcome.DUPLICATE
     assert len(ann.behaviour.orders) <= KNOWN_ORDERS * 8
 
 
@@ -114,23 +114,23 @@ def test_a_repeated_choice_is_a_duplicate_and_brings_nothing_back():
     ann = Shopper()
     ann.grants(at=10, id="yes")
     ann.refuses(at=20, id="no")
-    assert ann.grants(at=30, id="yes") is Outcome.DUPLICATE
-    assert ann.adds(at=40) is Outcome.REFUSED
+    assert ann.grants(at=30, id="yes") is FoldOutcome.DUPLICATE
+    assert ann.adds(at=40) is FoldOutcome.REFUSED
 
 
 def test_an_id_counts_once_whichever_topic_brings_it():
     ann = a_shopper()
     ann.adds(at=1, id="e1")
     ann.grants("ads", at=2, id="c1")
-    assert ann.refuses(at=3, id="e1") is Outcome.DUPLICATE
-    assert ann.adds(at=3, id="c1") is Outcome.DUPLICATE
+    assert ann.refuses(at=3, id="e1") is FoldOutcome.DUPLICATE
+    assert ann.adds(at=3, id="c1") is FoldOutcome.DUPLICATE
 
 
 def test_choices_are_remembered_as_long_as_events():
     ann = Shopper()
     for number in range(RECENT_EVENTS):
         ann.grants("ads", at=number, id=f"c{number}")
-    assert ann.refuses("ads", at=HOUR, id="c0") is Outcome.DUPLICATE
+    assert ann.refuses("ads", at=HOUR, id="c0") is FoldOutcome.DUPLICATE
     ann.grants("ads", at=HOUR)
     assert len(ann.state.consent_ids) == RECENT_EVENTS * 8
 
@@ -139,7 +139,7 @@ def test_a_refused_event_is_not_looked_at_for_duplicates():
     ann = a_shopper()
     ann.adds(at=1, id="e1")
     ann.refuses("personalization", at=2)
-    assert ann.adds(at=3, id="e1") is Outcome.REFUSED
+    assert ann.adds(at=3, id="e1") is FoldOutcome.REFUSED
 
 
 # Bots
@@ -147,31 +147,31 @@ def test_a_refused_event_is_not_looked_at_for_duplicates():
 
 def test_what_bots_do_is_counted_and_otherwise_ignored():
     ann = a_shopper()
-    assert ann.adds(at=1, bot=True) is Outcome.BOT
-    assert ann.leaves(at=1, bot=True) is Outcome.BOT
+    assert ann.adds(at=1, bot=True) is FoldOutcome.BOT
+    assert ann.leaves(at=1, bot=True) is FoldOutcome.BOT
     assert ann.behaviour is None
     assert ann.decisions == []
 
 
 def test_bots_are_told_before_consent_is_looked_at():
     stranger = Shopper()
-    assert stranger.views(at=1, bot=True) is Outcome.BOT
+    assert stranger.views(at=1, bot=True) is FoldOutcome.BOT
     assert stranger.state.is_unknown
 
 
 def test_a_bot_may_choose_and_may_be_erased():
     ann = Shopper()
-    assert ann.grants(at=0, bot=True) is Outcome.APPLIED
+    assert ann.grants(at=0, bot=True) is FoldOutcome.APPLIED
     ann.adds(at=1)
-    assert ann.refuses("ads", at=2, bot=True) is Outcome.APPLIED
-    assert ann.is_erased(at=3, bot=True) is Outcome.APPLIED
+    assert ann.refuses("ads", at=2, bot=True) is FoldOutcome.APPLIED
+    assert ann.is_erased(at=3, bot=True) is FoldOutcome.APPLIED
     assert ann.behaviour is None
 
 
 def test_a_bots_events_are_not_remembered_as_read():
     ann = a_shopper()
     ann.adds(at=1, id="e1", bot=True)
-    assert ann.adds(at=1, id="e1") is Outcome.APPLIED
+    assert ann.adds(at=1, id="e1") is FoldOutcome.APPLIED
 
 
 # Refusals
@@ -179,8 +179,8 @@ def test_a_bots_events_are_not_remembered_as_read():
 
 def test_refused_events_produce_no_decision():
     stranger = Shopper()
-    assert stranger.adds(at=1) is Outcome.REFUSED
-    assert stranger.leaves(at=2) is Outcome.REFUSED
+    assert stranger.adds(at=1) is FoldOutcome.REFUSED
+    assert stranger.leaves(at=2) is FoldOutcome.REFUSED
     stranger.waits(until=HOUR)
     assert stranger.world.effects == []
     assert stranger.state.is_unknown
@@ -190,11 +190,12 @@ def test_a_refused_order_is_not_remembered():
     ann = Shopper()
     ann.orders("o1", at=1)
     ann.grants(at=2)
-    assert ann.orders("o1", at=3) is Outcome.APPLIED
+    assert ann.orders("o1", at=3) is FoldOutcome.APPLIED
 
 
 @pytest.mark.parametrize(
-    ("at", "outcome"), [(99, Outcome.REFUSED), (100, Outcome.REFUSED), (101, Outcome.APPLIED)]
+    ("at", "outcome"),
+    [(99, FoldOutcome.REFUSED), (100, FoldOutcome.REFUSED), (101, FoldOutcome.APPLIED)],
 )
 def test_events_up_to_an_erasure_are_refused_from_then_on(at, outcome):
     ann = a_shopper()
@@ -207,10 +208,10 @@ def test_after_an_erasure_the_visitor_is_unknown_again():
     ann = a_shopper()
     ann.adds(at=1, id="e1")
     ann.is_erased(at=100)
-    assert ann.adds(at=101) is Outcome.REFUSED
+    assert ann.adds(at=101) is FoldOutcome.REFUSED
     ann.grants(at=102)
-    assert ann.adds(at=103, id="e1") is Outcome.APPLIED
-    assert ann.adds(at=99, read=200) is Outcome.REFUSED
+    assert ann.adds(at=103, id="e1") is FoldOutcome.APPLIED
+    assert ann.adds(at=99, read=200) is FoldOutcome.REFUSED
 
 
 def test_the_tombstone_is_without_content_and_lasts_30_days():
@@ -220,6 +221,6 @@ def test_the_tombstone_is_without_content_and_lasts_30_days():
     assert (ann.state.consent, ann.state.consent_ids, ann.behaviour) == ({}, b"", None)
     assert ann.next_due_ms == 100 + TOMBSTONE_LIFE_MS == 100 + 30 * 24 * HOUR
     ann.waits(until=99 + TOMBSTONE_LIFE_MS)
-    assert ann.grants(at=100, read=99 + TOMBSTONE_LIFE_MS) is Outcome.REFUSED
+    assert ann.grants(at=100, read=99 + TOMBSTONE_LIFE_MS) is FoldOutcome.REFUSED
     ann.waits(until=100 + TOMBSTONE_LIFE_MS)
     assert ann.state.is_unknown

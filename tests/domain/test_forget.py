@@ -80,7 +80,7 @@ def test_a_refusal_of_marketing_before_anything_was_done_is_only_noted():
     ann = a_shopper()
     ann.leaves(at=1)
     ann.refuses("marketing_email", at=2)
-    assert ann.behaviour.settled_ms is None
+    assert ann.reminded.settled_ms is None
 
 
 @pytest.mark.parametrize("purpose", ["analytics", "marketing_sms", "ads", "sale_share"])

@@ -14,25 +14,27 @@ from stream.domain.events import (
 from stream.domain.session import Session, advance, session_id
 from tests.domain.build import IDLE, MINUTE, a_shopper, product
 
+GONE = 20 * MINUTE
+
 
 def test_the_first_activity_starts_a_session():
-    assert advance(None, 7, IDLE) == Session(7, 7)
+    assert advance(None, 7, IDLE, GONE) == Session(7, 7, GONE)
 
 
 @pytest.mark.parametrize(
     ("at_ms", "expected"),
     [
-        (1000 + IDLE, Session(0, 1000 + IDLE)),
-        (1001 + IDLE, Session(1001 + IDLE, 1001 + IDLE)),
+        (1000 + IDLE, Session(0, 1000 + IDLE, GONE)),
+        (1001 + IDLE, Session(1001 + IDLE, 1001 + IDLE, GONE)),
     ],
 )
 def test_a_gap_longer_than_the_idle_time_starts_a_new_session(at_ms, expected):
-    assert advance(Session(0, 1000), at_ms, IDLE) == expected
+    assert advance(Session(0, 1000, 5), at_ms, IDLE, GONE) == expected
 
 
 @pytest.mark.parametrize("at_ms", [999, 0, -5 * IDLE])
 def test_a_late_event_never_moves_the_last_activity_back(at_ms):
-    assert advance(Session(0, 1000), at_ms, IDLE) == Session(0, 1000)
+    assert advance(Session(0, 1000), at_ms, IDLE, GONE) == Session(0, 1000, GONE)
 
 
 def test_a_session_has_an_id_of_its_own():

@@ -15,6 +15,7 @@ from stream.domain.context import FoldContext, Scorer
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import AnyEvent
 from stream.domain.fold import apply
+from stream.domain.kinds import REGISTRY
 from stream.domain.policy import Policy
 from stream.domain.records import Example
 from stream.domain.visitor import Visitor, VisitorKey
@@ -48,7 +49,7 @@ class Lessons:
     def _turn(self, who: VisitorKey, now_ms: int) -> FoldContext:
         if who not in self._states:
             self._states[who] = Visitor(consent=dict(EVERYBODY) if self._everybody else {})
-        return FoldContext(who, self._states[who], self._policy, self._score, now_ms, [])
+        return FoldContext(who, self._states[who], self._policy, self._score, now_ms, [], REGISTRY)
 
     def _pass_deadlines(self, before_ms: int) -> Iterator[Example]:
         while self._due and self._due[0][0] < before_ms:
@@ -58,7 +59,7 @@ class Lessons:
             yield from self._end(context)
 
     def _end(self, context: FoldContext) -> Iterator[Example]:
-        due_ms = next_due_ms(context.state, self._policy)
+        due_ms = next_due_ms(context.state, self._policy, REGISTRY)
         if due_ms is not None:
             heapq.heappush(self._due, (due_ms, context.key))
         return (effect for effect in context.effects if isinstance(effect, Example))

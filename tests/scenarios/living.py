@@ -7,10 +7,9 @@ clock then stood; that this clock is no later than it may be is checked here.
 from itertools import groupby
 
 from stream.adapters.memory import MemoryStore
-from stream.domain.records import NEEDS
 from stream.domain.topics import LANES
 from tests.reference.clock import known_visitors, step_live
-from tests.reference.consent import still_stands
+from tests.reference.consent import NEEDS, still_stands
 from tests.scenarios.trouble import Crashing, Trouble, suffer
 
 AWAY = "is away"

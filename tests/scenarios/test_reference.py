@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from stream.adapters.wire.codec import decode_state
 from stream.domain.holdout import in_holdout
-from stream.domain.policy import CartAbandonment, ExitIntent, Holdout, Policy
+from stream.domain.kinds.cart_abandonment import CartAbandonmentParameters
+from stream.domain.kinds.exit_intent import ExitIntentParameters
+from stream.domain.policy import Holdout, Policy
 from stream.domain.topics import LANES
 from tests import reference
 from tests.reference.shop import Shop
@@ -33,10 +35,12 @@ EXAMPLES = 150
 HELD_OUT = Holdout(fraction=0.3, salt="so that bob is held out")
 # Shorter than the defaults, so that more happens within a log.
 POLICY = Policy(
-    cart_abandonment=CartAbandonment(
-        min_value_minor=300, max_age_ms=5 * HOUR, steps_ms=(0, HOUR, DAY)
-    ),
-    exit_intent=ExitIntent(cooldown_ms=2 * HOUR),
+    parameters={
+        "cart_abandonment": CartAbandonmentParameters(
+            min_value_minor=300, max_age_s=5 * 3600, steps_s=(0, 3600, 86400)
+        ),
+        "exit_intent": ExitIntentParameters(cooldown_s=2 * 3600),
+    },
     holdout=HELD_OUT,
 )
 SAME_POLICY = reference.Policy(

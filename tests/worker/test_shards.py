@@ -9,6 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream.adapters.memory import MemoryStore
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.topics import LANES
 from stream.domain.visitor import VisitorKey
 from stream.runtime import logs
@@ -677,7 +678,8 @@ async def test_what_kafka_knows_to_be_published_is_rebuilt_and_not_published_aga
     assert not bench.shards.owes_hint
     assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
     states = await bench.store.load(await bench.store.claim(0), [VisitorKey("default", "ann")])
-    assert [fired.due_ms for fired in states["default", "ann"].behaviour.fired] == [DUE_MS]
+    memory = CART_ABANDONMENT.memory_in(states["default", "ann"].behaviour)
+    assert [fired.due_ms for fired in memory.fired] == [DUE_MS]
 
 
 async def test_what_kafka_knows_never_goes_back_whatever_redis_has_lost(bench):

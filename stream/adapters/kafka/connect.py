@@ -24,7 +24,7 @@ from aiokafka.errors import (
 )
 
 from stream.adapters.kafka.options import addresses, client_options, quiet_clients
-from stream.adapters.refusal import Kind, Refusal, Refused
+from stream.adapters.refusal import Cause, Refusal, Refused
 from stream.adapters.tls import mistrust
 from stream.config.settings import KafkaSettings, Settings
 from stream.errors import CartwakeError
@@ -112,9 +112,9 @@ async def _greet(connection: AIOKafkaConnection) -> None:
 def _refusal(kafka: KafkaSettings, error: Exception) -> Refusal | None:
     if isinstance(error, SaslAuthenticationFailed | AuthenticationFailedError):
         words = f"refuses this login of {kafka.sasl_username} by {kafka.sasl_mechanism}"
-        return Refusal(Kind.LOGIN, words)
+        return Refusal(Cause.LOGIN, words)
     if isinstance(error, UnsupportedSaslMechanismError):
-        return Refusal(Kind.MECHANISM, f"knows no logins by {kafka.sasl_mechanism}")
+        return Refusal(Cause.MECHANISM, f"knows no logins by {kafka.sasl_mechanism}")
     return mistrust(error)
 
 

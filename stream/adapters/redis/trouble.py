@@ -16,7 +16,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004 - Redis's own
 )
 
-from stream.adapters.refusal import Kind, Refusal
+from stream.adapters.refusal import Cause, Refusal
 from stream.adapters.tls import causes, mistrust
 
 AWAY = (
@@ -52,10 +52,10 @@ def refusal(error: Exception) -> Refusal | None:
     """Return how a server refuses these settings; None: it does not."""
     for cause in causes(error):
         if isinstance(cause, AuthenticationError):
-            return Refusal(Kind.LOGIN, f"refuses this login: {cause}")
+            return Refusal(Cause.LOGIN, f"refuses this login: {cause}")
         if isinstance(cause, NoPermissionError) or NO_RIGHT in str(cause):
             words = f"lets this user in, but not to what is needed: {cause}"
-            return Refusal(Kind.RIGHTS, words)
+            return Refusal(Cause.RIGHTS, words)
         if str(cause) == NO_CLUSTER:
-            return Refusal(Kind.CLUSTER, "is no cluster: use redis:// or rediss://")
+            return Refusal(Cause.CLUSTER, "is no cluster: use redis:// or rediss://")
     return mistrust(error)

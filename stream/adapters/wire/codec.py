@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import orjson
 
+from stream.adapters.wire.state_format_1 import decode_format_1
 from stream.domain.events import MAX_EVENT_BYTES, SHAPES, AnyEvent, Context, Event
 from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
@@ -66,7 +67,8 @@ _RECORDS: Final = msgspec.json.Encoder(order="deterministic")
 
 # The leading byte of a stored state. A new format gets a new number, and the old one stays
 # readable for one release.
-_STATE_FORMAT: Final = b"\x01"
+_STATE_FORMAT: Final = b"\x02"
+_STATE_FORMAT_BEFORE: Final = b"\x01"
 _STATES: Final = msgspec.msgpack.Encoder()
 _STORED: Final = msgspec.msgpack.Decoder(Visitor)
 
@@ -171,11 +173,15 @@ def decode_state(data: bytes) -> Visitor:
     UnreadableState
         If the data are cut, damaged, or of a format that this version does not know.
     """
-    if data[:1] != _STATE_FORMAT:
-        known, found = _STATE_FORMAT[0], data[0] if data else "none"
-        raise UnreadableState(f"the state has format {found}, this version reads {known}")
+    state_format = data[:1]
+    if state_format not in {_STATE_FORMAT, _STATE_FORMAT_BEFORE}:
+        read = f"{_STATE_FORMAT_BEFORE[0]} and {_STATE_FORMAT[0]}"
+        found = data[0] if data else "none"
+        raise UnreadableState(f"the state has format {found}, this version reads {read}")
     try:
-        return _STORED.decode(memoryview(data)[1:])
+        if state_format == _STATE_FORMAT:
+            return _STORED.decode(memoryview(data)[1:])
+        return decode_format_1(memoryview(data)[1:])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise UnreadableState("the state is damaged") from None
 

@@ -15,6 +15,10 @@ from stream.domain.cart import MAX_EVIDENCE
 from stream.domain.consent import Purpose
 from stream.domain.events import MAX_LINES
 from stream.domain.ids import ID_BYTES
+from stream.domain.kinds import REGISTRY
+from stream.domain.kinds.kind import Kinds
+from stream.domain.kinds.subject import MAX_PRODUCTS
+from stream.domain.records import Decision, Trigger, TriggerCancel
 from stream.domain.topics import DEAD_LETTERS, LANES, TOPICS, TYPE_OF
 
 Schema = dict[str, Any]
@@ -80,6 +84,9 @@ FIELDS: Final[Mapping[str, Mapping[str, Schema]]] = {
         "trigger_id": _says("the same decision always has the same id", **_ID),
         "session": _says("id of the visit", **_ID),
         "step": _says("0 for the first message of a sequence, then 1, 2 ...", minimum=0),
+        "cart": _says("the cart that it is about"),
+        "products": _says("what it is about, most interesting first", maxItems=MAX_PRODUCTS),
+        "order": _says("the order that it is about"),
         "evidence": _says("ids of the events that led here, newest last", maxItems=MAX_EVIDENCE),
         "reason": _says("short and machine-readable"),
         "score": _says("what the model believed when it was last asked about this visitor"),
@@ -146,10 +153,12 @@ RULES: Final[Mapping[str, Schema]] = {
 }
 
 
-def definitions(kinds: Iterable[type[msgspec.Struct]], where: str) -> dict[str, Schema]:
+def definitions(
+    types: Iterable[type[msgspec.Struct]], where: str, kinds: Kinds = REGISTRY
+) -> dict[str, Schema]:
     """Return the schemas of types and of all that they hold, referring to each other ``where``."""
-    _, parts = msgspec.json.schema_components(kinds, ref_template=f"{where}/{{name}}")
-    return {name: _refined(name, part) for name, part in parts.items()}
+    _, parts = msgspec.json.schema_components(types, ref_template=f"{where}/{{name}}")
+    return {name: _refined(name, part, kinds) for name, part in parts.items()}
 
 
 def headers_schema(topic: str) -> Schema:
@@ -190,9 +199,11 @@ def _kip_1034() -> dict[str, Schema]:
     }
 
 
-def _refined(name: str, schema: Schema) -> Schema:
+def _refined(name: str, schema: Schema, kinds: Kinds) -> Schema:
     known = {**(FIELDS["Event"] if name in _EVENT_NAMES else {}), **FIELDS.get(name, {})}
     properties = schema.get("properties", {})
+    if name in _WITH_KIND:
+        properties["kind"] |= _kind_schema(kinds)
     for field, says in known.items():
         # A field that its type does not have yet is part of the contract all the same.
         if field in properties or name not in _EVENT_NAMES:
@@ -202,3 +213,11 @@ def _refined(name: str, schema: Schema) -> Schema:
 
 
 _EVENT_NAMES: Final = frozenset(kind.__name__ for kind in TYPE_OF)
+
+
+def _kind_schema(kinds: Kinds) -> Schema:
+    described = "; ".join(f"{kind.name}: {kind.description}" for kind in kinds.all)
+    return _says(described, enum=sorted(kinds.of))
+
+
+_WITH_KIND: Final = frozenset(one.__name__ for one in (Trigger, Decision, TriggerCancel))

@@ -17,6 +17,8 @@ from redis.asyncio import Redis
 from stream.adapters.redis.store import member
 from stream.adapters.wire.codec import decode_state
 from stream.demo.embedded import PARTITIONS
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
+from stream.domain.kinds.exit_intent import EXIT_INTENT
 from stream.domain.topics import DECISIONS, LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import Behaviour, Visitor, VisitorKey
 
@@ -106,14 +108,15 @@ def readable(state: Visitor) -> TopicMetadata:
 
 def _behaviour(known: Behaviour) -> TopicMetadata:
     cart = known.cart
+    reminders, exits = CART_ABANDONMENT.memory_in(known), EXIT_INTENT.memory_in(known)
     return {
         "last activity at_ms": known.seen_ms,
         "cart": [
             f"{line.quantity} x {line.product.name or line.product.id}"
             for line in (cart.lines if cart else ())
         ],
-        "reminded of": [one.fingerprint[:8] for one in known.fired],
-        "exit offered at_ms": known.exit_fired_ms,
+        "reminded of": [one.fingerprint[:8] for one in reminders.fired] if reminders else [],
+        "exit offered at_ms": exits.fired_ms if exits else None,
         "score": known.score.value if known.score else None,
         "recent events known": len(known.recent) // 8,
         "predictions open": len(known.predictions),

@@ -15,7 +15,7 @@ from redis.exceptions import (
 )
 
 from stream.adapters.redis.trouble import is_passing, refusal
-from stream.adapters.refusal import Kind
+from stream.adapters.refusal import Cause
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,19 @@ NO_TLS.reason = "WRONG_VERSION_NUMBER"
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (AuthenticationError("invalid pair"), Kind.LOGIN, "refuses this login: invalid pair"),
+        (
+            AuthenticationError("invalid pair"),
+            Cause.LOGIN,
+            "refuses this login: invalid pair",
+        ),
         (
             chained(AuthenticationError("invalid pair"), CLUSTER_AWAY),
-            Kind.LOGIN,
+            Cause.LOGIN,
             "refuses this login: invalid pair",
         ),
         (
             NoPermissionError("no permissions to run 'info'"),
-            Kind.RIGHTS,
+            Cause.RIGHTS,
             "lets this user in, but not to what is needed: no permissions to run 'info'",
         ),
         (
@@ -101,17 +105,17 @@ NO_TLS.reason = "WRONG_VERSION_NUMBER"
                 RedisClusterException("Cluster mode is not enabled on this node"),
                 RedisClusterException("Redis Cluster cannot be connected."),
             ),
-            Kind.CLUSTER,
+            Cause.CLUSTER,
             "is no cluster: use redis:// or rediss://",
         ),
         (
             chained(UNTRUSTED, ConnectionError("Error 1 connecting")),
-            Kind.CERTIFICATE,
+            Cause.CERTIFICATE,
             "has a certificate that is not to be trusted: self-signed certificate",
         ),
         (
             chained(NO_TLS, ConnectionError("Error 1 connecting")),
-            Kind.TLS,
+            Cause.TLS,
             "does not agree on TLS: WRONG_VERSION_NUMBER",
         ),
     ],

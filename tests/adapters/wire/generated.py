@@ -4,6 +4,7 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from stream.domain.kinds import KIND_OF
 from stream.domain.records import Decision, Example, Trigger, TriggerCancel
 from stream.domain.topics import LANES, event_types
 from stream.domain.visitor import Visitor
@@ -46,6 +47,13 @@ def _pairs(info):
     return st.dictionaries(_values(info.key_type), _values(info.value_type), max_size=MAX_ITEMS)
 
 
+def _raw(_):
+    """What a kind remembers may be anything; this version need not know the kind."""
+    plain = st.none() | st.integers(-SAFE, SAFE) | st.text(st.characters(codec="utf-8"), max_size=8)
+    lists = st.lists(plain | st.lists(plain, max_size=MAX_ITEMS), max_size=MAX_ITEMS)
+    return lists.map(lambda value: msgspec.Raw(msgspec.msgpack.encode(value)))
+
+
 MAKERS = {
     inspect.BoolType: lambda _: st.booleans(),
     inspect.BytesType: lambda _: st.binary(max_size=32),
@@ -56,6 +64,7 @@ MAKERS = {
     inspect.ListType: _items,
     inspect.LiteralType: lambda info: st.sampled_from(info.values),
     inspect.NoneType: lambda _: st.none(),
+    inspect.RawType: _raw,
     inspect.StrType: _text,
     inspect.StructType: _struct,
     inspect.UnionType: _union,
@@ -83,21 +92,30 @@ STATES = made(Visitor)
 IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(0, SAFE)
+NAMES = st.sampled_from(sorted(KIND_OF))
 
 
-def _with(kind, **changes):
-    return st.builds(msgspec.structs.replace, made(kind), **changes)
+def _with(record, /, **changes):
+    return st.builds(msgspec.structs.replace, made(record), **changes)
 
 
 @st.composite
 def _triggers(draw):
-    trigger = draw(_with(Trigger, trigger_id=IDS, session=IDS, step=COUNTS, score=st.none()))
+    known = {"kind": NAMES, "trigger_id": IDS, "session": IDS, "step": COUNTS, "score": st.none()}
+    trigger = draw(_with(Trigger, **known))
+    if trigger.cart is None:
+        return trigger
     cart = msgspec.structs.replace(trigger.cart, fingerprint=draw(IDS), value_minor=draw(COUNTS))
     return msgspec.structs.replace(trigger, cart=cart)
 
 
 def _decisions():
-    known = {"decision_id": IDS, "outcome": st.just("skipped"), "trigger_id": st.none()}
+    known = {
+        "kind": NAMES,
+        "decision_id": IDS,
+        "outcome": st.just("skipped"),
+        "trigger_id": st.none(),
+    }
     skipped = _with(Decision, **known, reason=st.sampled_from(["no_consent", "holdout"]))
     known |= {"outcome": st.just("fired"), "trigger_id": IDS}
     return skipped | _with(Decision, **known, reason=st.just("fired"))
@@ -106,6 +124,6 @@ def _decisions():
 EFFECTS = st.one_of(
     _triggers(),
     _decisions(),
-    _with(TriggerCancel, trigger_id=IDS),
+    _with(TriggerCancel, kind=NAMES, trigger_id=IDS),
     _with(Example, example_id=IDS, predicted=SHARES, version=COUNTS),
 )

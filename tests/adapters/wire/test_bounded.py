@@ -8,18 +8,24 @@ from hypothesis import strategies as st
 from stream.adapters.kafka.options import LARGEST_REQUEST_BYTES
 from stream.adapters.wire.codec import decode, encode_state
 from stream.adapters.wire.outgoing import outgoing
+from stream.domain.campaign.arbiter import MAX_SENT
 from stream.domain.cart import MAX_CART_BYTES, MAX_EVIDENCE, MAX_NAME, Cart, CartLine
 from stream.domain.consent import PURPOSES, Choice
-from stream.domain.decisions import MAX_SENT
 from stream.domain.events import MAX_LINES, MAX_QUANTITY, Product
 from stream.domain.fold import KNOWN_ORDERS, RECENT_EVENTS
 from stream.domain.ids import DIGEST_BYTES
+from stream.domain.kinds.cart_abandonment import (
+    MAX_FIRED,
+    CartAbandonmentMemory,
+    FiredContents,
+    FollowUps,
+)
+from stream.domain.kinds.exit_intent import ExitIntentMemory
 from stream.domain.predictions import MAX_PENDING
 from stream.domain.records import Score, Trigger
 from stream.domain.session import Session
 from stream.domain.topics import TOPIC_OF
-from stream.domain.triggers.cart_abandonment import MAX_FIRED
-from stream.domain.visitor import Behaviour, Fired, Prediction, Sent, Sequence, Visitor, VisitorKey
+from stream.domain.visitor import Behaviour, Prediction, SentTrigger, Visitor, VisitorKey
 from stream.shard.clock import Fact
 from tests.domain.build import HOUR, World, a_shopper, reminding
 from tests.strategies import BOUNDED
@@ -107,6 +113,11 @@ def test_a_state_with_everything_at_its_bound_is_within_the_stated_one():
     name = "x" * (MAX_CART_BYTES // MAX_LINES)
     line = CartLine(Product(name, price_minor=SAFE, currency="EUR"), MAX_QUANTITY, SAFE)
     known = {f"feature-{n}=with-a-value": 0.1234 for n in range(80)}
+    fired = [FiredContents("f" * 32, SAFE)] * MAX_FIRED
+    memory = {
+        "cart_abandonment": CartAbandonmentMemory(SAFE, FollowUps(SAFE, SAFE), fired),
+        "exit_intent": ExitIntentMemory(SAFE, SAFE),
+    }
     behaviour = Behaviour(
         SAFE,
         Session(SAFE, SAFE),
@@ -114,17 +125,13 @@ def test_a_state_with_everything_at_its_bound_is_within_the_stated_one():
             [line] * MAX_LINES, "é" * MAX_NAME, "f" * 32, SAFE, ["\U0001f6d2" * 64] * MAX_EVIDENCE
         ),
         SAFE,
-        Sequence(SAFE, SAFE),
-        [Fired("f" * 32, SAFE)] * MAX_FIRED,
-        SAFE,
         b"x" * (KNOWN_ORDERS * DIGEST_BYTES),
         b"x" * (RECENT_EVENTS * DIGEST_BYTES),
         SAFE,
-        SAFE,
-        SAFE,
         Score("purchase_after_exit", SAFE, 0.123),
         [Prediction("f" * 32, "purchase_after_exit", SAFE, 0.1, SAFE, known)] * MAX_PENDING,
-        [Sent("f" * 32, "cart_abandonment", SAFE)] * MAX_SENT,
+        [SentTrigger("f" * 32, "cart_abandonment", SAFE)] * MAX_SENT,
+        memory=memory,
     )
     consent = {purpose: Choice("withdrawn", SAFE, SAFE, SAFE) for purpose in PURPOSES}
     ids = b"x" * (RECENT_EVENTS * DIGEST_BYTES)

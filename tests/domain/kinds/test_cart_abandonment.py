@@ -2,8 +2,8 @@ import pytest
 
 from stream.domain.cart import fingerprint_of
 from stream.domain.events import Line, PageLeft
+from stream.domain.kinds.cart_abandonment import MAX_FIRED, NAME
 from stream.domain.session import Session, session_id
-from stream.domain.triggers.cart_abandonment import KIND, MAX_FIRED
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, a_shopper, line, product, reminding
 
 
@@ -24,7 +24,7 @@ def test_a_reminder_carries_all_that_its_reader_needs():
     ann.adds("p2", at=2, price=None, id="e2")
     ann.waits(until=2 + IDLE)
     (trigger,), (decision,) = ann.triggers, ann.decisions
-    assert (trigger.kind, trigger.class_, trigger.reason) == (KIND, "marketing", "cart_idle")
+    assert (trigger.kind, trigger.class_, trigger.reason) == (NAME, "marketing", "cart_idle")
     assert (trigger.tenant, trigger.visitor) == ann.who
     assert trigger.session == session_id(*ann.who, Session(1, 2))
     assert (trigger.due_at_ms, trigger.expires_at_ms) == (2 + IDLE, 2 + IDLE + DAY)
@@ -181,7 +181,7 @@ def test_what_is_remembered_of_mentioned_contents_is_bounded():
     for number in range(MAX_FIRED + 2):
         ann.adds(at=number * HOUR)
     assert len(ann.triggers) == MAX_FIRED + 1
-    assert len(ann.behaviour.fired) == MAX_FIRED
+    assert len(ann.reminded.fired) == MAX_FIRED
 
 
 def ids(**more):

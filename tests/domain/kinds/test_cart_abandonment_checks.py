@@ -1,8 +1,9 @@
 import pytest
 from msgspec.structs import replace
 
+from stream.domain.campaign.arbiter import FIRST, LAST
 from stream.domain.campaign.reasons import Reason
-from stream.domain.triggers.cart_abandonment import FIRST_BLOCKERS, FOLLOW_UP_BLOCKERS
+from stream.domain.kinds.cart_abandonment import REFUSALS
 from tests.domain.build import (
     DAY,
     EVERYBODY,
@@ -155,9 +156,7 @@ def test_the_first_check_that_blocks_names_the_reason(mended):
 
 
 def test_the_checks_stand_in_the_order_of_the_contract():
-    order = list(Reason)
-    for blockers in (FIRST_BLOCKERS, FOLLOW_UP_BLOCKERS):
-        reasons = [reason for reason, _ in blockers]
-        assert reasons == sorted(reasons, key=order.index)
-    assert [r.value for r, _ in FIRST_BLOCKERS if r is not Reason.CART_EMPTY] == SKIPS
-    assert [r.value for r, _ in FOLLOW_UP_BLOCKERS] == ["no_consent", "expired", "holdout"]
+    reasons = [reason for reason, _ in (*FIRST, *REFUSALS, *LAST)]
+    assert reasons == sorted(reasons, key=list(Reason).index)
+    assert [reason.value for reason in reasons if reason is not Reason.CART_EMPTY] == SKIPS
+    assert [r.value for r, _ in (*FIRST, *LAST)] == ["no_consent", "expired", "holdout"]

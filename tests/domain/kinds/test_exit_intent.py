@@ -1,14 +1,24 @@
 import pytest
 from msgspec.structs import replace
 
+from stream.domain.campaign.arbiter import FIRST, LAST
 from stream.domain.campaign.reasons import Reason
-from stream.domain.policy import EXIT_OFFER_LIFE_MS
+from stream.domain.kinds.exit_intent import LIFE_MS, NAME, REFUSALS
 from stream.domain.session import Session, session_id
-from stream.domain.triggers.exit_intent import BLOCKERS, KIND
-from tests.domain.build import DAY, EVERYBODY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopper
+from tests.domain.build import (
+    DAY,
+    EVERYBODY,
+    HOUR,
+    IDLE,
+    MINUTE,
+    Shopper,
+    a_shopper,
+    answering,
+    reminding,
+)
 
 COOLDOWN = 7 * DAY
-LONGER = replace(POLICY, cart_abandonment=replace(POLICY.cart_abandonment, idle_ms=7 * DAY))
+LONGER = reminding(idle_ms=7 * DAY)
 
 
 def a_shopper_with_a_cart(policy=LONGER, **more):
@@ -19,7 +29,7 @@ def a_shopper_with_a_cart(policy=LONGER, **more):
 
 
 def answers(shopper):
-    return [one.reason for one in shopper.decisions if one.kind == KIND]
+    return [one.reason for one in shopper.decisions if one.kind == NAME]
 
 
 def test_an_exit_signal_with_something_in_the_cart_is_answered_at_once():
@@ -77,7 +87,7 @@ def test_a_signal_without_consent_is_refused_without_a_decision():
 
 
 def test_one_answer_in_a_session():
-    policy = replace(LONGER, exit_intent=replace(POLICY.exit_intent, cooldown_ms=1))
+    policy = answering(LONGER, cooldown_ms=0)
     ann = a_shopper_with_a_cart(policy)
     ann.leaves(at=1)
     ann.leaves(at=MINUTE)
@@ -94,7 +104,7 @@ def test_a_skipped_signal_does_not_use_up_the_session():
 
 
 def test_a_signal_belongs_to_the_session_of_the_last_activity():
-    policy = replace(LONGER, exit_intent=replace(POLICY.exit_intent, cooldown_ms=1))
+    policy = answering(LONGER, cooldown_ms=0)
     ann = a_shopper_with_a_cart(policy)
     ann.leaves(at=1)
     ann.leaves(at=5 * HOUR)
@@ -137,7 +147,7 @@ def test_a_signal_read_more_than_ten_seconds_late_is_skipped_as_expired(late, re
     ann = a_shopper_with_a_cart(live=True)
     ann.leaves(at=MINUTE, judged=MINUTE + late)
     assert answers(ann) == [reason]
-    assert EXIT_OFFER_LIFE_MS == 10_000
+    assert LIFE_MS == 10_000
 
 
 def test_consent_must_still_hold_by_the_wall_clock():
@@ -194,7 +204,7 @@ def test_cooldown_is_named_before_a_short_dwell():
 
 
 def test_the_checks_stand_in_the_order_of_the_contract():
-    reasons = [reason for reason, _ in BLOCKERS]
+    reasons = [reason for reason, _ in (*FIRST, *REFUSALS, *LAST)]
     assert reasons == sorted(reasons, key=list(Reason).index)
 
 

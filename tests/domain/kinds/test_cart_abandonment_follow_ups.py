@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from stream.domain.triggers.cart_abandonment import remind_again
+from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.visitor import Behaviour
 from tests.domain.build import (
     DAY,
@@ -161,9 +161,9 @@ def test_a_follow_up_checks_the_holdout_again():
     assert ann.reasons == ["fired", "holdout"]
 
 
-def test_where_nothing_was_sent_nothing_follows():
+def test_without_a_fired_reminder_there_is_no_follow_up():
     ann = a_shopper()
+    assert CART_ABANDONMENT.offered(Behaviour(0), POLICY, IDLE) == ()
     ann.adds(at=0)
-    context = ann.world.context(ann.who)
-    remind_again(context, Behaviour(0), due_ms=IDLE)
-    assert ann.world.effects == []
+    CART_ABANDONMENT.remember(ann.behaviour).settled_ms = 0
+    assert CART_ABANDONMENT.offered(ann.behaviour, POLICY, IDLE) == ()

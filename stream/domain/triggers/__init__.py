@@ -1,1 +1,0 @@
-"""One file per kind of trigger: when it is owed, and everything that forbids it."""
