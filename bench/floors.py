@@ -17,17 +17,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.cpu import cpu_s, tree
 from bench.events import PARTITIONS, Log, partition_of
 from stream.adapters.memory import MemorySink, MemoryStore
-from stream.adapters.redis.store import member
 from stream.adapters.wire.codec import encode_state
 from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
-from stream.config.policy import policy_of
+from stream.config.policy import policies_of
 from stream.config.settings import Settings
 from stream.domain.topics import LANES
-from stream.learning.scorer import Scorer
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
+from stream.learning.scorer import ModelScorer
 from stream.shard.clock import Fact, RecordsClock
+from stream.shard.folding import Batch
 from stream.shard.ports import Commit, Ownership
-from stream.shard.shard import Batch, Shard
+from stream.shard.shard import Shard
 from tests.rig.merch_store import TOPIC_OF
 
 POLLED = 5_000
@@ -93,7 +94,7 @@ class Recording(MemoryStore):
 
 def fold(log: Log, batch: int) -> dict[str, float]:
     """Decode and fold all events in memory, in batches of the size that the drain had."""
-    return asyncio.run(_fold(log, batch, MemoryStore()))
+    return asyncio.run(_fold(log, batch, MemoryStore(VISITOR_CODEC)))
 
 
 def send(log: Log, batch: int, url: str, pid: int) -> dict[str, float]:
@@ -146,8 +147,8 @@ async def _fold(log: Log, batch: int, store: MemoryStore) -> dict[str, float]:
 
 async def _shard(number: int, store: MemoryStore) -> Shard:
     owner = await store.claim(number)
-    policy = policy_of(Settings())
-    return Shard(owner, store, MemorySink(), lambda e, _: outgoing(e, 0, "floor"), policy, Scorer())
+    visitors = VisitorEntity(policies_of(Settings()), ModelScorer())
+    return Shard(owner, store, MemorySink(), lambda e, _: outgoing(e, 0, "floor"), visitors)
 
 
 def _batches(log: Log, batch: int) -> Iterator[list[Line]]:
@@ -167,17 +168,20 @@ def _batches(log: Log, batch: int) -> Iterator[list[Line]]:
 def _commands(shard: int, commit: Commit) -> list[tuple[Any, ...]]:
     """Return the plain commands that write what a commit changes, and read it before."""
     state, wake, out = (f"{{{shard}}}:{kind}" for kind in ("state", "wake", "out"))
-    names = [member(who) for who in commit.states]
+    names = [VISITOR_CODEC.name_of(who) for who in commit.states]
     kept = [
         part
         for who, visitor in commit.states.items()
         if visitor is not None
-        for part in (member(who), encode_state(visitor))
+        for part in (VISITOR_CODEC.name_of(who), encode_state(visitor))
     ]
     armed = [
-        part for who, due in commit.wakes.items() if due is not None for part in (due, member(who))
+        part
+        for who, due in commit.wakes.items()
+        if due is not None
+        for part in (due, VISITOR_CODEC.name_of(who))
     ]
-    quiet = [member(who) for who, due in commit.wakes.items() if due is None]
+    quiet = [VISITOR_CODEC.name_of(who) for who, due in commit.wakes.items() if due is None]
     told = [part for at, entry in enumerate(commit.entries) for part in (at, entry.value or b"")]
     commands: Sequence[tuple[Any, ...]] = (
         ("HMGET", state, *names),

@@ -1,7 +1,7 @@
 """Replay: events from a file through the same engine, on their own clock, as fast as it goes.
 
-The one rule: lines are taken in file order as one shard; nothing but the events says what time
-it is, and nothing but the lines decides what comes out.
+The lines are one shard, in file order. Time comes from the events alone, and the result depends
+on the lines and the settings alone.
 """
 
 import asyncio
@@ -17,23 +17,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 import orjson
+from msgspec import Struct
 
 from stream.adapters.memory import MemoryStore
 from stream.adapters.wire.codec import Rejected, clamp, decode
 from stream.adapters.wire.facts import sent_by_bot
 from stream.adapters.wire.outgoing import outgoing
-from stream.config.policy import policy_of
+from stream.config.policy import policies_of
 from stream.config.settings import Settings
 from stream.domain.records import Decision, Example
 from stream.domain.topics import DEAD_LETTERS, DECISIONS, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import VisitorKey
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.errors import CartwakeError
 from stream.learning.scorer import ModelScorer
 from stream.learning.trainer import Trainer
 from stream.runtime.progress import Progress
 from stream.shard.clock import Fact, RecordsClock
+from stream.shard.folding import Batch, Report
 from stream.shard.ports import DeadLetter, Entry
-from stream.shard.shard import Batch, Report, Shard
+from stream.shard.shard import Shard
 
 # Small enough that the models learn within the hour, large enough that a step's cost is spread.
 LINES_PER_STEP = 1_000
@@ -70,7 +73,7 @@ class Replay:
     """One run over a file: counts what became of the lines, and learns as it goes."""
 
     def __init__(self, settings: Settings, files: Files) -> None:
-        self._policy = policy_of(settings)
+        self._policies = policies_of(settings)
         self._files = files
         self._trainer = Trainer()
         self._outcomes: Counter[str] = Counter()
@@ -78,14 +81,13 @@ class Replay:
 
     async def run(self, lines: Iterable[tuple[int, bytes]], drain_ms: int) -> None:
         """Fold all lines, then let the timers fire that are due within the drain time."""
-        store = MemoryStore()
+        store = MemoryStore(VISITOR_CODEC)
         shard = Shard(
             await store.claim(0),
             store,
             self._files,
             lambda effect, _: outgoing(effect, 0, "replay"),
-            self._policy,
-            ModelScorer.following(self._trainer),
+            VisitorEntity(self._policies, ModelScorer.following(self._trainer)),
         )
         for chunk in _chunks(lines):
             inputs = [_read(number, line) for number, line in chunk]
@@ -155,15 +157,26 @@ def run(events: str, out: Path, settings: Settings, drain_s: float) -> str:
     return "  ".join(f"{name}={value}" for name, value in summary.items() if name != "models")
 
 
-def _read(number: int, line: bytes) -> Fact | DeadLetter:
+class FileLine(Struct):
+    """A line of the file, as a record of a log."""
+
+    offset: int
+    value: bytes | None
+    topic: str = TOPIC
+    partition: int = 0
+    timestamp: int = -1
+    key: bytes | None = None
+
+
+def _read(number: int, text: bytes) -> Fact[VisitorKey] | DeadLetter:
     try:
-        event = decode(line)
+        event = decode(text)
     except Rejected as why:
-        return DeadLetter(TOPIC, 0, number, None, line, why.reason, why.detail)
+        return DeadLetter(TOPIC, 0, number, None, text, why.reason, why.detail)
     received_ms = event.at_ms if event.received_at_ms is None else event.received_at_ms
     at_ms = clamp(event.at_ms, received_ms)
-    who = VisitorKey(event.tenant, event.visitor)
-    return Fact(who, event, at_ms, at_ms, TOPIC, bot=sent_by_bot(event.context))
+    key, bot = VisitorKey(event.tenant, event.visitor), sent_by_bot(event.context)
+    return Fact(key, event, at_ms, at_ms, TOPIC, bot, FileLine(number, text))
 
 
 def _open(events: str) -> BinaryIO:

@@ -1,17 +1,29 @@
 """A store and a sink in this process's memory, for replays and tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from stream.adapters.wire.codec import decode_state, encode_state
-from stream.domain.visitor import Visitor, VisitorKey
-from stream.shard.ports import Commit, Entry, FencedError, Look, Ownership, RewoundError, Watermark
+from stream.adapters.states import decode_all, decode_readable
+from stream.shard.entity import Codec
+from stream.shard.ports import (
+    Commit,
+    Entry,
+    FencedError,
+    KeyT,
+    Look,
+    NewerFormatError,
+    Ownership,
+    RewoundError,
+    StateT,
+    Watermark,
+)
 
 ALWAYS = float("inf")
+SCAN = 500
 
 ValueT = TypeVar("ValueT")
 
@@ -21,53 +33,77 @@ class _Kept(Struct):
     token: str = ""
     watermark: Watermark = Watermark()
     stopped: str = ""
-    states: dict[VisitorKey, bytes] = field(default_factory=dict)
-    wakes: dict[VisitorKey, int] = field(default_factory=dict)
-    queue: list[tuple[int, VisitorKey]] = []  # a heap; an entry that differs from ``wakes`` is void
+    format: int = 1
+    policy: str = ""
+    states: dict[Any, bytes] = field(default_factory=dict)
+    wakes: dict[Any, int] = field(default_factory=dict)
+    queue: list[tuple[int, Any]] = []  # a heap; an entry that differs from ``wakes`` is void
     outbox: dict[str, Entry] = field(default_factory=dict)
     entries: int = 0
 
 
-class MemoryStore:
+class MemoryStore(Generic[KeyT, StateT]):
     """Implements ``stream.shard.ports.Store``. States are kept as bytes, as in any other store."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec[KeyT, StateT]) -> None:
+        self._codec = codec
         self._shards: dict[int, _Kept] = {}
         self._tokens = count(1)
 
-    async def claim(self, shard: int) -> Ownership:
+    async def claim(self, shard: int, policy: str = "") -> Ownership:
         """Implements ``Store.claim``."""
         kept = self._shards.setdefault(shard, _Kept())
+        if kept.format > self._codec.format:
+            raise NewerFormatError(kept.format, self._codec.format)
+        kept.format = self._codec.format
+        if not kept.states and not kept.wakes:
+            kept.policy = policy
         kept.epoch += 1
         kept.token = str(next(self._tokens))
         kept.stopped = ""
-        owner = Ownership(shard, kept.epoch, kept.token, kept.watermark, None)
+        owner = Ownership(shard, kept.epoch, kept.token, kept.watermark, None, policy=kept.policy)
         self._tell(owner, kept)
         return owner
 
-    async def load(self, owner: Ownership, whos: Sequence[VisitorKey]) -> dict[VisitorKey, Visitor]:
+    async def load(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
         """Implements ``Store.load``."""
-        states = self._kept(owner).states
-        return {who: decode_state(states[who]) for who in whos if who in states}
+        stored = self._kept(owner).states
+        return decode_all(self._codec, ((key, stored.get(key)) for key in keys))
 
-    async def look(self, owner: Ownership, whos: Sequence[VisitorKey]) -> Look:
-        """Implements ``Store.look``: in one process what was looked at stays true."""
+    async def look(self, owner: Ownership, keys: Sequence[KeyT]) -> Look[KeyT, StateT]:
+        """Implements ``Store.look``: in one process what was read stays true."""
         self._owned(owner)
-        return Look(await self.load(owner, whos), ALWAYS)
+        return Look(self._readable(owner, keys), ALWAYS)
 
-    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[VisitorKey]:
+    async def scan(self, owner: Ownership) -> AsyncIterator[dict[KeyT, StateT]]:
+        """Implements ``Store.scan``."""
+        keys = list(self._kept(owner).states)
+        for first in range(0, len(keys), SCAN):
+            yield self._readable(owner, keys[first : first + SCAN])
+
+    async def arm(
+        self, owner: Ownership, wakes: Mapping[KeyT, int | None], policy: str | None = None
+    ) -> None:
+        """Implements ``Store.arm``."""
+        kept = self._owned(owner)
+        _arm(kept, wakes)
+        if policy is not None:
+            kept.policy = owner.policy = policy
+        self._tell(owner, kept)
+
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[KeyT]:
         """Implements ``Store.due``."""
         kept = self._kept(owner)
-        found: dict[VisitorKey, int] = {}
+        found: dict[KeyT, int] = {}
         while kept.queue and kept.queue[0][0] <= until_ms and len(found) < limit:
-            due_ms, who = heappop(kept.queue)
-            if kept.wakes.get(who) == due_ms:
-                found[who] = due_ms
-        for who, due_ms in found.items():  # only a commit takes a wake-up away
-            heappush(kept.queue, (due_ms, who))
+            due_ms, key = heappop(kept.queue)
+            if kept.wakes.get(key) == due_ms:
+                found[key] = due_ms
+        for key, due_ms in found.items():  # only a commit takes a wake-up away
+            heappush(kept.queue, (due_ms, key))
         return list(found)
 
-    async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
+    async def commit(self, owner: Ownership, commit: Commit[KeyT, StateT]) -> list[str]:
         """Implements ``Store.commit``."""
         kept = self._owned(owner)
         if kept.watermark == commit.watermark:
@@ -76,14 +112,11 @@ class MemoryStore:
         if kept.watermark != owner.watermark:
             raise RewoundError(f"shard {owner.shard}: another watermark than this owner's")
         states = {
-            who: None if state is None else encode_state(state)
-            for who, state in commit.states.items()
+            key: None if state is None else self._codec.encode(state)
+            for key, state in commit.states.items()
         }
         _write(kept.states, states)
-        _write(kept.wakes, commit.wakes)
-        for who, due_ms in commit.wakes.items():
-            if due_ms is not None:
-                heappush(kept.queue, (due_ms, who))
+        _arm(kept, commit.wakes)
         first = kept.entries
         kept.entries += len(commit.entries)
         ids = [str(number) for number in range(first, kept.entries)]
@@ -107,6 +140,10 @@ class MemoryStore:
     async def stop(self, owner: Ownership, why: str) -> None:
         """Implements ``Store.stop``."""
         self._owned(owner).stopped = why
+
+    def _readable(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
+        stored = self._kept(owner).states
+        return decode_readable(self._codec, ((key, stored.get(key)) for key in keys))
 
     def _owned(self, owner: Ownership) -> _Kept:
         kept = self._kept(owner)
@@ -139,9 +176,16 @@ class MemorySink:
         return len(entries)
 
 
-def _write(kept: dict[VisitorKey, ValueT], changes: Mapping[VisitorKey, ValueT | None]) -> None:
-    for who, value in changes.items():
+def _arm(kept: _Kept, wakes: Mapping[KeyT, int | None]) -> None:
+    _write(kept.wakes, wakes)
+    for key, due_ms in wakes.items():
+        if due_ms is not None:
+            heappush(kept.queue, (due_ms, key))
+
+
+def _write(kept: dict[KeyT, ValueT], changes: Mapping[KeyT, ValueT | None]) -> None:
+    for key, value in changes.items():
         if value is None:
-            kept.pop(who, None)
+            kept.pop(key, None)
         else:
-            kept[who] = value
+            kept[key] = value

@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError, RedisClusterException, RedisErro
 
 from stream.adapters.redis.connection import Connection, connected
 from stream.adapters.redis.reader import RedisReader
-from stream.adapters.redis.store import key, partitions_key
+from stream.adapters.redis.store import key_name, partitions_key
 from stream.config.settings import Settings
 from stream.errors import CartwakeError
 
@@ -77,11 +77,11 @@ async def _survey(connection: Connection, group: str) -> RedisSurvey:
 
 async def _refused(connection: Connection, group: str) -> tuple[str, ...]:
     """Return which commands of ``doctor`` and ``status`` are refused to this user."""
-    wake = key(group, 0, "wake")
+    wake = key_name(group, 0, "wake")
     looks = (
         ("get", partitions_key(group)),
-        ("hget", key(group, 0, "own"), "watermark"),
-        ("hlen", key(group, 0, "state")),
+        ("hget", key_name(group, 0, "own"), "watermark"),
+        ("hlen", key_name(group, 0, "state")),
         ("zcard", wake),
         ("zcount", wake, "-inf", 0),
     )

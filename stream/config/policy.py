@@ -3,7 +3,7 @@
 from stream.config.settings import Settings
 from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT, CartAbandonmentParameters
 from stream.domain.kinds.exit_intent import EXIT_INTENT, ExitIntentParameters
-from stream.domain.policy import Holdout, Policy
+from stream.domain.policy import Holdout, Policies, Policy
 from stream.shard.limit import Tolerance
 
 
@@ -28,6 +28,11 @@ def policy_of(settings: Settings) -> Policy:
         horizon_ms=settings.learning.horizon_s * 1000,
         holdout=Holdout(fraction=settings.holdout.fraction, salt=settings.holdout.salt),
     )
+
+
+def policies_of(settings: Settings) -> Policies:
+    """Return every tenant's policy: the settings hold for all."""
+    return Policies(policy_of(settings))
 
 
 def tolerance_of(settings: Settings) -> Tolerance:

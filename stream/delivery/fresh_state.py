@@ -9,9 +9,9 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from stream.adapters.redis.reader import RedisReader
+from stream.adapters.redis.reader import RedisStates
 from stream.delivery.trigger_reader import Taken, TriggerReader
-from stream.domain.visitor import Visitor
+from stream.domain.visitor import Visitor, VisitorKey
 
 WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.01
@@ -25,7 +25,10 @@ class FreshState:
     """Returns a visitor's state right before something is sent."""
 
     def __init__(
-        self, triggers: TriggerReader, states: RedisReader, within_s: float = WITHIN_S
+        self,
+        triggers: TriggerReader,
+        states: RedisStates[VisitorKey, Visitor],
+        within_s: float = WITHIN_S,
     ) -> None:
         self._triggers, self._states, self._within_s = triggers, states, within_s
 

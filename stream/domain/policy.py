@@ -1,5 +1,9 @@
 """Thresholds by which decisions are taken. Times are milliseconds, money is in minor units."""
 
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
 from msgspec import Struct
 
 SECOND_MS = 1_000
@@ -39,3 +43,27 @@ class Policy(Struct, frozen=True):
     gone_after_ms: int = 30 * MINUTE_MS
     horizon_ms: int = HOUR_MS
     holdout: Holdout = Holdout()
+
+
+class Policies(Struct, frozen=True):
+    """The policy of every tenant: its own, or else ``default``."""
+
+    default: Policy = Policy()
+    by_tenant: Mapping[str, Policy] = {}
+
+    def of(self, tenant: str) -> Policy:
+        """Return a tenant's policy."""
+        return self.by_tenant.get(tenant, self.default)
+
+    def digest(self) -> str:
+        """Return a text that differs wherever any policy differs.
+
+        Examples
+        --------
+        >>> Policies().digest() == Policies(Policy()).digest()
+        True
+        >>> Policies().digest() == Policies(Policy(session_idle_ms=1)).digest()
+        False
+        """
+        data = msgspec.json.encode(self, order="deterministic")
+        return blake2b(data, digest_size=16).hexdigest()

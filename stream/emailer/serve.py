@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.adapters.kafka.probe import serves
 from stream.adapters.redis.connection import connected
-from stream.adapters.redis.reader import RedisReader
+from stream.adapters.redis.reader import RedisStates
 from stream.config.settings import EmailerSettings, Settings
 from stream.delivery.dispatcher import UNIT as DELIVERY
 from stream.delivery.dispatcher import Dispatcher
@@ -34,6 +34,7 @@ from stream.emailer.pace import Pace
 from stream.emailer.quiet import QuietHours
 from stream.emailer.samples import samples
 from stream.emailer.smtp import Mailer
+from stream.entities.visitors import VISITOR_CODEC
 from stream.errors import UsageError
 from stream.runtime.bulkhead import Bulkhead, DefectCounter
 from stream.runtime.health import Where
@@ -107,7 +108,7 @@ async def _serve(settings: Settings, composer: Composer) -> None:
         name=EMAIL,
         channel=_mail(emailer, directory, composer, mailer),
         reader=reader,
-        fresh_state=FreshState(reader, RedisReader(redis, settings.worker.group)),
+        fresh_state=FreshState(reader, RedisStates(redis, settings.worker.group, VISITOR_CODEC)),
         outcomes=outcomes,
         metrics=metrics,
         now_ms=system_ms,

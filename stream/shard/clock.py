@@ -1,29 +1,33 @@
 """The two clocks of a shard, which say what is due and by which moment it is judged.
 
-The one rule: no clock reads the time; moments come with the batch.
+No clock reads the time: moments come with the batch.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Generic, Protocol
 
 from msgspec import Struct
 
-from stream.domain.events import AnyEvent
-from stream.domain.visitor import VisitorKey
-from stream.shard.ports import BEGINNING_MS
+from stream.shard.merge import Record
+from stream.shard.ports import BEGINNING_MS, KeyT
 
 LAST_MS = 2**63
 
 
-class Fact(Struct, frozen=True, gc=False):
-    """An event as the fold takes it: ``at_ms`` is clamped, ``record_ms`` is its record's time."""
+class Fact(Struct, Generic[KeyT], frozen=True, gc=False):
+    """An event about one key, as the fold takes it.
 
-    who: VisitorKey
-    event: AnyEvent
+    ``at_ms`` is the event's time, clamped; ``record_ms`` is the timestamp of its record. The event
+    is opaque here but for its own ``at_ms``. ``record`` brought it, for a possible dead letter.
+    """
+
+    key: KeyT
+    event: Any
     at_ms: int
     record_ms: int
     topic: str
     bot: bool = False
+    record: Record | None = None
 
 
 class Clock(Protocol):
@@ -31,15 +35,20 @@ class Clock(Protocol):
 
     after_ms: int
     """The clock after the step, to be kept with the watermark."""
+    due_before_ms: int
+    """Deadlines up to here are handled before the fact that the clock has advanced to."""
 
-    def due_before(self, fact: Fact) -> int:
-        """Return up to when its visitor's deadlines come before a fact; called in merged order."""
+    def begin(self) -> None:
+        """Go back to the start of the step: a step may be folded again."""
 
-    def judged_at(self, fact: Fact) -> int:
+    def advance(self, fact: Fact[Any]) -> None:
+        """Move on to the next fact; called in merged order."""
+
+    def judged_at(self, fact: Fact[Any]) -> int:
         """Return the moment by which a fact is judged."""
 
     def due_after(self) -> int:
-        """Return up to when deadlines come after the step's last fact."""
+        """Return up to when deadlines are handled after the step's last fact."""
 
     def judged_by(self) -> int | None:
         """Return the moment by which deadlines are judged; None: each by its own."""
@@ -48,20 +57,24 @@ class Clock(Protocol):
 class LiveClock:
     """All that was stored by ``after_ms`` has been applied; it stands still while a backlog drains.
 
-    Facts come before deadlines, even before those that an earlier step left over: what has become
-    of a visitor meanwhile counts.
+    Facts come before deadlines, even before those that an earlier step left over: deadlines are
+    judged by what has become of the visitor meanwhile.
     """
 
+    due_before_ms = BEGINNING_MS
+
     def __init__(self, before_ms: int, reached_ms: int | None, wall_ms: int) -> None:
-        """Start at the last step's clock; ``reached_ms`` is None where no end was reached yet."""
+        """Start at the last step's clock; ``reached_ms`` is None if no end was reached yet."""
         self._wall_ms = wall_ms
         self.after_ms = before_ms if reached_ms is None else max(before_ms, reached_ms)
 
-    def due_before(self, fact: Fact) -> int:  # noqa: ARG002 - the same for every fact
-        """Implements ``Clock``: none."""
-        return BEGINNING_MS
+    def begin(self) -> None:
+        """Implements ``Clock``: it stands still within a step."""
 
-    def judged_at(self, fact: Fact) -> int:  # noqa: ARG002 - the same for every fact
+    def advance(self, fact: Fact[Any]) -> None:
+        """Implements ``Clock``: it stands still within a step."""
+
+    def judged_at(self, fact: Fact[Any]) -> int:  # noqa: ARG002 - the same for every fact
         """Implements ``Clock``: an answer to an exit signal is useful for seconds of real time."""
         return self._wall_ms
 
@@ -70,33 +83,42 @@ class LiveClock:
         return min(self.after_ms, self._wall_ms)
 
     def judged_by(self) -> int:
-        """Implements ``Clock``: what has become of the visitors meanwhile counts."""
+        """Implements ``Clock``: by the state as it has become meanwhile."""
         return self.due_after()
 
 
 class RecordsClock:
-    """The timestamp of the next record in merged order; never the wall clock."""
+    """The timestamp of the next record in merged order; never the system clock."""
 
     def __init__(
-        self, before_ms: int, facts: Iterable[Fact], *, at_end: bool, no_later_than: int = LAST_MS
+        self,
+        before_ms: int,
+        facts: Iterable[Fact[Any]],
+        *,
+        at_end: bool,
+        no_later_than: int = LAST_MS,
     ) -> None:
-        """Start at the last step's clock; ``at_end``: nothing is known to follow this step.
+        """Start at the last step's clock; ``at_end``: no further record is expected.
 
         It stops at ``no_later_than``, whatever a record's timestamp says.
         """
-        self._running_ms = before_ms
+        self._before_ms = before_ms
+        self.due_before_ms = before_ms - 1
         self._last_ms = no_later_than
         self._at_end = at_end
         latest_ms = max((fact.record_ms for fact in facts), default=before_ms)
         self.after_ms = max(min(latest_ms, no_later_than), before_ms)
 
-    def due_before(self, fact: Fact) -> int:
-        """Implements ``Clock``: strictly before the record."""
-        if fact.record_ms > self._running_ms:
-            self._running_ms = max(self._running_ms, min(fact.record_ms, self._last_ms))
-        return self._running_ms - 1
+    def begin(self) -> None:
+        """Implements ``Clock``."""
+        self.due_before_ms = self._before_ms - 1
 
-    def judged_at(self, fact: Fact) -> int:
+    def advance(self, fact: Fact[Any]) -> None:
+        """Implements ``Clock``: deadlines strictly before the record come first."""
+        if fact.record_ms - 1 > self.due_before_ms:
+            self.due_before_ms = max(self.due_before_ms, min(fact.record_ms, self._last_ms) - 1)
+
+    def judged_at(self, fact: Fact[Any]) -> int:
         """Implements ``Clock``."""
         return fact.at_ms
 

@@ -1,22 +1,19 @@
-"""The last look at what is about to be sent, by the visitors' states as they are now.
+"""The check of what is about to be sent against the states as they are now.
 
-The one rule: it only ever withholds. What it lets pass leaves as it was committed.
+It only ever withholds. What it lets pass is sent as it was committed.
 """
 
 from collections.abc import Mapping
 
-from stream.domain.consent import stands
-from stream.domain.kinds import REGISTRY
-from stream.domain.visitor import Visitor, VisitorKey
-from stream.shard.ports import Entry
+from stream.shard.entity import Entity
+from stream.shard.ports import Entry, KeyT, StateT
 
 
-def lets_pass(entry: Entry, states: Mapping[VisitorKey, Visitor], now_ms: int) -> bool:
-    """Say whether an entry may be sent at ``now_ms``; only triggers may not."""
+def lets_pass(
+    entity: Entity[KeyT, StateT], entry: Entry, states: Mapping[KeyT, StateT], now_ms: int
+) -> bool:
+    """Say whether an entry may be sent at ``now_ms``; only entries with needs may not."""
     if entry.needs is None:
         return True
-    kind, *who = entry.needs
-    state = states.get(VisitorKey(*who))
-    return state is not None and all(
-        stands(state.consent, purpose, now_ms) for purpose in REGISTRY.needs(kind)
-    )
+    state = states.get(entity.key_to_check(entry.needs))
+    return state is not None and entity.may_send(entry.needs, state, now_ms)

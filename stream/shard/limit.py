@@ -1,11 +1,12 @@
 """How many dead letters a shard takes before it stops, instead of draining its input into them.
 
-The one rule: records count in merged order and are judged before anything is done with them, so
-that nothing of the batch that goes too far has been committed or published.
+Records count in merged order and are judged before they are folded, so that nothing of the batch
+that exceeds the limit has been committed or published.
 """
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,11 +14,11 @@ from stream.shard.clock import Fact
 from stream.shard.ports import DeadLetter
 
 WINDOW = 2_000
-"""The share is that of so many records; before there were as many it says nothing."""
+"""The share is taken over so many records; it does not count before there were as many."""
 
 
 class Tolerance(Struct, frozen=True):
-    """The most dead letters that are taken: one after the other, and as a share of all records."""
+    """The most dead letters allowed: one after the other, and as a share of all records."""
 
     max_in_a_row: int = 100
     max_share: float = 0.05
@@ -29,20 +30,20 @@ USUAL = Tolerance()
 class LimitExceeded(Struct, frozen=True):
     """Too many dead letters: the first of them, the commonest reason, and the limit's name."""
 
-    told: str
+    summary: str
     first: str
     reason: str
     limit: str
 
     def __str__(self) -> str:
-        return f"{self.told}, most of them {self.reason}, the first at {self.first}"
+        return f"{self.summary}, most of them {self.reason}, the first at {self.first}"
 
     @property
     def todo(self) -> str:
-        """What there is to decide."""
+        """What the operator has to do."""
         return (
-            "Nothing of them is committed. Mend what writes them; then, to have those in the"
-            f" log become dead letters, raise {self.limit} and restart."
+            "Nothing of them is committed. Mend the producer that writes them; then, to let those"
+            f" in the log become dead letters, raise {self.limit} and restart."
         )
 
 
@@ -55,7 +56,7 @@ class _CountedLetter(Struct, frozen=True, gc=False):
 
 
 class DeadLetterLimit:
-    """The dead letters among a shard's records since its claim, held against what is tolerated."""
+    """Compares the dead letters among a shard's records since its claim with what is allowed."""
 
     def __init__(self, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
@@ -65,8 +66,8 @@ class DeadLetterLimit:
         self._row_first = ""
         self._window: deque[_CountedLetter] = deque()
 
-    def exceeded(self, inputs: Sequence[Fact | DeadLetter]) -> LimitExceeded | None:
-        """Count the records of a batch; return what went too far, where something did."""
+    def exceeded(self, inputs: Sequence[Fact[Any] | DeadLetter]) -> LimitExceeded | None:
+        """Count the records of a batch; return the first limit that it exceeds, if any."""
         died = [
             _CountedLetter(at, f"{one.topic}-{one.partition}-{one.offset}", one.reason)
             for at, one in enumerate(inputs, self._seen)
@@ -97,5 +98,5 @@ class DeadLetterLimit:
 
 
 def _excess(reasons: Counter[str], where: str, first: str, limit: str) -> LimitExceeded:
-    told = f"{reasons.total():,} dead letters {where}"
-    return LimitExceeded(told, first, reasons.most_common(1)[0][0], f"dead_letters.{limit}")
+    summary = f"{reasons.total():,} dead letters {where}"
+    return LimitExceeded(summary, first, reasons.most_common(1)[0][0], f"dead_letters.{limit}")

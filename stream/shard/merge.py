@@ -1,8 +1,8 @@
 """Merging a shard's topics into the one order in which its records are folded.
 
-The one rule: a record waits until every other topic of the shard has been read past it, or to an
-end that was asked for after the record had come. So nothing overtakes a record that its producer
-knew to be stored, and the order depends on the log alone, never on how it was cut into fetches.
+A record waits until every other topic of the shard has been read past it, or to an end that was
+asked for after the record was received. So nothing overtakes a record whose producer had its
+acknowledgement, and the order depends on the log alone, never on how it was cut into fetches.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ LAST = (2**63, 0)
 
 
 class Record(Protocol):
-    """What a record must tell; Kafka's own type does."""
+    """The fields of a record that are used here; Kafka's own type has them."""
 
     topic: str
     partition: int
@@ -37,7 +37,7 @@ class Mark(Struct, frozen=True, gc=False):
 
 
 class Lane:
-    """One topic's partition: records received and not taken, and what fetches said of its end."""
+    """One topic's partition: records received and not taken, and its ends as fetches saw them."""
 
     def __init__(self, rank: int, position: int) -> None:
         self.rank = rank
@@ -66,16 +66,21 @@ class Lane:
         return self.records[0][0].offset if self.records else self.position
 
     def end_asked(self) -> float:
-        """Return when the latest fetch was asked that found nothing beyond what was received."""
+        """Return when the latest fetch was sent that found nothing beyond what was received."""
         return max((m.asked for m in self._marks if m.end <= self.position), default=NEVER)
 
+    @property
     def clock_ms(self) -> int | None:
-        """Return the latest moment by which all that was stored has been taken."""
-        reached = [mark for mark in self._marks if mark.end <= self.next_offset]
-        if not reached:
-            return None
-        del self._marks[: len(reached) - 1]
-        return max(mark.asked_ms for mark in reached)
+        """The latest moment at which everything stored by then has been taken; None: no such."""
+        next_offset = self.next_offset
+        reached = [mark.asked_ms for mark in self._marks if mark.end <= next_offset]
+        return max(reached, default=None)
+
+    def forget_old_marks(self) -> None:
+        """Forget the marks that no longer matter: all reached ones but the last of them."""
+        next_offset = self.next_offset
+        reached = sum(mark.end <= next_offset for mark in self._marks)
+        del self._marks[: max(0, reached - 1)]
 
 
 class Merge:
@@ -125,11 +130,17 @@ class Merge:
         """Return the next offset to be taken, per topic."""
         return {topic: lane.next_offset for topic, lane in self.lanes.items()}
 
+    @property
     def clock_ms(self) -> int | None:
-        """Return the latest moment by which all that was stored in every topic has been taken."""
-        clocks = [lane.clock_ms() for lane in self.lanes.values()]
-        known = [clock for clock in clocks if clock is not None]
-        return min(known) if len(known) == len(clocks) else None
+        """The latest moment at which everything stored by then has been taken in every topic."""
+        clocks = [lane.clock_ms for lane in self.lanes.values()]
+        reached = [clock for clock in clocks if clock is not None]
+        return min(reached) if len(reached) == len(clocks) else None
+
+    def forget_old_marks(self) -> None:
+        """Forget what no longer matters of every lane's marks."""
+        for lane in self.lanes.values():
+            lane.forget_old_marks()
 
     def is_at_end(self) -> bool:
         """Say whether nothing waits here, and every topic has been read to an end."""
@@ -137,7 +148,7 @@ class Merge:
 
 
 def _released(lanes: Iterable[Lane]) -> float:
-    """Return before when a record must have been received so that no empty lane holds it up."""
+    """Return the moment before which a record must be received for no empty lane to delay it."""
     return min((lane.end_asked() for lane in lanes if not lane.records), default=ALWAYS)
 
 

@@ -1,34 +1,54 @@
-"""What a shard needs from the world: a store that commits all or nothing, and a sink.
+"""What a shard needs from outside: a store that commits all or nothing, and a sink.
 
-The one rule: a port carries the contract; its implementations live at the edge and share one
-suite of tests.
+A port states the contract; its implementations are adapters and share one suite of tests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from stream.domain.records import Effect
-from stream.domain.visitor import Visitor, VisitorKey
+KeyT = TypeVar("KeyT")
+StateT = TypeVar("StateT")
 
 # Older than any moment an event can name: the clock of a shard that has not read anything.
 BEGINNING_MS = -(2**53) - 1
 
+# The reason of a dead letter whose record is fine: folding it failed.
+DEFECT: Final = "defect"
+
 
 class FencedError(Exception):
-    """Somebody newer owns the shard: whatever was about to be written must not be."""
+    """The shard has a newer owner: nothing may be written."""
 
 
 class RewoundError(Exception):
     """The store holds another watermark than this owner left there: it lost or regained data."""
 
 
+class NewerFormatError(Exception):
+    """A newer version has written the shard in a format that this version cannot read."""
+
+    def __init__(self, found: int, readable: int) -> None:
+        super().__init__(f"its state has format {found}, this version reads up to {readable}")
+
+
+class UnreadableState(Exception):  # noqa: N818 - the state's condition
+    """A stored state is damaged, or of a format that this version cannot read.
+
+    ``keys`` are those whose states cannot be read, where a store says so.
+    """
+
+    def __init__(self, why: str, keys: Sequence[Any] = ()) -> None:
+        super().__init__(why)
+        self.keys = tuple(keys)
+
+
 class DeadLetter(Struct, frozen=True):
     """A record that can never be processed, with its original bytes and the reason.
 
     ``detail`` is one line for people without personal data. ``attempt`` counts how often the
-    record has died; ``appended_ms`` is its timestamp, where the log has any.
+    record has died; ``appended_ms`` is its timestamp, if the log has timestamps.
     """
 
     topic: str
@@ -43,20 +63,23 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Entry(Struct, array_like=True, gc=False):
-    """One record to be published, as bytes; for a trigger also whose consent it needs."""
+    """One record to be published, as bytes.
+
+    ``needs`` says what must still hold right before it is sent; the shard's entity reads it.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
-    needs: tuple[str, str, str] | None = None
+    needs: tuple[str, ...] | None = None
 
 
 class Watermark(Struct, frozen=True):
     """Up to where a shard's state includes the log: next offset per topic, clock, and step.
 
-    ``step`` rises with every commit, so that one that left the offsets alone is told apart.
-    ``ids`` tells which topics these are, where the log says so: a name may be given anew.
+    ``step`` rises with every commit, so that two commits at the same offsets differ. ``ids`` are
+    the topics' ids, if the log has them: a topic may be deleted and made anew under its name.
     """
 
     offsets: dict[str, int] = {}
@@ -66,7 +89,7 @@ class Watermark(Struct, frozen=True):
 
 
 class Ownership(Struct):
-    """Who may write a shard, and what its owner knows of the store's content."""
+    """Who may write a shard, and what the store holds of it, as its owner last saw it."""
 
     shard: int
     epoch: int
@@ -79,43 +102,60 @@ class Ownership(Struct):
     """The watermark as the store has it, which an older version may have written differently."""
     topic_ids: dict[str, str] = {}
     """Which topics it reads, to be kept with its watermark."""
+    policy: str = ""
+    """The digest of the policies by which all wake-ups were computed; empty: not known."""
     committed: float = float("-inf")
     """When its latest commit that was written was asked for, on the monotonic clock."""
 
 
-class Commit(Struct):
+class Commit(Struct, Generic[KeyT, StateT]):
     """Everything that one step changes. ``None`` deletes a state, or disarms a wake-up."""
 
-    states: Mapping[VisitorKey, Visitor | None]
-    wakes: Mapping[VisitorKey, int | None]
+    states: Mapping[KeyT, StateT | None]
+    wakes: Mapping[KeyT, int | None]
     entries: Sequence[Entry]
     watermark: Watermark
 
 
-class Look(Struct):
-    """Visitors' states as they were when nobody newer owned the shard, asked for at ``asked``.
+class Look(Struct, Generic[KeyT, StateT]):
+    """States as they were when nobody newer owned the shard, asked for at ``asked``.
 
-    The moment is on the monotonic clock of whoever asked.
+    The moment is on the monotonic clock of the process that asked.
     """
 
-    states: dict[VisitorKey, Visitor]
+    states: Mapping[KeyT, StateT]
     asked: float
 
 
-class Store(Protocol):
+class Store(Protocol[KeyT, StateT]):
     """Where a shard's states, wake-ups, outbox and watermark live.
 
-    An implementation whose server is away waits and tries again; it never answers falsely.
+    If its server is away, an implementation waits and tries again; it never answers falsely.
     """
 
-    async def claim(self, shard: int) -> Ownership:
-        """Take the shard: from now on every earlier owner's commit is fenced."""
+    async def claim(self, shard: int, policy: str = "") -> Ownership:
+        """Take the shard: from now on every earlier owner's commit is fenced.
 
-    async def load(self, owner: Ownership, whos: Sequence[VisitorKey]) -> dict[VisitorKey, Visitor]:
-        """Return the states of those visitors that have one; the caller may change them."""
+        ``policy`` is the digest of the owner's policies. A shard without states follows them from
+        now on; of another one the owner learns which policies its wake-ups follow.
 
-    async def look(self, owner: Ownership, whos: Sequence[VisitorKey]) -> Look:
-        """Return the states of those visitors that have one, right before something is sent.
+        Raises
+        ------
+        NewerFormatError
+            A newer version has written it. The shard is not taken.
+        """
+
+    async def load(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
+        """Return the states of those keys that have one; the caller may change them.
+
+        Raises
+        ------
+        UnreadableState
+            Some of the states cannot be read; it names their keys.
+        """
+
+    async def look(self, owner: Ownership, keys: Sequence[KeyT]) -> Look[KeyT, StateT]:
+        """Return the states of those keys that have a readable one, right before a send.
 
         Raises
         ------
@@ -125,10 +165,29 @@ class Store(Protocol):
             The store has lost this owner's claim.
         """
 
-    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[VisitorKey]:
-        """Return visitors whose wake-up is due at ``until_ms`` or before, the earliest first."""
+    def scan(self, owner: Ownership) -> AsyncIterator[dict[KeyT, StateT]]:
+        """Yield the states of the whole shard in bounded chunks, without the unreadable ones.
 
-    async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
+        A state that is not written meanwhile comes at least once.
+        """
+
+    async def arm(
+        self, owner: Ownership, wakes: Mapping[KeyT, int | None], policy: str | None = None
+    ) -> None:
+        """Write wake-ups alone, and with ``policy`` the digest that all of them follow.
+
+        Raises
+        ------
+        FencedError
+            The shard has a newer owner.
+        RewoundError
+            The store has lost this owner's claim.
+        """
+
+    async def due(self, owner: Ownership, until_ms: int, limit: int) -> list[KeyT]:
+        """Return keys whose wake-up is due at ``until_ms`` or before, the earliest first."""
+
+    async def commit(self, owner: Ownership, commit: Commit[KeyT, StateT]) -> list[str]:
         """Write all of it or nothing, and return the ids of the outbox entries.
 
         Committing the same watermark again changes nothing and returns no ids. On success
@@ -158,7 +217,7 @@ class Store(Protocol):
         """
 
     async def stop(self, owner: Ownership, why: str) -> None:
-        """Note why the shard is read no further, for those who look; the next claim forgets it.
+        """Note why the shard is read no further, for operators; the next claim removes the note.
 
         Raises
         ------
@@ -175,11 +234,11 @@ class Sink(Protocol):
     async def publish(self, entries: Sequence[Entry], looked: float) -> int:
         """Return how many entries are acknowledged, counted from the first.
 
-        At least once, in order per key. ``looked`` is when it was known that they may be sent,
-        on the monotonic clock; what could not be handed over soon enough after it is left, for
-        the process may have stood still, and the shard may have another owner by now.
+        At least once, in order per key. ``looked`` is when the states that allow them were read,
+        on the monotonic clock. Entries that could not be handed over soon enough after it are
+        left: the process may have stood still, and the shard may have another owner by now.
         """
 
 
-Encode = Callable[[Effect | DeadLetter, int], Entry]
-"""Turns an effect into the record that tells of it; the second argument is when it was decided."""
+Encode = Callable[[Any, int], Entry]
+"""Turns an effect or a dead letter into its record; the second argument is when it was decided."""

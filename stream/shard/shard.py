@@ -1,87 +1,76 @@
 """One shard's step: load, fold, commit, publish, over a merged batch. There is no other path.
 
-The one rule: whatever a step changes is committed at once or not at all, and nothing is
-published before it is committed.
+Whatever a step changes is committed at once or not at all, and nothing is published before it is
+committed.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Generic
 
-from msgspec import Struct, field
-
-from stream.domain.context import FoldContext, ScoreFeatures
-from stream.domain.events import Event
-from stream.domain.kinds import REGISTRY
-from stream.domain.policy import Policy
-from stream.domain.records import Effect, Trigger
-from stream.domain.topics import TYPE_OF
-from stream.domain.visitor import Visitor, VisitorKey
-from stream.shard.clock import Clock, Fact
+from stream.shard.clock import Fact
+from stream.shard.defects import DefectiveKeys
+from stream.shard.entity import Entity
+from stream.shard.folding import Batch, Folding, Loaded, Report
 from stream.shard.last_look import lets_pass
 from stream.shard.ports import (
     Commit,
-    DeadLetter,
     Encode,
     Entry,
+    KeyT,
     Look,
     Ownership,
     Sink,
+    StateT,
     Store,
+    UnreadableState,
     Watermark,
 )
-from stream.shard.visit import Visit
+from stream.shard.visit import STATE, FoldDefect, Visit
 
 DUE_PER_STEP = 1_000
 
 
-class Batch(Struct):
-    """What one step is made of: inputs in merged order, and the offsets after them.
-
-    ``now_ms`` is the wall clock; ``live`` says that triggers are asked for consent once more
-    right before they are sent. ``recovering`` says that the store has lost what all of this came
-    to, and that whatever it came to had been published: only the state is to be made again.
-    """
-
-    inputs: Sequence[Fact | DeadLetter]
-    offsets: dict[str, int]
-    clock: Clock
-    now_ms: int
-    live: bool
-    recovering: bool = False
-
-
-class Report(Struct):
-    """What a step did: events by topic, type and outcome, and everything it decided.
-
-    ``answered_ms`` holds, per trigger that a record caused, that record's timestamp; ``withheld``
-    counts triggers that a last look did not let pass.
-    """
-
-    events: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    effects: list[Effect] = []
-    dead_letters: list[DeadLetter] = []
-    answered_ms: list[int] = []
-    withheld: int = 0
-
-
-class Shard:
+class Shard(Generic[KeyT, StateT]):
     """A shard in the hands of its owner. Steps are taken one after the other, each to its end."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the ports, all of them
+    def __init__(
         self,
         owner: Ownership,
-        store: Store,
+        store: Store[KeyT, StateT],
         sink: Sink,
         encode: Encode,
-        policy: Policy,
-        score: ScoreFeatures,
+        entity: Entity[KeyT, StateT],
     ) -> None:
         self.owner = owner
+        self.entity = entity
         self._store = store
         self._sink = sink
         self._encode = encode
-        self._policy = policy
-        self._score = score
+        self._defective: DefectiveKeys[KeyT] = DefectiveKeys()
+
+    @property
+    def must_rearm(self) -> bool:
+        """Whether its wake-ups were computed by other policies than today's."""
+        return self.owner.policy != self.entity.policy_digest
+
+    async def rearm(self) -> AsyncIterator[None]:
+        """Compute every wake-up anew by today's policies; yield after each bounded part.
+
+        The policies' digest is written last: after a crash the next owner begins again.
+
+        Raises
+        ------
+        FencedError, RewoundError
+            The shard has a newer owner, or the store has lost this owner's claim.
+        """
+        async for states in self._store.scan(self.owner):
+            wakes = {key: self._due_ms(key, state) for key, state in states.items()}
+            await self._store.arm(self.owner, wakes)
+            yield
+        await self._store.arm(self.owner, {}, self.entity.policy_digest)
+
+    def _due_ms(self, key: KeyT, state: StateT) -> int | None:
+        return self.entity.open(key, state, []).next_due_ms()
 
     async def resume(self, *, live: bool, now_ms: int) -> int:
         """Publish what was committed and not seen acknowledged; return how much was withheld."""
@@ -89,38 +78,33 @@ class Shard:
         return await self._publish(waiting, live=live, now_ms=now_ms)
 
     async def discard(self) -> None:
-        """Empty the outbox of a store that has lost what came after: all of it is published."""
+        """Empty the outbox of a store that has lost its latest data: all of it is published."""
         waiting = await self._store.outbox(self.owner)
         await self._store.remove(self.owner, [entry_id for entry_id, _ in waiting])
 
-    async def step(self, batch: Batch) -> Report:
+    async def step(self, batch: Batch[KeyT]) -> Report:
         """Take one step.
 
         Raises
         ------
         FencedError, RewoundError
             Nothing of the step was written; see ``Store.commit``.
+        TooManyDefectiveKeys
+            Too many different keys have failed lately. Nothing of the step was written.
         """
         due = await self._due(batch.clock.due_after())
-        # A dict for a set: the order of what comes out must not depend on hashes.
-        whos = dict.fromkeys([one.who for one in batch.inputs if isinstance(one, Fact)])
-        whos |= dict.fromkeys(due)
-        states = await self._store.load(self.owner, list(whos))
-        report = Report()
-        visits = {who: self._visit(who, states, report) for who in whos}
-        for who in due:
-            visits[who].is_changed = True  # so that its wake-up is settled, whatever it says
-        self._fold(batch, visits, report)
+        folding, put_off = await self._folded(batch, due)
+        report, visits = folding.report, folding.visits
         if batch.recovering:
-            report = Report(report.events)
-        told = (*report.effects, *report.dead_letters)
-        entries = [self._encode(one, batch.now_ms) for one in told]
-        ids = await self._store.commit(self.owner, self._changes(batch, visits, entries))
+            report = Report(report.events, defects=report.defects)
+        effects = (*report.effects, *report.dead_letters)
+        entries = [self._encode(one, batch.now_ms) for one in effects]
+        ids = await self._store.commit(self.owner, self._changes(batch, visits, put_off, entries))
         waiting: list[tuple[str, Entry]] = []
         look = None
         if ids:  # what has just been committed is what the store holds, by its latest owner
             waiting = list(zip(ids, entries, strict=True))
-            states = {who: visit.state for who, visit in visits.items()}
+            states = {key: visit.fold.state for key, visit in visits.items()}
             look = Look(states, self.owner.committed)
         elif entries:  # this very commit had been written, but its answer was lost
             waiting = await self._store.outbox(self.owner)
@@ -129,54 +113,72 @@ class Shard:
         )
         return report
 
-    async def _due(self, until_ms: int) -> list[VisitorKey]:
+    async def _due(self, until_ms: int) -> list[KeyT]:
         next_ms = self.owner.next_due_ms
         if next_ms is None or next_ms > until_ms:
             return []
         return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
 
-    def _fold(self, batch: Batch, visits: Mapping[VisitorKey, Visit], report: Report) -> None:
-        clock, effects = batch.clock, report.effects
-        outcomes = Counter[tuple[str, type[Event], str]]()
-        for one in batch.inputs:
-            if isinstance(one, DeadLetter):
-                report.dead_letters.append(one)
-                report.events[one.topic, "unknown", "dead_letter"] += 1
-                continue
-            visit = visits[one.who]
-            visit.reach(one, clock)
-            seen = len(effects)
-            outcomes[one.topic, type(one.event), visit.take(one, clock)] += 1
-            if len(effects) > seen:
-                new = (effect for effect in effects[seen:] if isinstance(effect, Trigger))
-                report.answered_ms.extend(one.record_ms for _ in new)
-        for (topic, kind, outcome), count in outcomes.items():
-            report.events[topic, TYPE_OF[kind], str(outcome)] += count
-        for visit in visits.values():
-            visit.close(clock)
+    async def _folded(
+        self, batch: Batch[KeyT], due: Sequence[KeyT]
+    ) -> tuple[Folding[KeyT, StateT], dict[KeyT, int]]:
+        """Fold a step, and once more while keys fail; return also when to try those again."""
+        # A dict for a set: the order of what comes out must not depend on hashes.
+        keys = dict.fromkeys([one.key for one in batch.inputs if isinstance(one, Fact)])
+        keys |= dict.fromkeys(due)
+        guarded: set[KeyT] = set()
+        is_due = set(due)
+        while True:
+            loaded = await self._load(list(keys))
+            folding = Folding(self.entity, batch, loaded, guarded)
+            for key in keys:
+                if key not in loaded.unreadable:
+                    folding.open(key, is_due=key in is_due)
+            folding.run()
+            if not folding.failed:
+                return folding, self._put_off(batch, folding, is_due)
+            guarded |= folding.failed
 
-    def _visit(
-        self, who: VisitorKey, states: Mapping[VisitorKey, Visitor], report: Report
-    ) -> Visit:
-        state = states.get(who) or Visitor()
-        return Visit(
-            FoldContext(who, state, self._policy, self._score, 0, report.effects, REGISTRY)
-        )
+    async def _load(self, keys: Sequence[KeyT]) -> Loaded[KeyT, StateT]:
+        try:
+            return Loaded(await self._store.load(self.owner, keys))
+        except UnreadableState as error:
+            unreadable = dict.fromkeys(error.keys, FoldDefect(STATE, error))
+            readable = [key for key in keys if key not in unreadable]
+            return Loaded(await self._store.load(self.owner, readable), unreadable)
+
+    def _put_off(
+        self, batch: Batch[KeyT], folding: Folding[KeyT, StateT], due: set[KeyT]
+    ) -> dict[KeyT, int]:
+        """Note the keys that failed; return when their wake-ups are tried again."""
+        failed = list(folding.defects)
+        folding.report.defects = [defect for _, defect in failed]
+        self._defective.note(failed, batch.now_ms)
+        late = {key for key, visit in folding.visits.items() if visit.is_put_off}
+        late |= {key for key, defect in failed if defect.what == STATE and key in due}
+        self._defective.recovered(due - late)
+        after_ms = batch.clock.due_after()
+        return {key: after_ms + self._defective.retry_ms(key) for key in late}
 
     def _changes(
-        self, batch: Batch, visits: Mapping[VisitorKey, Visit], entries: Sequence[Entry]
-    ) -> Commit:
-        changed = {who: visit for who, visit in visits.items() if visit.is_changed}
-        known = self.owner.watermark
+        self,
+        batch: Batch[KeyT],
+        visits: Mapping[KeyT, Visit[StateT]],
+        put_off: Mapping[KeyT, int],
+        entries: Sequence[Entry],
+    ) -> Commit[KeyT, StateT]:
+        changed = {key: visit for key, visit in visits.items() if visit.is_changed}
+        last = self.owner.watermark
+        wakes = {key: visit.due_ms() for key, visit in changed.items() if key not in put_off}
         return Commit(
             states={
-                who: None if visit.state.is_unknown else visit.state
-                for who, visit in changed.items()
+                key: None if visit.fold.is_empty else visit.fold.state
+                for key, visit in changed.items()
             },
-            wakes={who: visit.due_ms() for who, visit in changed.items()},
+            wakes={**wakes, **put_off},
             entries=entries,
             watermark=Watermark(
-                batch.offsets, batch.clock.after_ms, known.step + 1, self.owner.topic_ids
+                batch.offsets, batch.clock.after_ms, last.step + 1, self.owner.topic_ids
             ),
         )
 
@@ -186,20 +188,18 @@ class Shard:
         *,
         live: bool,
         now_ms: int,
-        look: Look | None = None,
+        look: Look[KeyT, StateT] | None = None,
     ) -> int:
-        """Send what a last look allows, and look again where sending has taken too long."""
+        """Send what the states allow, and read them again if sending has taken too long."""
         withheld = 0
         while waiting:
             if look is None:
-                whos = [
-                    VisitorKey(*entry.needs[1:]) for _, entry in waiting if entry.needs is not None
-                ]
-                look = await self._store.look(self.owner, whos if live else ())
+                keys = self._keys_to_check(entry for _, entry in waiting) if live else []
+                look = await self._store.look(self.owner, keys)
             refused = {
                 entry_id
                 for entry_id, entry in waiting
-                if live and not lets_pass(entry, look.states, now_ms)
+                if live and not lets_pass(self.entity, entry, look.states, now_ms)
             }
             sent = [one for one in waiting if one[0] not in refused]
             done = await self._sink.publish([entry for _, entry in sent], look.asked)
@@ -208,3 +208,6 @@ class Shard:
             withheld += len(refused)
             waiting, look = sent[done:], None
         return withheld
+
+    def _keys_to_check(self, entries: Iterable[Entry]) -> list[KeyT]:
+        return [self.entity.key_to_check(one.needs) for one in entries if one.needs is not None]

@@ -1,61 +1,128 @@
-"""One visitor's part of a step: its facts and deadlines in order, and whether anything changed."""
+"""One key's part of a step: its facts and deadlines in order, and whether anything changed."""
 
-from stream.domain.context import FoldContext
-from stream.domain.deadlines import next_due_ms, pass_deadlines
-from stream.domain.fold import FoldOutcome, apply
-from stream.domain.visitor import Visitor
+from collections.abc import Container
+from typing import Any, Final, Generic
+
+from msgspec import Struct
+
 from stream.shard.clock import Clock, Fact
-from stream.shard.ports import BEGINNING_MS
+from stream.shard.entity import Entity, KeyFold
+from stream.shard.ports import BEGINNING_MS, KeyT, StateT
 
-CHANGING = (FoldOutcome.APPLIED, FoldOutcome.STALE)
+RECORD: Final = "record"
+WAKE_UP: Final = "wake_up"
+STATE: Final = "state"
 
 
-class Visit:
-    """Folds what concerns one visitor; ``is_changed`` says that the state must be committed."""
+class FoldDefect(Struct, frozen=True):
+    """A failure while one key was folded; ``what`` is the record, wake-up or state that failed."""
 
-    __slots__ = ("_context", "_due_ms", "_is_due_known", "is_changed")
+    what: str
+    error: Exception
 
-    def __init__(self, context: FoldContext) -> None:
-        self._context = context
+
+class Visit(Generic[StateT]):
+    """Folds what concerns one key; ``is_changed`` says that the state must be committed."""
+
+    __slots__ = ("_changing", "_due_ms", "_is_due_known", "fold", "is_changed", "is_put_off")
+
+    def __init__(self, fold: KeyFold[StateT], changing: Container[str]) -> None:
+        self.fold = fold
+        self._changing = changing
         self._due_ms: int | None = None
         self._is_due_known = False
         self.is_changed = False
+        self.is_put_off = False  # its deadlines failed: they are tried again later
 
-    @property
-    def state(self) -> Visitor:
-        """The state as folded so far."""
-        return self._context.state
+    def reach(self, clock: Clock) -> None:
+        """Handle the deadlines before the fact that the clock has advanced to."""
+        self._pass(clock.due_before_ms, clock)
 
-    def reach(self, fact: Fact, clock: Clock) -> None:
-        """Let the deadlines pass that come before a fact."""
-        until_ms = clock.due_before(fact)
-        if until_ms > BEGINNING_MS:
-            self._pass(until_ms, clock)
-
-    def take(self, fact: Fact, clock: Clock) -> FoldOutcome:
-        """Fold a fact that has been reached."""
-        self._context.now_ms = clock.judged_at(fact)
-        outcome = apply(self._context, fact.event, fact.at_ms, bot=fact.bot)
-        if outcome in CHANGING:
+    def take(self, fact: Fact[Any], clock: Clock) -> str | None:
+        """Fold a fact that has been reached; return its outcome."""
+        outcome = self.fold.apply(fact, clock.judged_at(fact))
+        if outcome in self._changing:
             self.is_changed = True
             self._is_due_known = False
         return outcome
 
     def close(self, clock: Clock) -> None:
-        """Let the deadlines pass that come after the step's last fact."""
+        """Handle the deadlines after the step's last fact."""
         self._pass(clock.due_after(), clock)
+        if self.is_changed:
+            self.due_ms()
 
     def due_ms(self) -> int | None:
-        """Return when the visitor's state needs looking at next."""
+        """Return when the state needs looking at next."""
         if not self._is_due_known:
-            context = self._context
-            self._due_ms = next_due_ms(context.state, context.policy, context.kinds)
+            self._due_ms = self.fold.next_due_ms()
             self._is_due_known = True
         return self._due_ms
 
     def _pass(self, until_ms: int, clock: Clock) -> None:
         due_ms = self.due_ms()
         if due_ms is not None and due_ms <= until_ms:
-            pass_deadlines(self._context, until_ms, clock.judged_by())
+            self.fold.pass_deadlines(until_ms, clock.judged_by())
             self.is_changed = True
             self._is_due_known = False
+
+
+class GuardedVisit(Visit[StateT]):
+    """A visit of a key that has failed: what fails in it is undone, and the rest goes on.
+
+    A fact that fails changes nothing. Deadlines that fail are put off, and none is handled in
+    the rest of the step. Each attempt costs a copy of the state, so only failed keys get one.
+    """
+
+    __slots__ = ("_effects", "_entity", "_key", "defects")
+
+    def __init__(
+        self, entity: Entity[KeyT, StateT], key: KeyT, fold: KeyFold[StateT], effects: list[Any]
+    ) -> None:
+        super().__init__(fold, entity.changing)
+        self._entity, self._key, self._effects = entity, key, effects
+        self.defects: list[FoldDefect] = []
+
+    def take(self, fact: Fact[Any], clock: Clock) -> str | None:
+        """Fold a fact that has been reached; return its outcome, None if it failed."""
+        copy = self._copy()
+        try:
+            outcome = self.fold.apply(fact, clock.judged_at(fact))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one key's failure must not stop the others
+            self._undo(copy, FoldDefect(RECORD, error))
+            return None
+        if outcome in self._changing:
+            self.is_changed = True
+            self._is_due_known = False
+        return outcome
+
+    def close(self, clock: Clock) -> None:
+        """Handle the deadlines after the step's last fact."""
+        self._pass(clock.due_after(), clock)
+        if not self.is_put_off:
+            self._pass(BEGINNING_MS, clock)  # is the next one known by now?
+
+    def _pass(self, until_ms: int, clock: Clock) -> None:
+        if self.is_put_off:
+            return
+        copy = self._copy()
+        try:
+            super()._pass(until_ms, clock)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one key's failure must not stop the others
+            self._undo(copy, FoldDefect(WAKE_UP, error))
+            self.is_put_off = True
+            self.is_changed = True
+
+    def _copy(self) -> tuple[bytes, int]:
+        return self._entity.codec.encode(self.fold.state), len(self._effects)
+
+    def _undo(self, copy: tuple[bytes, int], defect: FoldDefect) -> None:
+        data, effects = copy
+        del self._effects[effects:]
+        state = self._entity.codec.decode(data)
+        self.fold = self._entity.open(self._key, state, self._effects)
+        self.defects.append(defect)

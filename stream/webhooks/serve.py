@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from stream.adapters.kafka.probe import serves
 from stream.adapters.redis.connection import connected
-from stream.adapters.redis.reader import RedisReader
+from stream.adapters.redis.reader import RedisStates
 from stream.config.settings import Settings
 from stream.config.webhooks import Endpoint
 from stream.delivery.dispatcher import UNIT as DELIVERY
@@ -23,6 +23,8 @@ from stream.delivery.process import deliver
 from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
 from stream.delivery.trigger_reader import UNIT as RECORD
 from stream.domain.records import Trigger
+from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.errors import UsageError
 from stream.runtime.bulkhead import Bulkhead, DefectCounter
 from stream.runtime.health import Where
@@ -70,7 +72,7 @@ async def _serve(settings: Settings) -> None:
         build = _Build(
             settings,
             requests,
-            RedisReader(redis, settings.worker.group),
+            RedisStates(redis, settings.worker.group, VISITOR_CODEC),
             outcomes,
             WebhookMetrics(registry),
             DefectCounter(registry, "webhooks"),
@@ -91,7 +93,7 @@ class _Build(NamedTuple):
 
     settings: Settings
     requests: aiohttp.ClientSession
-    states: RedisReader
+    states: RedisStates[VisitorKey, Visitor]
     outcomes: OutcomeWriter
     metrics: WebhookMetrics
     defects: DefectCounter

@@ -11,9 +11,11 @@ from stream.adapters.redis.connection import connected
 from stream.adapters.redis.models import RedisModels
 from stream.adapters.redis.store import RedisStore
 from stream.adapters.wire.outgoing import outgoing, source_of
-from stream.config.policy import policy_of, tolerance_of
+from stream.config.policy import policies_of, tolerance_of
 from stream.config.settings import Settings
 from stream.domain.topics import LANES, TRAINING_EXAMPLES
+from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.learning.scorer import ModelScorer
 from stream.runtime.fatal import fatal
 from stream.runtime.worker_clock import WorkerClock
@@ -40,7 +42,7 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
     app.clock = WorkerClock()
     redis, scorer = connected(settings.redis), ModelScorer()
     models = RedisModels(redis, group)
-    store = RedisStore(redis, group, metrics.commit_seconds.observe)
+    store = RedisStore(redis, group, VISITOR_CODEC, metrics.commit_seconds.observe)
     shards = _shards(app, settings, store, scorer, metrics)
     app.intake = Intake(shards, Training(models, metrics))
     serving = Serving(models, scorer, metrics)
@@ -48,7 +50,7 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
     examples = app.topic(TRAINING_EXAMPLES, schema=AsIs(), acks=False)
 
     @app.agent(inputs, name="shards")
-    async def fold(turns: StreamT[Sequence[ClaimedShard]]) -> None:
+    async def fold(turns: StreamT[Sequence[ClaimedShard[VisitorKey, Visitor]]]) -> None:
         async for turn in turns:
             with fatal("beginning steps"):
                 app.intake.shards.begin(*turn)
@@ -79,8 +81,12 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
 
 
 def _shards(
-    app: Pipeline, settings: Settings, store: Store, scorer: ModelScorer, metrics: Metrics
-) -> Shards:
+    app: Pipeline,
+    settings: Settings,
+    store: Store[VisitorKey, Visitor],
+    scorer: ModelScorer,
+    metrics: Metrics,
+) -> Shards[VisitorKey, Visitor]:
     source, session_s = source_of(settings.worker.group), settings.worker.session_timeout_s
     batches = RecordBatches(lambda: app.producer.aiokafka)  # type: ignore[attr-defined]  # our own
     sink = KafkaSink(batches, fresh_s=min(session_s / 2, FINISH_WITHIN_S))
@@ -88,8 +94,7 @@ def _shards(
         store,
         sink,
         lambda effect, recorded_ms: outgoing(effect, recorded_ms, source),
-        policy_of(settings),
-        scorer,
+        VisitorEntity(policies_of(settings), scorer),
         metrics,
         app.clock.now_ms,
         tolerance=tolerance_of(settings),

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -45,7 +45,7 @@ class Log(Protocol):
 class Intake:
     """Claims what is assigned, and turns fetches into batches."""
 
-    def __init__(self, shards: Shards, training: Training) -> None:
+    def __init__(self, shards: Shards[Any, Any], training: Training) -> None:
         self.shards = shards
         self.training = training
         self.stepped = shards.stepped
@@ -122,7 +122,7 @@ class Intake:
 
         All shards whose turn it is go at once: the way through Faust costs as much as a step.
         """
-        shards = self.shards.ready()
+        shards = self.shards.hand_out()
         ready: Ready = [(TopicPartition(INPUTS[0], shards[0].number), shards)] if shards else []
         examples = self.training.take()
         return [*ready, (EXAMPLES, examples)] if examples else ready

@@ -13,6 +13,8 @@ from prometheus_client import (
 )
 
 from stream.adapters.wire.codec import Defect
+from stream.runtime.bulkhead import DefectCounter
+from stream.shard.ports import DEFECT
 
 # From one fetch wait to an outage of an hour.
 LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -33,6 +35,7 @@ class Metrics:
         self._define_shards()
         self._define_owners()
         self._define_models()
+        self.defects = DefectCounter(registry, "worker")
 
     def _define_events(self) -> None:
         self.events = self._counter(
@@ -59,8 +62,8 @@ class Metrics:
             ("reason",),
         )
         # A series that is born with its first burst shows no rise: no alert would see that one.
-        for defect in Defect:
-            self.dead_letters.labels(defect)
+        for reason in (*Defect, DEFECT):
+            self.dead_letters.labels(reason)
 
     def _define_consent(self) -> None:
         self.consent_refused = self._counter(

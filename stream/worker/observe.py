@@ -1,17 +1,23 @@
 """What a step's report means for the metrics. No visitor is ever a label."""
 
+import logging
+import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from stream.domain.kinds import REGISTRY
-from stream.domain.records import Decision, Example, Trigger, TriggerCancel
+from stream.domain.records import Decision, Trigger
 from stream.shard.clock import Fact
+from stream.shard.folding import Batch, Report
 from stream.shard.ports import DeadLetter, Ownership
-from stream.shard.shard import Batch, Report
+from stream.shard.visit import FoldDefect
 from stream.worker.metrics import Metrics
 
+log = logging.getLogger(__name__)
 
-def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms: int) -> None:
+
+def observe_step(metrics: Metrics, batch: Batch[Any], report: Report, acknowledged_ms: int) -> None:
     """Count what a step did; it was committed and acknowledged at ``acknowledged_ms``."""
     for (topic, kind, outcome), count in report.events.items():
         metrics.events.labels(topic, kind, outcome).inc(count)
@@ -21,10 +27,23 @@ def observe_step(metrics: Metrics, batch: Batch, report: Report, acknowledged_ms
             metrics.consent_stale.inc(count)
     _observe_inputs(metrics, batch.inputs, acknowledged_ms)
     _observe_effects(metrics, batch, report)
+    for defect in report.defects:
+        metrics.defects.count(defect.what)
     for letter in report.dead_letters:
         metrics.dead_letters.labels(letter.reason).inc()
     for record_ms in report.answered_ms:
         metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
+
+
+def log_defects(defects: Iterable[FoldDefect], number: int) -> None:
+    """Log where in the code folding has failed; never an exception's words: they may quote data."""
+    for defect in defects:
+        log.error(
+            "%s in one %s of shard %d; the others go on\n%s",
+            *(type(defect.error).__name__, defect.what.replace("_", "-"), number),
+            "".join(traceback.format_tb(defect.error.__traceback__)),
+            extra={"shard": number},
+        )
 
 
 def observe_owners(metrics: Metrics, owners: Sequence[tuple[Ownership, float]]) -> None:
@@ -41,7 +60,7 @@ def observe_owners(metrics: Metrics, owners: Sequence[tuple[Ownership, float]]) 
 
 
 def _observe_inputs(
-    metrics: Metrics, inputs: Sequence[Fact | DeadLetter], acknowledged_ms: int
+    metrics: Metrics, inputs: Sequence[Fact[Any] | DeadLetter], acknowledged_ms: int
 ) -> None:
     if not inputs:
         return
@@ -53,7 +72,7 @@ def _observe_inputs(
         metrics.event_lag_seconds.observe(max(0, acknowledged_ms - oldest_ms) / 1000)
 
 
-def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
+def _observe_effects(metrics: Metrics, batch: Batch[Any], report: Report) -> None:
     decisions: Counter[tuple[str, str, str]] = Counter()
     for effect in report.effects:
         match effect:
@@ -62,7 +81,7 @@ def _observe_effects(metrics: Metrics, batch: Batch, report: Report) -> None:
             case Trigger():
                 late_ms = max(0, batch.now_ms - effect.due_at_ms)
                 metrics.trigger_fire_lag_seconds.observe(late_ms / 1000)
-            case TriggerCancel() | Example():
+            case _:
                 pass
     for (kind, outcome, reason), count in decisions.items():
         metrics.decisions.labels(kind, outcome, reason).inc(count)

@@ -13,7 +13,7 @@ from stream.adapters.kafka.options import quiet_clients
 from stream.adapters.kafka.probe import serves
 from stream.adapters.kafka.topics import require
 from stream.adapters.redis.connection import connected
-from stream.adapters.redis.store import RedisStore
+from stream.adapters.redis.store import fix_partitions
 from stream.config.settings import Settings
 from stream.domain.topics import LANES, TRAINING_EXAMPLES
 from stream.runtime.gc_tuning import settle
@@ -92,7 +92,7 @@ async def _wait_for_servers(settings: Settings, liveness: WorkerLiveness) -> Non
         await redis.check()
         liveness.note_waiting(f"waiting for Kafka at {settings.kafka.bootstrap}")
         partitions = await require(settings, log.warning)
-        await RedisStore(redis, settings.worker.group).fix_partitions(partitions)
+        await fix_partitions(redis, settings.worker.group, partitions)
     finally:
         await redis.close()
 

@@ -1,52 +1,67 @@
 """The shards that this worker owns: claimed, fed from fetches, stepped, and given back.
 
-The one rule: a shard has at most one step under way, and whatever was read for an earlier
-assignment is forgotten with it.
+A shard has at most one step under way, and whatever was read for an earlier assignment is
+forgotten with it.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from aiokafka import TopicPartition
-
-from stream.domain.context import ScoreFeatures
-from stream.domain.policy import Policy
 from stream.domain.records import Trigger, TriggerCancel
-from stream.domain.topics import LANES
 from stream.runtime.fatal import fatal
+from stream.shard.defects import TooManyDefectiveKeys
+from stream.shard.entity import Entity
+from stream.shard.folding import Batch
 from stream.shard.limit import LimitExceeded, Tolerance
-from stream.shard.merge import Lane, Merge
-from stream.shard.ports import Encode, FencedError, RewoundError, Sink, Store
-from stream.shard.shard import Batch, Shard
-from stream.worker.claimed import MISFIT, NEVER, ClaimedShard, PartitionOffsets, misfit
-from stream.worker.faust.fetch import Fetched
+from stream.shard.merge import Merge
+from stream.shard.ports import (
+    DEFECT,
+    Encode,
+    FencedError,
+    KeyT,
+    NewerFormatError,
+    Ownership,
+    RewoundError,
+    Sink,
+    StateT,
+    Store,
+)
+from stream.shard.shard import Shard
+from stream.worker.claimed import NEVER, ClaimedShard, PartitionOffsets, misfit
+from stream.worker.claimed_shards import ClaimedShards
 from stream.worker.metrics import Metrics
-from stream.worker.observe import observe_owners, observe_step
+from stream.worker.observe import log_defects, observe_step
 
 log = logging.getLogger(__name__)
 
-# Were Redis to lose a trigger that Kafka does not know of yet, it would be decided anew, and a
-# visitor who acts in between be mailed twice; were it a cancel, the trigger would be sent again.
-TOLD_AT_ONCE = (Trigger, TriggerCancel)
+# After these offsets are committed to Kafka at once. If Redis lost a trigger before that, it would
+# be decided anew and a visitor who acts in between mailed twice; after a lost cancel the trigger
+# would be sent again.
+COMMITTED_AT_ONCE = (Trigger, TriggerCancel)
 
 FINISH_WITHIN_S = 5.0
-# Faust drops what it carries in more than one case, without a word; a shard must not wait forever.
+# Faust silently drops what it carries in more than one case; a shard must not wait forever.
 HANDED_AGAIN_S = 10.0
 
 
-class Shards:
-    """All that this worker owns, and the way of a fetch into steps."""
+NEWER = (
+    "Upgrade this worker, or stop it: workers of the newer version go on with the shard. How to go"
+    " back to an older version: docs/upgrades.md."
+)
+
+
+class Shards(ClaimedShards[KeyT, StateT]):
+    """Claims shards, takes their steps, and lets go of them."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what every shard needs
         self,
-        store: Store,
+        store: Store[KeyT, StateT],
         sink: Sink,
         encode: Encode,
-        policy: Policy,
-        score: ScoreFeatures,
+        entity: Entity[KeyT, StateT],
         metrics: Metrics,
         now_ms: Callable[[], int],
         *,
@@ -54,126 +69,87 @@ class Shards:
         live: bool,
         session_timeout_s: float,
     ) -> None:
+        super().__init__(entity.topics, metrics)
         self._store = store
-        self._ports = (store, sink, encode, policy, score)
-        self._metrics = metrics
+        self._policy_digest = entity.policy_digest
+        self._ports = (store, sink, encode, entity)
         self._now_ms = now_ms
         self._tolerance = tolerance
         self._live = live
         self._session_timeout_s = session_timeout_s
-        self._owned: dict[int, ClaimedShard] = {}
         self._is_open = True
-        self.stopped: dict[int, str] = {}
-        self.lost: dict[int, float] = {}  # from when on it may be claimed again, monotonic
         self.stepped = asyncio.Event()
-        # Something was published of which Kafka does not know yet: see TOLD_AT_ONCE.
-        self.owes_hint = False
+        self.must_commit_offsets = False  # see COMMITTED_AT_ONCE
         self._steps: set[asyncio.Future[None]] = set()
 
-    def __len__(self) -> int:
-        return len(self._owned)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._owned)
-
     async def claim(self, number: int, limits: Mapping[str, PartitionOffsets]) -> dict[str, int]:
-        """Take a shard and return the offsets to read from; none where it had to be stopped."""
+        """Take a shard and return the offsets to read from; none if it had to be stopped."""
         self.lost.pop(number, None)
-        owner = await self._store.claim(number)
-        known = owner.watermark
-        offsets = {topic: known.offsets.get(topic, limit.start) for topic, limit in limits.items()}
-        why = misfit(known, limits)
+        owner = await self._claimed(number)
+        if owner is None:
+            return {}
+        mark = owner.watermark
+        offsets = {topic: mark.offsets.get(topic, limit.start) for topic, limit in limits.items()}
+        why = misfit(mark, limits)
         if why:
             self.stop(number, why)
             return {}
-        told = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
-        owner.topic_ids = known.ids | told
+        ids = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
+        owner.topic_ids = mark.ids | ids
         owned = ClaimedShard(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
         self._owned[number] = owned
         waiting = owner.pending
         with self._giving_up(owned):
             await owned.resume(self._now_ms(), live=self._live)
-            self.owes_hint |= waiting > 0
+            self.must_commit_offsets |= waiting > 0
         self.observe()
         return offsets if self._owned.get(number) is owned else {}
 
-    def accept(self, fetched: Fetched) -> None:
-        """Hand what a poll brought to the shards it belongs to."""
-        for tp, position in fetched.positions.items():
-            for lane in self._lanes(tp):
-                if position < lane.position:
-                    where = {"topic": tp.topic, "offset": position}
-                    self.stop(tp.partition, f"{tp.topic} went back to {position}", **where)
-                else:
-                    lane.receive(fetched.records.get(tp, ()), position, fetched.received)
-        for tp, offset in fetched.outside.items():
-            # An error from before the shard was claimed tells of another offset.
-            if any(lane.position == offset for lane in self._lanes(tp)):
-                where = {"topic": tp.topic, "offset": offset}
-                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}", **where)
-        for tp, mark in fetched.marks:
-            for lane in self._lanes(tp):
-                lane.mark(mark)
+    async def _claimed(self, number: int) -> Ownership | None:
+        """Take a shard, unless a newer version has written it: then it is stopped here."""
+        try:
+            return await self._store.claim(number, self._policy_digest)
+        except NewerFormatError as error:
+            self.stop(number, str(error), NEWER)
+            return None
 
-    def topic_ids(self) -> dict[str, str]:
-        """Return which topics are read; none where Kafka does not tell."""
-        return {
-            topic: topic_id
-            for owned in self._owned.values()
-            for topic, topic_id in owned.shard.owner.topic_ids.items()
-        }
+    def ready(self) -> list[ClaimedShard[KeyT, StateT]]:
+        """Return the shards that have work and are free to do it."""
+        return [owned for owned in self._free() if owned.has_work(live=self._live)]
 
-    def refuse(self, topics: Iterable[str]) -> None:
-        """Stop every shard: the topics are others now than those that had been read."""
-        for topic in topics:
-            for number in list(self._owned):
-                self.stop(number, f"{topic} was made anew while it was read", topic=topic)
-
-    def _lanes(self, tp: TopicPartition) -> list[Lane]:
-        """Return the lane of a partition; none where its shard is not owned."""
-        owned = self._owned.get(tp.partition)
-        lane = owned.merge.lanes.get(tp.topic) if owned is not None else None
-        return [lane] if lane is not None else []
-
-    def ready(self) -> list[ClaimedShard]:
-        """Return the shards whose turn it is; each again where Faust has dropped it on the way."""
-        now = time.monotonic()
-        ready = [
-            owned
-            for owned in self._owned.values()
-            if self._is_open
-            and not owned.is_stepping
-            and now - owned.handed_at > HANDED_AGAIN_S
-            and self._has_work(owned, now)
-        ]
-        for owned in ready:
-            if owned.handed_at != NEVER:
+    def hand_out(self) -> list[ClaimedShard[KeyT, StateT]]:
+        """Return the shards that are ready, and note that they are handed to the agent."""
+        handed, now = [], time.monotonic()
+        for owned in self._free():
+            if not owned.has_work(live=self._live):
+                owned.moved_at = now  # one without work does not hang
+                continue
+            if owned.handed_at != NEVER:  # Faust has dropped it
                 log.warning(
                     "Shard %d is handed to its agent again", owned.number, extra=owned.fields
                 )
             owned.handed_at = now
-        return ready
+            handed.append(owned)
+        return handed
 
-    def _has_work(self, owned: ClaimedShard, now: float) -> bool:
-        if owned.has_work(live=self._live):
-            return True
-        owned.moved_at = now
-        return False
+    def _free(self) -> list[ClaimedShard[KeyT, StateT]]:
+        """Return the shards without a step under way and not with the agent."""
+        before = time.monotonic() - HANDED_AGAIN_S
+        return [
+            owned
+            for owned in self._owned.values()
+            if self._is_open and not owned.is_stepping and owned.handed_at < before
+        ]
 
-    def stalled(self, longer_than_s: float) -> list[int]:
-        """Return shards that have had work for so long and have not moved."""
-        before = time.monotonic() - longer_than_s
-        return [owned.number for owned in self._owned.values() if owned.moved_at < before]
-
-    def begin(self, *turn: ClaimedShard) -> None:
-        """Begin a step of each shard, unless it has been given back since, or had its turn.
+    def begin(self, *turn: ClaimedShard[KeyT, StateT]) -> None:
+        """Begin a step of each shard, unless it has been given back since or is in a step.
 
         Steps of different shards wait for Redis and Kafka side by side.
         """
         for owned in turn:
             self._begin(owned)
 
-    def _begin(self, owned: ClaimedShard) -> None:
+    def _begin(self, owned: ClaimedShard[KeyT, StateT]) -> None:
         owned.handed_at = NEVER
         if self._owned.get(owned.number) is not owned or not self._is_open or owned.is_stepping:
             return
@@ -182,65 +158,82 @@ class Shards:
         self._steps.add(task)
         task.add_done_callback(self._steps.discard)
 
-    async def _step(self, owned: ClaimedShard) -> None:
+    async def _step(self, owned: ClaimedShard[KeyT, StateT]) -> None:
         with fatal("taking a step"):
             await self._take(owned)
 
-    async def _take(self, owned: ClaimedShard) -> None:
+    async def _take(self, owned: ClaimedShard[KeyT, StateT]) -> None:
         try:
             with self._giving_up(owned):
-                batch = owned.batch(self._now_ms(), live=self._live)
-                if excess := self._excess(owned, batch):
-                    await self._spoil(owned, excess)
-                    return
-                report = await owned.shard.step(batch)
-                owned.note_published()
-                self.owes_hint |= any(isinstance(one, TOLD_AT_ONCE) for one in report.effects)
-                owned.moved_at = time.monotonic()
-                observe_step(self._metrics, batch, report, self._now_ms())
+                if owned.shard.must_rearm:
+                    await self._rearm(owned)
+                else:
+                    await self._fold(owned)
         finally:
             owned.is_stepping = False
             self.observe()
             self.stepped.set()
 
-    @staticmethod
-    def _excess(owned: ClaimedShard, batch: Batch) -> LimitExceeded | None:
-        """Return what dead letters of a batch are too many.
+    async def _fold(self, owned: ClaimedShard[KeyT, StateT]) -> None:
+        batch = owned.batch(self._now_ms(), live=self._live)
+        if excess := self._excess(owned, batch):
+            await self._stop_owned(owned, str(excess), excess.todo, excess.reason)
+            return
+        try:
+            report = await owned.shard.step(batch)
+        except TooManyDefectiveKeys as error:
+            log_defects(error.defects, owned.number)
+            await self._stop_owned(owned, str(error), error.todo, DEFECT)
+            return
+        owned.advance_published()
+        self.must_commit_offsets |= any(
+            isinstance(one, COMMITTED_AT_ONCE) for one in report.effects
+        )
+        owned.moved_at = time.monotonic()
+        log_defects(report.defects, owned.number)
+        observe_step(self._metrics, batch, report, self._now_ms())
 
-        What had been processed and is only folded again was judged then.
+    async def _rearm(self, owned: ClaimedShard[KeyT, StateT]) -> None:
+        """Compute a shard's wake-ups anew before its next step: the policies have changed."""
+        log.info("Computing the wake-ups of shard %d anew", owned.number, extra=owned.fields)
+        async for _ in owned.shard.rearm():
+            owned.moved_at = time.monotonic()
+
+    @staticmethod
+    def _excess(owned: ClaimedShard[KeyT, StateT], batch: Batch[KeyT]) -> LimitExceeded | None:
+        """Return whether a batch has too many dead letters.
+
+        In recovery all records are folded again: they were judged the first time.
         """
         return None if batch.recovering else owned.spoilage.exceeded(batch.inputs)
 
-    async def _spoil(self, owned: ClaimedShard, excess: LimitExceeded) -> None:
-        """Stop a shard for its dead letters; from the log alone nobody else could tell it."""
+    async def _stop_owned(
+        self, owned: ClaimedShard[KeyT, StateT], why: str, todo: str, reason: str
+    ) -> None:
+        """Stop a claimed shard and store why: other programs cannot find it out by themselves."""
         if self._forget(owned):
-            self.stop(owned.number, str(excess), excess.todo, reason=excess.reason)
-            await self._store.stop(owned.shard.owner, str(excess))
+            self.stop(owned.number, why, todo, reason=reason)
+            await self._store.stop(owned.shard.owner, why)
 
     @contextmanager
-    def _giving_up(self, owned: ClaimedShard) -> Iterator[None]:
-        """Let go of a shard that is another worker's now, or must be claimed anew."""
+    def _giving_up(self, owned: ClaimedShard[KeyT, StateT]) -> Iterator[None]:
+        """Let go of a shard that another worker has claimed, or that must be claimed anew."""
         try:
             yield
         except FencedError as error:
             log.warning("%s; this worker lets go of it", error, extra=owned.fields)
             self._metrics.shard_fenced.inc()
-            # An evicted worker is told so within a session's time. One that still has the shard
-            # by then was fenced by a claim for an older assignment, and nobody else will claim.
+            # An evicted worker learns it within a session's time. One that still has the shard by
+            # then was fenced by a claim for an older assignment, and no other worker will claim.
             if self._forget(owned):
                 self.lost[owned.number] = time.monotonic() + self._session_timeout_s
         except RewoundError as error:
             log.warning("%s; reading again from what it holds", error, extra=owned.fields)
-            if self._forget(owned):  # a shard that was given back is for its new owner to claim
+            if self._forget(owned):  # a shard that was given back is claimed by its new owner
                 self.lost[owned.number] = time.monotonic()
 
-    def reclaimable(self) -> list[int]:
-        """Return the lost shards that may be claimed again by now."""
-        now = time.monotonic()
-        return [number for number, since in self.lost.items() if since <= now]
-
     async def finish(self) -> None:
-        """Let the steps under way end, within bounds, and start no other.
+        """Wait for the steps under way, within bounds, and start no other.
 
         A step that does not end in time is fenced by the next owner's claim.
         """
@@ -251,8 +244,8 @@ class Shards:
             try:
                 await asyncio.wait_for(self.stepped.wait(), within - time.monotonic())
             except TimeoutError:
-                said = "A step did not end in time; its shard's next owner fences it"
-                log.warning(said, extra={"shards": late})
+                late_steps = "A step did not end in time; the next owner of its shard fences it"
+                log.warning(late_steps, extra={"shards": late})
                 break
 
     def forget(self) -> None:
@@ -262,36 +255,3 @@ class Shards:
         self.lost.clear()
         self._is_open = True
         self.observe()
-
-    def full(self) -> set[TopicPartition]:
-        """Return the partitions that are to be fetched no further for now."""
-        stopped = {TopicPartition(topic, number) for number in self.stopped for topic in LANES}
-        return stopped.union(*(owned.full() for owned in self._owned.values()))
-
-    def hints(self) -> dict[TopicPartition, tuple[int, str]]:
-        """Return what to commit to Kafka: offsets, and beside each the shard's clock.
-
-        Everything below them is committed and published. Lag monitors read the offsets; a worker
-        that finds Redis behind them reads both.
-        """
-        return {tp: told for owned in self._owned.values() for tp, told in owned.hints().items()}
-
-    def stop(self, number: int, why: str, todo: str = MISFIT, **where: object) -> None:
-        """Read no further until somebody has decided, and say what there is to decide."""
-        self._owned.pop(number, None)
-        self.stopped[number] = why
-        log.error("Shard %d is stopped: %s. %s", number, why, todo, extra=where | {"shard": number})
-        self.observe()
-
-    def _forget(self, owned: ClaimedShard) -> bool:
-        """Return whether it was owned until now."""
-        is_owned = self._owned.get(owned.number) is owned
-        if is_owned:
-            del self._owned[owned.number]
-        return is_owned
-
-    def observe(self) -> None:
-        """Tell how the owned shards stand; one that hangs does not do it by itself."""
-        now, owned = time.monotonic(), self._owned.values()
-        observe_owners(self._metrics, [(one.shard.owner, now - one.moved_at) for one in owned])
-        self._metrics.shards_stopped.set(len(self.stopped))

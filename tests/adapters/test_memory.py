@@ -2,6 +2,7 @@
 
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.shard.ports import Commit, Entry, Watermark
 
 ANN = VisitorKey("shop", "ann")
@@ -12,7 +13,7 @@ def commit(step, wakes):
 
 
 async def test_a_wake_up_that_moves_often_is_asked_for_once():
-    store = MemoryStore()
+    store = MemoryStore(VISITOR_CODEC)
     owner = await store.claim(0)
     for step in range(1, 6):
         await store.commit(owner, commit(step, {ANN: 100 - step}))
@@ -21,7 +22,7 @@ async def test_a_wake_up_that_moves_often_is_asked_for_once():
 
 
 async def test_a_wake_up_that_moved_back_is_not_due_at_its_earlier_moment():
-    store = MemoryStore()
+    store = MemoryStore(VISITOR_CODEC)
     owner = await store.claim(0)
     await store.commit(owner, commit(1, {ANN: 50}))
     await store.commit(owner, commit(2, {ANN: 90}))
@@ -30,7 +31,7 @@ async def test_a_wake_up_that_moved_back_is_not_due_at_its_earlier_moment():
 
 
 async def test_a_state_is_kept_as_it_was_committed_whatever_becomes_of_the_object():
-    store = MemoryStore()
+    store = MemoryStore(VISITOR_CODEC)
     owner = await store.claim(0)
     state = Visitor()
     await store.commit(owner, Commit({ANN: state}, {}, [], Watermark({}, 1, 1)))

@@ -20,11 +20,13 @@ from stream.adapters.redis.connection import Connection
 from stream.adapters.redis.store import RedisStore
 from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
-from stream.config.policy import policy_of
+from stream.config.policy import policies_of
 from stream.config.settings import Settings
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.learning.scorer import ModelScorer
 from stream.shard.clock import Fact, RecordsClock
-from stream.shard.shard import Batch, Shard
+from stream.shard.folding import Batch
+from stream.shard.shard import Shard
 from tests.rig.merch_store import TOPIC_OF
 from tests.scenarios.world import Record
 
@@ -67,10 +69,14 @@ def test_reading_and_folding_an_event_stays_within_sight_of_the_floor(log):
 
 async def test_a_step_is_a_handful_of_commands_however_many_events_it_has(log, empty_redis):
     connection = Connection(empty_redis.url)
-    store = RedisStore(connection, "guard")
-    owner, policy = await store.claim(0), policy_of(Settings())
+    store = RedisStore(connection, "guard", VISITOR_CODEC)
+    owner, policies = await store.claim(0), policies_of(Settings())
     shard = Shard(
-        owner, store, MemorySink(), lambda e, _: outgoing(e, 0, ""), policy, ModelScorer()
+        owner,
+        store,
+        MemorySink(),
+        lambda e, _: outgoing(e, 0, ""),
+        VisitorEntity(policies, ModelScorer()),
     )
     found = records(log)
     calls = Counter()

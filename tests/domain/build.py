@@ -101,7 +101,7 @@ class World:
     def take(self, fact, judged_ms=None):
         """Fold a fact; ``judged_ms`` stands for the wall clock that it is read by."""
         self.clock_ms = max(self.clock_ms, fact.record_ms)
-        context = self.context(fact.who)
+        context = self.context(fact.key)
         if not self.live:
             pass_deadlines(context, self.clock_ms - 1, None)
         context.now_ms = fact.at_ms if judged_ms is None else judged_ms

@@ -87,10 +87,10 @@ def test_stopping_at_every_event_changes_nothing(log):
 def test_what_other_visitors_do_and_when_does_not_matter(log):
     together = run(log)
     examples = Counter()
-    for who in {fact.who for fact in log}:
+    for who in {fact.key for fact in log}:
         alone = World()
         for fact in log:
-            if fact.who == who:
+            if fact.key == who:
                 alone.take(fact)
         alone.wait(end_of(log) + 90 * DAY_MS)
         assert encode_state(alone.states[who]) == encode_state(together.states[who])
@@ -177,7 +177,7 @@ def test_nobody_without_consent_leaves_a_trace(log):
     world = World()
     for fact in log:
         world.take(fact)
-        state = world.states[fact.who]
+        state = world.states[fact.key]
         assert state.is_unknown or (state.consent and state.behaviour is None)
     assert world.effects == []
 
@@ -188,7 +188,7 @@ def test_behaviour_is_kept_only_while_personalization_is_granted(log):
     world = World()
     for fact in log:
         world.take(fact)
-        state = world.states[fact.who]
+        state = world.states[fact.key]
         known = state.consent.get("personalization")
         assert state.behaviour is None or known.status == "granted"
     world.wait(end_of(log) + BEHAVIOUR_LIFE_MS + DAY_MS)
@@ -254,7 +254,7 @@ def test_the_same_contents_are_mentioned_once_between_orders(log):
         check_mentioned(world, mentioned)
         outcome = world.take(fact)
         ordered = isinstance(fact.event, OrderCompleted) and outcome is FoldOutcome.APPLIED
-        if ordered or world.states[fact.who].behaviour is None:
+        if ordered or world.states[fact.key].behaviour is None:
             mentioned.clear()
     world.wait(end_of(log) + 90 * DAY_MS)
     check_mentioned(world, mentioned)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import redis
 
-from stream.adapters.redis.store import who
 from stream.adapters.wire.codec import decode_state
 from stream.domain.topics import LANES
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from tests.faults.arena import GROUP, PARTITIONS, Arena
 from tests.faults.observer import Observer
 from tests.rig.kafka import Message
@@ -89,7 +89,7 @@ def _states(client: redis.Redis) -> dict[tuple[int, VisitorKey], Visitor]:
     found = {}
     for shard in range(PARTITIONS):
         for name, state in client.hgetall(f"{GROUP}:{{{shard}}}:state").items():
-            found[shard, who(name)] = decode_state(state)
+            found[shard, VISITOR_CODEC.key_of(name)] = decode_state(state)
     return found
 
 

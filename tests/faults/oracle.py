@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
-from stream.config.policy import policy_of
+from stream.config.policy import policies_of
 from stream.config.settings import Settings
 from stream.domain.topics import LANES
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.shard.clock import Fact, RecordsClock
+from stream.shard.folding import Batch
 from stream.shard.merge import Mark, Merge
-from stream.shard.shard import Batch, Shard
+from stream.shard.shard import Shard
 from tests.rig.kafka import Message
 from tests.scenarios.world import Record
 
@@ -46,10 +48,12 @@ async def replayed(
     by_shard: defaultdict[int, list[Message]] = defaultdict(list)
     for message in inputs:
         by_shard[message.partition].append(message)
-    sink, store, outcomes = MemorySink(), MemoryStore(), Counter[str]()
+    sink, store, outcomes = MemorySink(), MemoryStore(VISITOR_CODEC), Counter[str]()
     for number, messages in sorted(by_shard.items()):
         owner = await store.claim(number)
-        shard = Shard(owner, store, sink, _encode, policy_of(settings), lambda *_: None)
+        shard = Shard(
+            owner, store, sink, _encode, VisitorEntity(policies_of(settings), lambda *_: None)
+        )
         await _fold(shard, _merged(messages), outcomes, until_ms)
     states = {
         (number, who): state

@@ -21,6 +21,7 @@ from stream.domain.kinds.cart_abandonment import CartAbandonmentParameters
 from stream.domain.kinds.exit_intent import ExitIntentParameters
 from stream.domain.policy import Holdout, Policy
 from stream.domain.topics import LANES
+from stream.entities.visitors import VISITOR_CODEC
 from tests import reference
 from tests.reference.shop import Shop
 from tests.reference_view import called_back, expected, told, view
@@ -162,7 +163,7 @@ def by_the_records_clock(acts, troubles):
 def followed(records):
     """Return a world whose commits the reference follows, and the follower."""
     shop = Shop(SAME_POLICY, reference.Result(), is_robot, is_held_out)
-    world = World(store=FollowedStore(), sink=WatchedSink(), policy=POLICY)
+    world = World(store=FollowedStore(VISITOR_CODEC), sink=WatchedSink(), policy=POLICY)
     world.store.follower = world.sink.follower = follower = Follower(world, shop, records)
     return world, follower
 

@@ -7,6 +7,7 @@ import pytest
 from stream.adapters.kafka import sink as module
 from stream.adapters.kafka.sink import KafkaSink
 from stream.adapters.memory import MemoryStore
+from stream.entities.visitors import VISITOR_CODEC
 from stream.shard.ports import FencedError
 from tests.rig.clocks import steady
 from tests.scenarios.world import MINUTE, T0, World, added, consented, refused
@@ -20,7 +21,7 @@ class Timed(MemoryStore):
     """A store that tells when it was asked; ``after_commit`` happens once, after one to publish."""
 
     def __init__(self, clock):
-        super().__init__()
+        super().__init__(VISITOR_CODEC)
         self._clock = clock
         self.after_commit = None
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.outgoing import outgoing
 from stream.config.settings import HoldoutSettings, Settings
-from stream.domain.policy import Holdout, Policy
+from stream.domain.policy import Holdout, Policies, Policy
 from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.replay import Replay
 from stream.shard.merge import Mark, Merge
 from stream.shard.shard import Shard
@@ -157,7 +158,7 @@ class World:
         self.now_ms = T0
         self.policy = policy
         self.log = Log(*events)
-        self.store = store or MemoryStore()
+        self.store = store or MemoryStore(VISITOR_CODEC)
         self.sink = sink or MemorySink()
         # What Kafka has committed.
         self.processed = dict.fromkeys(LANES, claimed.PartitionOffsets(0, 0, 0))
@@ -207,10 +208,11 @@ class Worker:
 
     async def claim(self):
         world = self.world
-        owner = await world.store.claim(0)
+        visitors = VisitorEntity(Policies(world.policy), lambda *_: None)
+        owner = await world.store.claim(0, visitors.policy_digest)
         known = owner.watermark.offsets
         merge = Merge({topic: known.get(topic, 0) for topic in LANES})
-        shard = Shard(owner, world.store, world.sink, _encode, world.policy, lambda *_: None)
+        shard = Shard(owner, world.store, world.sink, _encode, visitors)
         self.owned = ClaimedShard(shard, merge, world.processed)
         await self.owned.resume(world.now_ms, live=self.live)
         self._tell_kafka()
@@ -234,7 +236,7 @@ class Worker:
             return None
         batch = self.batch(limit)
         report = await self.shard.step(batch)
-        self.owned.note_published()
+        self.owned.advance_published()
         self._tell_kafka()
         return report
 

@@ -194,26 +194,26 @@ def test_a_merge_is_ready_when_its_next_record_may_leave():
 def test_there_is_no_clock_before_every_topics_end_is_known():
     merge = merge_of(consent=[], cart=[], pages=[])
     end_seen(merge, CONSENT, CART, asked_ms=100)
-    assert merge.clock_ms() is None
+    assert merge.clock_ms is None
     end_seen(merge, PAGES, asked_ms=90)
-    assert merge.clock_ms() == 90
+    assert merge.clock_ms == 90
 
 
 def test_the_clock_is_the_least_of_the_topics_clocks():
     merge = merge_of(consent=[], cart=[], pages=[])
     for topic, asked_ms in zip(TOPICS, (300, 100, 200), strict=True):
         end_seen(merge, topic, asked_ms=asked_ms)
-    assert merge.clock_ms() == 100
+    assert merge.clock_ms == 100
 
 
 def test_the_clock_waits_until_what_was_stored_has_been_taken():
     merge = merge_of(consent=[], cart=[1, 2], pages=[])
     end_seen(merge, *TOPICS, asked_ms=100)
-    assert merge.clock_ms() is None
+    assert merge.clock_ms is None
     merge.take(1)
-    assert merge.clock_ms() is None
+    assert merge.clock_ms is None
     merge.take(1)
-    assert merge.clock_ms() == 100
+    assert merge.clock_ms == 100
 
 
 def test_the_clock_stands_still_while_a_backlog_drains_and_then_jumps():
@@ -224,17 +224,17 @@ def test_the_clock_stands_still_while_a_backlog_drains_and_then_jumps():
         receive(merge, CART, [asked_ms], received=float(asked_ms))
         lane.mark(Mark(float(asked_ms), asked_ms, end=3))
         end_seen(merge, CONSENT, PAGES, asked=asked_ms + 0.5, asked_ms=asked_ms)
-        seen = merge.clock_ms()
+        seen = merge.clock_ms
         merge.take(9)
         assert seen == 100
-    assert merge.clock_ms() == 400
+    assert merge.clock_ms == 400
 
 
 def test_of_answers_with_the_same_end_the_latest_counts():
     merge = merge_of(consent=[], cart=[], pages=[])
     for asked_ms in range(100, 200):
         end_seen(merge, *TOPICS, asked=float(asked_ms), asked_ms=asked_ms)
-    assert merge.clock_ms() == 199
+    assert merge.clock_ms == 199
     assert [len(lane._marks) for lane in merge.lanes.values()] == [1, 1, 1]
 
 
@@ -246,7 +246,7 @@ def test_answers_about_a_growing_topic_are_thinned_and_the_clock_goes_on():
     clocks = []
     for offset in range(10 * MAX_MARKS):
         lane.receive([], offset, 0.0)
-        clocks.append(lane.clock_ms())
+        clocks.append(lane.clock_ms)
     assert clocks == sorted(clocks)
     assert all(clock <= 1_000 + offset for offset, clock in enumerate(clocks))
     assert clocks[-1] == 1_000 + 10 * MAX_MARKS - 1
@@ -255,10 +255,10 @@ def test_answers_about_a_growing_topic_are_thinned_and_the_clock_goes_on():
 def test_thinning_keeps_the_moment_that_was_reached_last():
     lane = Lane(0, 0)
     lane.mark(Mark(0.0, 10, 0))
-    assert lane.clock_ms() == 10
+    assert lane.clock_ms == 10
     for end in range(1, 10 * MAX_MARKS):
         lane.mark(Mark(float(end), 10 + end, end))
-        assert lane.clock_ms() == 10
+        assert lane.clock_ms == 10
 
 
 # Properties
@@ -371,7 +371,7 @@ def test_no_record_overtakes_one_that_its_producer_knew_to_be_stored(happenings)
 def test_all_that_was_stored_by_the_clock_has_been_taken_and_it_never_runs_backwards(happenings):
     last = -1
     for cluster in play(happenings):
-        clock_ms = cluster.merge.clock_ms()
+        clock_ms = cluster.merge.clock_ms
         if clock_ms is None:
             continue
         assert clock_ms >= last

@@ -8,12 +8,15 @@ from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.codec import encode_state
 from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing
+from stream.domain.policy import Policies
 from stream.domain.records import Score
 from stream.domain.visitor import VisitorKey
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.shard import shard as shards
 from stream.shard.clock import LiveClock, RecordsClock
+from stream.shard.folding import Batch
 from stream.shard.ports import Commit, FencedError, RewoundError, Watermark
-from stream.shard.shard import Batch, Shard
+from stream.shard.shard import Shard
 from tests.scenarios.trouble import Crash
 from tests.scenarios.world import (
     DAY,
@@ -39,7 +42,7 @@ class Journal(MemoryStore):
     """A store that notes what is asked of it."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(VISITOR_CODEC)
         self.calls = []
 
     async def commit(self, owner, commit):
@@ -91,7 +94,7 @@ class Rig:
 
     async def claim(self, score=lambda *_: None):
         owner = await self.store.claim(0)
-        return Shard(owner, self.store, self.sink, encode, POLICY, score)
+        return Shard(owner, self.store, self.sink, encode, VisitorEntity(Policies(POLICY), score))
 
     def inputs(self, *events):
         """Return what the records of these events say, one log for all of them."""

@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from stream.adapters.memory import MemorySink, MemoryStore
 from stream.adapters.wire.outgoing import outgoing
+from stream.domain.policy import Policies
 from stream.domain.topics import LANES
+from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.shard.limit import USUAL
 from stream.shard.merge import Mark
 from stream.shard.ports import BEGINNING_MS
@@ -59,7 +61,7 @@ class Bench:
     def __init__(self, *, live=True, store=None, sink=None, tolerance=USUAL):
         self.tolerance = tolerance
         self.registry = CollectorRegistry()
-        self.store, self.sink = store or MemoryStore(), sink or MemorySink()
+        self.store, self.sink = store or MemoryStore(VISITOR_CODEC), sink or MemorySink()
         self.logs = defaultdict(Log)
         self.now_ms = T0
         self._tick = 0.0
@@ -71,8 +73,7 @@ class Bench:
             self.store,
             self.sink,
             lambda effect, at_ms: outgoing(effect, at_ms, "test"),
-            POLICY,
-            lambda *_: None,
+            VisitorEntity(Policies(POLICY), lambda *_: None),
             Metrics(self.registry if not hasattr(self, "shards") else CollectorRegistry()),
             lambda: self.now_ms,
             tolerance=self.tolerance,
@@ -119,7 +120,7 @@ class Bench:
 
     async def turn(self):
         """Let every shard whose turn it is take its step; return their numbers."""
-        ready = self.shards.ready()
+        ready = self.shards.hand_out()
         self.shards.begin(*ready)
         await self.settled()
         return [owned.number for owned in ready]

@@ -20,13 +20,13 @@ async def test_below_what_kafka_has_committed_the_records_clock_counts_then_the_
     await bench.claim(0, committed={"consent-events": 1, "cart-events": 1})
     bench.now_ms = DUE_MS + HOUR
     bench.fetch()
-    (owned,) = bench.shards.ready()
-    assert owned.is_recovering()
+    (owned,) = bench.shards.hand_out()
+    assert owned.is_recovering
     batch = owned.batch(bench.now_ms, live=True)
     assert isinstance(batch.clock, RecordsClock)
     assert batch.recovering
     await owned.shard.step(batch)
-    assert not owned.is_recovering()
+    assert not owned.is_recovering
     after = owned.batch(bench.now_ms, live=True)
     assert isinstance(after.clock, LiveClock)
     assert not after.recovering
@@ -44,7 +44,7 @@ async def test_while_lost_state_is_rebuilt_no_wake_up_is_due(bench):
     await bench.claim(0, committed={"page-views": 1})
     bench.now_ms = DUE_MS + HOUR
     bench.fetch(limit=0)  # the view, which moves the reminder, is still to come
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
 
 
 async def test_once_the_state_is_rebuilt_wake_ups_are_due_again(bench):
@@ -93,7 +93,7 @@ async def test_a_wake_up_is_due_when_the_end_of_every_topic_was_reached_after_it
     fetched = bench.fetched()
     fetched.marks = [one for one in fetched.marks if one[0].topic != "page-views"]
     bench.shards.accept(fetched)
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
     await bench.work()
     assert len(bench.published("triggers")) == 1
 

@@ -41,8 +41,8 @@ async def test_a_shard_stops_rather_than_drain_its_input_into_dead_letters(bench
     (said,) = [record.getMessage() for record in caplog.records]
     assert said == (
         "Shard 0 is stopped: 101 dead letters in a row, most of them malformed, the first at"
-        " cart-events-0-1. Nothing of them is committed. Mend what writes them; then, to have"
-        " those in the log become dead letters, raise dead_letters.max_in_a_row and restart."
+        " cart-events-0-1. Nothing of them is committed. Mend the producer that writes them; then,"
+        " to let those in the log become dead letters, raise dead_letters.max_in_a_row and restart."
     )
 
 
@@ -99,7 +99,7 @@ async def test_a_step_of_an_earlier_assignment_cannot_stop_a_shard(bench):
     await bench.claim(0)
     spoil(bench, 0, 101)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     bench.shards.begin(owned)
     bench.shards.forget()
     await bench.settled()

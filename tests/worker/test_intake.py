@@ -213,9 +213,9 @@ async def test_what_was_taken_away_during_a_claim_is_not_claimed_over_its_new_ow
     intake.assign(shard(0, 1, 2))
     claim = bench.store.claim
 
-    async def claimed(number):
+    async def claimed(number, policy):
         intake.assign(shard(0))  # the others are another worker's from now on
-        return await claim(number)
+        return await claim(number, policy)
 
     bench.store.claim = claimed
     await intake.claim(kafka)
@@ -230,8 +230,8 @@ async def test_giving_back_during_a_claim_ends_it(intake, kafka, bench, trainer)
     intake.assign(shard(0, 1) | {EXAMPLES})
     claim = bench.store.claim
 
-    async def claimed(number):
-        owner = await claim(number)
+    async def claimed(number, policy):
+        owner = await claim(number, policy)
         await intake.finish()
         return owner
 

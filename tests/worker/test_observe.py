@@ -8,8 +8,8 @@ from stream.domain.events import PageViewed
 from stream.domain.records import CartSnapshot, Decision, Example, Trigger, TriggerCancel
 from stream.domain.visitor import VisitorKey
 from stream.shard.clock import Fact, LiveClock
+from stream.shard.folding import Batch, Report
 from stream.shard.ports import DeadLetter, Ownership, Watermark
-from stream.shard.shard import Batch, Report
 from stream.worker.metrics import Metrics
 from stream.worker.observe import observe_owners, observe_step
 from tests.adapters.wire.test_outgoing import CANCEL, DECISION, EXAMPLE

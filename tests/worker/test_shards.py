@@ -12,10 +12,12 @@ from stream.adapters.memory import MemoryStore
 from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.topics import LANES
 from stream.domain.visitor import VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.runtime import logs
 from stream.shard import shard as shard_module
 from stream.shard.ports import FencedError
 from stream.worker import claimed as owned_module
+from stream.worker import claimed_shards
 from stream.worker import shards as module
 from stream.worker.claimed import PartitionOffsets
 from stream.worker.faust.fetch import Fetched
@@ -52,7 +54,7 @@ def fields(caplog):
 
 @pytest.fixture
 def clock(monkeypatch):
-    return steady(monkeypatch, module, owned_module)
+    return steady(monkeypatch, module, claimed_shards, owned_module)
 
 
 # Claiming
@@ -94,7 +96,7 @@ async def test_what_was_committed_and_not_published_is_published_with_the_claim(
     with monkeypatch.context() as patch:
         patch.setattr(bench.sink, "publish", lost)
         bench.fetch()
-        (owned,) = bench.shards.ready()
+        (owned,) = bench.shards.hand_out()
         bench.shards.begin(owned)
         with pytest.raises(asyncio.CancelledError):
             await bench.settled()
@@ -222,16 +224,16 @@ async def test_a_shard_with_nothing_to_do_is_not_handed_out(bench):
     await bench.claim(0, 1)
     write(bench, 1, consented(T0))
     bench.fetch()
-    assert [owned.number for owned in bench.shards.ready()] == [1]
+    assert [owned.number for owned in bench.shards.hand_out()] == [1]
 
 
 async def test_a_record_waits_until_the_other_topics_were_read_past_it(bench):
     await bench.claim(0)
     write(bench, 0, consented(T0))
     bench.shards.accept(bench.fetched())
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
     bench.shards.accept(bench.fetched())
-    assert len(bench.shards.ready()) == 1
+    assert len(bench.shards.hand_out()) == 1
 
 
 async def test_records_of_shards_that_are_not_owned_change_nothing(bench):
@@ -240,36 +242,36 @@ async def test_records_of_shards_that_are_not_owned_change_nothing(bench):
     fetched = bench.fetched()
     bench.shards.forget()
     bench.shards.accept(fetched)
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
 
 
 async def test_a_shard_is_handed_again_only_when_its_turn_seems_lost(bench, clock, log):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     clock.now_s += HANDED_AGAIN_S
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
     assert log() == []
     clock.now_s += 0.001
-    assert bench.shards.ready() == [owned]
+    assert bench.shards.hand_out() == [owned]
     assert log() == ["Shard 0 is handed to its agent again"]
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
 
 
 async def test_a_turn_that_was_handed_twice_is_taken_once(clock, log):
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     clock.now_s += 2 * HANDED_AGAIN_S
-    (again,) = bench.shards.ready()
+    (again,) = bench.shards.hand_out()
     bench.shards.begin(owned)
     bench.shards.begin(again)
     assert len(bench.shards._steps) == 1
     clock.now_s += 2 * HANDED_AGAIN_S  # a long step is not a lost turn
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
     bench.store.open()
     await bench.settled()
     assert bench.stored()["cart-events"] == 1
@@ -286,12 +288,12 @@ async def test_after_its_step_a_shard_may_have_its_next_turn_at_once(bench, cloc
 
 
 async def test_steps_of_different_shards_wait_side_by_side_and_their_ends_are_told():
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     for number in range(3):
         write(bench, number, *LEFT_CART)
     await bench.claim(0, 1, 2)
     bench.fetch()
-    for owned in bench.shards.ready():
+    for owned in bench.shards.hand_out():
         bench.shards.begin(owned)
     for _ in range(5):
         await asyncio.sleep(0)
@@ -306,7 +308,7 @@ async def test_a_turn_of_a_shard_that_was_given_back_is_not_taken(bench):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     bench.shards.forget()
     await bench.claim(0)
     bench.shards.begin(owned)
@@ -317,9 +319,9 @@ async def test_a_shard_that_has_work_and_does_not_move_is_stalled(bench, clock):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0, 1)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     clock.now_s += 30
-    bench.shards.ready()
+    bench.shards.hand_out()
     assert bench.shards.stalled(29) == [0]
     assert bench.shards.stalled(30) == []
     bench.shards.begin(owned)
@@ -341,7 +343,7 @@ async def test_what_kafka_does_not_take_is_seen_to_wait_and_grow_old(bench, cloc
 
     monkeypatch.setattr(bench.sink, "publish", slow)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     bench.shards.begin(owned)
     await sent.wait()
     clock.now_s += 40
@@ -397,11 +399,11 @@ async def test_a_fenced_shard_that_another_assignment_takes_away_is_left_to_its_
 
 
 async def test_a_step_of_an_earlier_assignment_that_is_fenced_claims_nothing_later(log):
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    bench.shards.begin(bench.shards.ready()[0])
+    bench.shards.begin(bench.shards.hand_out()[0])
     await asyncio.sleep(0)
     bench.shards.forget()
     await bench.worker().claim(0, bench.limits(0))
@@ -437,7 +439,7 @@ async def test_a_rewound_shard_is_lost_and_after_its_claim_decides_nothing_else(
     await bench.work()
     before = bench.published("triggers")
     bench.store._shards.clear()
-    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    hints = {tp.topic: hint for tp, hint in bench.shards.offsets_to_commit().items()}
     write(bench, 0, viewed(DUE_MS + MINUTE))  # ann is back, but was reminded of what she had left
     bench.fetch()
     await bench.turn()
@@ -458,11 +460,11 @@ async def test_a_rewound_shard_is_lost_and_after_its_claim_decides_nothing_else(
 
 
 async def test_a_step_of_an_earlier_assignment_cannot_make_a_shard_lost(log):
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    (owned,) = bench.shards.ready()
+    (owned,) = bench.shards.hand_out()
     bench.shards.begin(owned)
     await asyncio.sleep(0)
     bench.shards.forget()
@@ -509,12 +511,12 @@ async def test_an_unexpected_error_in_a_step_ends_the_process(bench, monkeypatch
 
 
 async def test_finishing_waits_for_the_steps_under_way_and_lets_no_other_begin():
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     for number in range(2):
         write(bench, number, *LEFT_CART)
     await bench.claim(0, 1)
     bench.fetch()
-    one, other = bench.shards.ready()
+    one, other = bench.shards.hand_out()
     bench.shards.begin(one)
     finishing = asyncio.ensure_future(bench.shards.finish())
     for _ in range(5):
@@ -524,7 +526,7 @@ async def test_finishing_waits_for_the_steps_under_way_and_lets_no_other_begin()
     assert len(bench.shards._steps) == 1
     bench.store.open()
     await finishing
-    assert bench.shards.ready() == []
+    assert bench.shards.hand_out() == []
     assert bench.stored(0)["cart-events"] == 1
     assert bench.stored(1) == {}
 
@@ -533,19 +535,19 @@ async def test_finishing_without_steps_waits_for_nothing(bench):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    bench.shards.ready()  # handed, not begun
+    bench.shards.hand_out()  # handed, not begun
     await bench.shards.finish()
 
 
 async def test_a_step_that_does_not_end_holds_up_no_rebalance(monkeypatch, log, fields):
     monkeypatch.setattr(module, "FINISH_WITHIN_S", 0.01)
-    bench = Bench(store=Gate(MemoryStore()))
+    bench = Bench(store=Gate(MemoryStore(VISITOR_CODEC)))
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     bench.fetch()
-    bench.shards.begin(bench.shards.ready()[0])
+    bench.shards.begin(bench.shards.hand_out()[0])
     await bench.shards.finish()
-    assert log() == ["A step did not end in time; its shard's next owner fences it"]
+    assert log() == ["A step did not end in time; the next owner of its shard fences it"]
     assert fields() == [{"shards": [0]}]
     bench.shards.forget()
     newer = bench.worker()
@@ -586,9 +588,9 @@ async def test_kafka_is_told_what_is_in_the_store_and_nothing_else(bench):
     await bench.claim(0)
     bench.now_ms = T0 + 2 * MINUTE
     bench.fetch()
-    assert {at for at, _ in bench.shards.hints().values()} == {0}
+    assert {at for at, _ in bench.shards.offsets_to_commit().values()} == {0}
     await bench.turn()
-    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    hints = {tp.topic: hint for tp, hint in bench.shards.offsets_to_commit().items()}
     assert hints == {
         "consent-events": (1, str(T0 + 2 * MINUTE)),
         "cart-events": (1, str(T0 + 2 * MINUTE)),
@@ -600,29 +602,29 @@ async def test_kafka_is_told_nothing_of_what_is_committed_and_not_yet_published(
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.work()
-    before = bench.shards.hints()
+    before = bench.shards.offsets_to_commit()
     write(bench, 0, viewed(T0 + 2 * MINUTE, "bob"))
     bench.now_ms = DUE_MS
     during = []
     publish = bench.sink.publish
 
     async def publishing(entries, looked):
-        during.append(bench.shards.hints())
+        during.append(bench.shards.offsets_to_commit())
         return await publish(entries, looked)
 
     bench.sink.publish = publishing
-    assert not bench.shards.owes_hint
+    assert not bench.shards.must_commit_offsets
     await bench.work()
     assert during == [before]
-    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
-    assert bench.shards.owes_hint
+    assert {clock_ms for _, clock_ms in bench.shards.offsets_to_commit().values()} == {str(DUE_MS)}
+    assert bench.shards.must_commit_offsets
 
 
 async def test_kafka_is_told_soon_of_what_a_new_owner_finds_and_publishes(bench):
     write(bench, 0, *LEFT_CART)
     await bench.claim(0)
     await bench.work()
-    assert not bench.shards.owes_hint
+    assert not bench.shards.must_commit_offsets
     publish = bench.sink.publish
 
     async def overtaken(entries, looked):
@@ -630,11 +632,11 @@ async def test_kafka_is_told_soon_of_what_a_new_owner_finds_and_publishes(bench)
 
     bench.sink.publish, bench.now_ms = overtaken, DUE_MS
     await bench.work()
-    assert not bench.shards.owes_hint
+    assert not bench.shards.must_commit_offsets
     bench.sink.publish = publish
     await bench.claim(0)
     assert len(bench.published("triggers")) == 1
-    assert bench.shards.owes_hint
+    assert bench.shards.must_commit_offsets
 
 
 async def test_kafka_is_told_of_no_moment_at_which_something_is_left_to_decide(bench, monkeypatch):
@@ -646,9 +648,11 @@ async def test_kafka_is_told_of_no_moment_at_which_something_is_left_to_decide(b
     bench.now_ms = DUE_MS + MINUTE
     bench.fetch()
     await bench.turn()
-    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {DUE_MS}
+    assert {int(clock_ms) for _, clock_ms in bench.shards.offsets_to_commit().values()} == {DUE_MS}
     await bench.turn()
-    assert {int(clock_ms) for _, clock_ms in bench.shards.hints().values()} == {bench.now_ms}
+    assert {int(clock_ms) for _, clock_ms in bench.shards.offsets_to_commit().values()} == {
+        bench.now_ms
+    }
 
 
 async def test_kafka_is_told_of_no_record_by_which_something_is_due_already(bench):
@@ -660,11 +664,11 @@ async def test_kafka_is_told_of_no_record_by_which_something_is_due_already(benc
     bench.now_ms = DUE_MS - 1
     write(bench, 0, *LEFT_CART)
     await bench.work()
-    assert bench.shards.hints()[CARTS][0] == 0
+    assert bench.shards.offsets_to_commit()[CARTS][0] == 0
     bench.now_ms = DUE_MS
     await bench.work()
     assert len(bench.published("triggers")) == 1
-    assert bench.shards.hints()[CARTS][0] == 1
+    assert bench.shards.offsets_to_commit()[CARTS][0] == 1
 
 
 async def test_what_kafka_knows_to_be_published_is_rebuilt_and_not_published_again(bench):
@@ -675,8 +679,8 @@ async def test_what_kafka_knows_to_be_published_is_rebuilt_and_not_published_aga
     await bench.turn()
     await bench.turn()
     assert bench.sink.published == []
-    assert not bench.shards.owes_hint
-    assert {clock_ms for _, clock_ms in bench.shards.hints().values()} == {str(DUE_MS)}
+    assert not bench.shards.must_commit_offsets
+    assert {clock_ms for _, clock_ms in bench.shards.offsets_to_commit().values()} == {str(DUE_MS)}
     states = await bench.store.load(await bench.store.claim(0), [VisitorKey("default", "ann")])
     memory = CART_ABANDONMENT.memory_in(states["default", "ann"].behaviour)
     assert [fired.due_ms for fired in memory.fired] == [DUE_MS]
@@ -686,5 +690,5 @@ async def test_what_kafka_knows_never_goes_back_whatever_redis_has_lost(bench):
     write(bench, 0, *LEFT_CART)
     committed = {"consent-events": 1, "cart-events": 1}
     await bench.claim(0, committed=committed, clock_ms=DUE_MS)
-    hints = {tp.topic: hint for tp, hint in bench.shards.hints().items()}
+    hints = {tp.topic: hint for tp, hint in bench.shards.offsets_to_commit().items()}
     assert hints["cart-events"] == (1, str(DUE_MS))

@@ -1,18 +1,18 @@
-"""What the workers keep in Redis, for those who only look.
+"""Reads what the workers keep in Redis.
 
-The one rule: it takes no shard and writes nothing; what it returns may be older than the log.
+It claims no shard and writes nothing; what it returns may be older than the log.
 """
 
 import asyncio
+from typing import Generic
 
 import msgspec
 from msgspec import Struct
 
 from stream.adapters.redis.connection import Connection
-from stream.adapters.redis.store import key, member, partitions_key
-from stream.adapters.wire.codec import decode_state
-from stream.domain.visitor import Visitor, VisitorKey
-from stream.shard.ports import Watermark
+from stream.adapters.redis.store import key_name, partitions_key
+from stream.shard.entity import Codec
+from stream.shard.ports import KeyT, StateT, Watermark
 
 
 class Counts(Struct, frozen=True):
@@ -33,7 +33,9 @@ class RedisReader:
 
     async def watermark(self, shard: int) -> Watermark:
         """Return up to where the shard's state includes the log."""
-        stored = await self._connection.run("HGET", key(self._group, shard, "own"), "watermark")
+        stored = await self._connection.run(
+            "HGET", key_name(self._group, shard, "own"), "watermark"
+        )
         return msgspec.json.decode(stored, type=Watermark) if stored else Watermark()
 
     async def partitions(self) -> int | None:
@@ -44,7 +46,7 @@ class RedisReader:
     async def counts(self, shard: int, due_ms: int) -> Counts:
         """Return how much the shard holds; wake-ups up to ``due_ms`` are overdue."""
         own, state, wake, out = (
-            key(self._group, shard, kind) for kind in ("own", "state", "wake", "out")
+            key_name(self._group, shard, kind) for kind in ("own", "state", "wake", "out")
         )
         run = self._connection.run
         epoch, *counted = await asyncio.gather(
@@ -58,10 +60,26 @@ class RedisReader:
 
     async def stopped(self, shard: int) -> str:
         """Return why its owner has stopped it for its dead letters; empty: it has not."""
-        stored = await self._connection.run("HGET", key(self._group, shard, "own"), "stopped")
+        stored = await self._connection.run("HGET", key_name(self._group, shard, "own"), "stopped")
         return stored.decode() if stored else ""
 
-    async def state(self, shard: int, who: VisitorKey) -> Visitor | None:
-        """Return all that is known of a visitor; None where nothing is."""
-        stored = await self._connection.run("HGET", key(self._group, shard, "state"), member(who))
-        return None if stored is None else decode_state(stored)
+
+class RedisStates(RedisReader, Generic[KeyT, StateT]):
+    """Reads single states as well."""
+
+    def __init__(self, connection: Connection, group: str, codec: Codec[KeyT, StateT]) -> None:
+        super().__init__(connection, group)
+        self._codec = codec
+
+    async def state(self, shard: int, key: KeyT) -> StateT | None:
+        """Return a key's state; None if it has none.
+
+        Raises
+        ------
+        UnreadableState
+            This version cannot read it.
+        """
+        stored = await self._connection.run(
+            "HGET", key_name(self._group, shard, "state"), self._codec.name_of(key)
+        )
+        return None if stored is None else self._codec.decode(stored)

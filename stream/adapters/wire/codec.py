@@ -20,6 +20,7 @@ from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
 from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF, event_types
 from stream.domain.visitor import Visitor
+from stream.shard.ports import UnreadableState
 
 
 class Defect(StrEnum):
@@ -46,10 +47,6 @@ class Rejected(Exception):  # noqa: N818 - it tells of a record, not of an error
         self.detail = detail
 
 
-class UnreadableState(Exception):  # noqa: N818 - the state's condition
-    """A stored state is not one that this version can read."""
-
-
 EventT = TypeVar("EventT", bound=Event)
 
 AN_ADDRESS: Final = "$.visitor: holds an @, as e-mail addresses do"
@@ -65,9 +62,10 @@ LANE_TYPES: Final = cast(
 )
 _RECORDS: Final = msgspec.json.Encoder(order="deterministic")
 
-# The leading byte of a stored state. A new format gets a new number, and the old one stays
-# readable for one release.
-_STATE_FORMAT: Final = b"\x02"
+# The leading byte of a stored state, and the format of all that a visitors' shard stores. A new
+# format gets a new number, and the old one stays readable for one release.
+STATE_FORMAT: Final = 2
+_STATE_FORMAT: Final = bytes([STATE_FORMAT])
 _STATE_FORMAT_BEFORE: Final = b"\x01"
 _STATES: Final = msgspec.msgpack.Encoder()
 _STORED: Final = msgspec.msgpack.Decoder(Visitor)

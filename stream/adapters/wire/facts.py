@@ -1,4 +1,4 @@
-"""Kafka records as the fold takes them: a fact, or a dead letter that costs itself only."""
+"""Kafka records about visitors as the fold takes them: a fact, or a dead letter."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -17,10 +17,10 @@ from stream.shard.ports import DeadLetter
 ATTEMPT_DIGITS: Final = 3
 
 # As ``VisitorKey`` does it, without its own call: this is done for every record.
-_new_who: Final = partial(tuple.__new__, VisitorKey)
+_new_key: Final = partial(tuple.__new__, VisitorKey)
 
 
-def read(records: Iterable[Record]) -> list[Fact | DeadLetter]:
+def read(records: Iterable[Record]) -> list[Fact[VisitorKey] | DeadLetter]:
     """Return what each record says, in order."""
     return [_read(record) for record in records]
 
@@ -44,30 +44,42 @@ def attempt_of(headers: Mapping[str, bytes | None]) -> int:
     return max(1, int(told)) if len(told) <= ATTEMPT_DIGITS and told.isdigit() else 1
 
 
-def _read(record: Record) -> Fact | DeadLetter:
+def dead_letter(fact: Fact[VisitorKey], reason: str, detail: str) -> DeadLetter:
+    """Return the dead letter of a fact's record, with its original bytes."""
+    if fact.record is None:
+        raise ValueError("the fact has no record")
+    return _dead(fact.record, reason, detail)
+
+
+def _read(record: Record) -> Fact[VisitorKey] | DeadLetter:
     try:
         event = decode(record.value, record.topic)
         check_key(record.key, event)
     except Rejected as why:
-        return DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=record.key,
-            value=record.value,
-            reason=why.reason,
-            detail=why.detail,
-            # The lines of a replayed file have no headers.
-            attempt=attempt_of(dict(getattr(record, "headers", ()))),
-            appended_ms=record.timestamp if record.timestamp >= 0 else None,
-        )
+        return _dead(record, why.reason, why.detail)
     # A log without timestamps (-1) says nothing of lateness.
     record_ms = record.timestamp if record.timestamp >= 0 else event.at_ms
     return Fact(
-        _new_who((event.tenant, event.visitor)),
+        _new_key((event.tenant, event.visitor)),
         event,
         clamp(event.at_ms, record_ms),
         record_ms,
         record.topic,
         sent_by_bot(event.context),
+        record,
+    )
+
+
+def _dead(record: Record, reason: str, detail: str) -> DeadLetter:
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        reason=reason,
+        detail=detail,
+        # The lines of a replayed file have no headers.
+        attempt=attempt_of(dict(getattr(record, "headers", ()))),
+        appended_ms=record.timestamp if record.timestamp >= 0 else None,
     )

@@ -14,13 +14,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import murmur2
 from redis.asyncio import Redis
 
-from stream.adapters.redis.store import member
-from stream.adapters.wire.codec import decode_state
 from stream.demo.embedded import PARTITIONS
 from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.kinds.exit_intent import EXIT_INTENT
 from stream.domain.topics import DECISIONS, LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import Behaviour, Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 
 READ: Final = (*LANES, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
 RECORDS_KEPT: Final = 100
@@ -81,11 +80,11 @@ class Watch:
     async def state(self, visitor: str) -> TopicMetadata:
         """Return what Redis holds of a visitor, in words; empty where it holds nothing."""
         shard = (murmur2(visitor.encode()) & 0x7FFFFFFF) % PARTITIONS
-        name = member(VisitorKey(self._tenant, visitor))
+        name = VISITOR_CODEC.name_of(VisitorKey(self._tenant, visitor))
         ask: Any = self._redis.execute_command
         data = await ask("HGET", f"{self._group}:{{{shard}}}:state", name)
         wake_ms = await ask("ZSCORE", f"{self._group}:{{{shard}}}:wake", name)
-        told = readable(decode_state(data)) if data else {}
+        told = readable(VISITOR_CODEC.decode(data)) if data else {}
         return told | ({"looked at again at_ms": int(wake_ms)} if wake_ms else {})
 
 

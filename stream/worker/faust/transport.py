@@ -192,8 +192,8 @@ class Consumer(driver.Consumer):
     async def force_commit(self, *_: Any, **__: Any) -> bool:  # noqa: ANN401 - Faust's
         """Commit to Kafka what Redis holds already: for monitors of lag, and for a lost Redis."""
         async with self._hint_lock:
-            self._intake.shards.owes_hint = False
-            hints = self._intake.shards.hints()
+            self._intake.shards.must_commit_offsets = False
+            hints = self._intake.shards.offsets_to_commit()
             news = {tp: hint for tp, hint in hints.items() if self._hinted.get(tp) != hint}
             if news and await self._thread.hint(news):
                 self._hinted |= news
@@ -202,7 +202,7 @@ class Consumer(driver.Consumer):
     def _hint_soon(self) -> None:
         """Tell Kafka of published triggers without waiting for the timer, or for the answer."""
         is_hinting = self._hinting is not None and not self._hinting.done()
-        if self._intake.shards.owes_hint and not is_hinting:
+        if self._intake.shards.must_commit_offsets and not is_hinting:
             self._hinting = asyncio.ensure_future(self._hint())
 
     async def _hint(self) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from stream.adapters.redis.connection import Connection
 from stream.adapters.redis.models import RedisModels
-from stream.adapters.redis.store import RedisStore
+from stream.adapters.redis.store import RedisStore, fix_partitions
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.errors import CartwakeError
 from stream.shard.ports import Commit, Entry, Watermark
 from tests.rig.processes import LOOPBACK, free_port
@@ -35,7 +36,7 @@ async def connection(redis_cluster):
 
 @pytest.fixture
 def store(connection, group):
-    return RedisStore(connection, group)
+    return RedisStore(connection, group, VISITOR_CODEC)
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ async def test_the_workers_user_of_deploy_can_do_all_of_its_work_in_a_cluster(re
     url = redis_cluster.url.replace("//", f"//{WORKER}@")
     connection = Connection(url, password=password(WORKER), trial=True)
     await connection.check()
-    store = RedisStore(connection, "cartwake")
-    await store.fix_partitions(len(SHARDS))
+    store = RedisStore(connection, "cartwake", VISITOR_CODEC)
+    await fix_partitions(connection, "cartwake", len(SHARDS))
     for shard in SHARDS:
         owner = await store.claim(shard)
         ids = await store.commit(owner, Commit({}, {}, [], Watermark({"t": owner.epoch}, 1, 1)))

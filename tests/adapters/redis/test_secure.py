@@ -7,8 +7,9 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from stream.adapters.redis.connection import Connection
 from stream.adapters.redis.models import RedisModels
-from stream.adapters.redis.store import RedisStore
+from stream.adapters.redis.store import RedisStore, fix_partitions
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.errors import CartwakeError, UsageError
 from stream.shard.ports import Commit, Entry, Watermark
 from tests.adapters.redis.test_models import taught
@@ -56,12 +57,15 @@ async def test_the_workers_user_can_do_all_of_its_work(connection, secure_redis)
     with secure_redis.client() as admin:
         admin.script_flush()
     async with asyncio.timeout(20):  # a right that is missing would be waited for
-        await work(RedisStore(connection, GROUP), RedisModels(connection, GROUP))
+        await fix_partitions(connection, GROUP, 12)
+        await work(RedisStore(connection, GROUP, VISITOR_CODEC), RedisModels(connection, GROUP))
 
 
 async def work(store, models):
-    await store.fix_partitions(12)
     owner = await store.claim(0)
+    async for states in store.scan(owner):
+        assert states == {}
+    await store.arm(owner, {ANN: 1}, "digest")
     ids = await store.commit(owner, commit(1))
     ids += await store.commit(owner, commit(2, gone=[BOB]))
     assert await store.load(owner, [ANN, BOB]) == {ANN: Visitor(erased_ms=2)}
@@ -81,8 +85,10 @@ flushall, flushdb, swapdb 0 1, keys *, scan 0, randomkey, dbsize, config get *, 
 config set maxmemory 1, script flush, script load x, type shop:x, save, bgsave, acl list,
 bgrewriteaof, acl setuser x, client list, client kill x, replicaof no one, subscribe x, publish x y,
 slowlog get, cluster nodes, cluster failover, migrate h 1 k 0 1, rename {OWN} x, dump {OWN},
-expire {OWN} 1, hscan {OWN} 0, copy {OWN} x, unlink {OWN}, {", ".join(FOREIGN)}
+expire {OWN} 1, copy {OWN} x, unlink {OWN}, {", ".join(FOREIGN)}
 """
+
+MORE = "set cartwake:partitions 1, eval x 0, del shop:x"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ expire {OWN} 1, hscan {OWN} 0, copy {OWN} x, unlink {OWN}, {", ".join(FOREIGN)}
         (WORKER, f"del {OWN}, exists {OWN}, ping"),
         (
             OPERATOR,
-            f"hgetall {OWN}, hset {OWN} f v, set cartwake:partitions 1, eval x 0, del shop:x",
+            ", ".join((f"hscan {OWN} 0, hgetall {OWN}, hset {OWN} f v", MORE)),
         ),
     ],
 )
@@ -103,7 +109,7 @@ async def test_a_user_can_do_nothing_else(login, user, more):
 
 
 async def test_the_operators_user_can_look_and_forget_a_shard(login, connection):
-    store = RedisStore(connection, GROUP)
+    store = RedisStore(connection, GROUP, VISITOR_CODEC)
     owner = await store.claim(0)
     await store.commit(owner, commit(1))
     operator = Connection(**login_of(OPERATOR, login))
@@ -174,12 +180,12 @@ async def test_keys_beyond_the_users_pattern_are_refused_at_the_start(login):
     connection = Connection(**login(), trial=True)
     await connection.check()
     with pytest.raises(CartwakeError, match="lets this user in, but not to what is needed"):
-        await RedisStore(connection, "another-group").fix_partitions(12)
+        await fix_partitions(connection, "another-group", 12)
     await connection.close()
 
 
 async def test_a_worker_at_work_waits_while_its_rights_are_changed(connection, secure_redis, log):
-    store = RedisStore(connection, GROUP)
+    store = RedisStore(connection, GROUP, VISITOR_CODEC)
     owner = await store.claim(0)
     with secure_redis.client() as admin:
         admin.execute_command("ACL SETUSER", WORKER, "-zadd")

@@ -5,8 +5,9 @@ import pytest
 from redis.exceptions import ResponseError
 
 from stream.adapters.redis.connection import Connection
-from stream.adapters.redis.store import RedisStore
+from stream.adapters.redis.store import RedisStore, fix_partitions
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.entities.visitors import VISITOR_CODEC
 from stream.errors import CartwakeError
 from stream.shard.ports import Commit, Entry, RewoundError, Watermark
 from tests.adapters.redis.servers import Line
@@ -21,7 +22,7 @@ KINDS = ("own", "state", "wake", "out")
 
 @pytest.fixture
 def store(connection):
-    return RedisStore(connection, GROUP)
+    return RedisStore(connection, GROUP, VISITOR_CODEC)
 
 
 def commit(step, *, entries=(ENTRY,)):
@@ -95,7 +96,7 @@ async def test_every_call_waits(own_redis, store, log):
             store.due(owner, 9, 9),
             store.outbox(owner),
             store.claim(1),
-            store.fix_partitions(4),
+            fix_partitions(store._connection, GROUP, 4),
         )
     ]
     await log.said("does not serve")
@@ -110,7 +111,7 @@ async def test_every_call_waits(own_redis, store, log):
 async def test_a_commit_whose_answer_was_lost_is_found_done(own_redis):
     async with Line(own_redis.url) as line:
         connection = Connection(line.url)
-        store = RedisStore(connection, GROUP)
+        store = RedisStore(connection, GROUP, VISITOR_CODEC)
         owner = await store.claim(0)
         await store.commit(owner, commit(1))
         line.loses_next = True
@@ -125,7 +126,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_done(own_redis):
 async def test_a_claim_whose_answer_was_lost_is_still_one_owner(own_redis):
     async with Line(own_redis.url) as line:
         connection = Connection(line.url)
-        store = RedisStore(connection, GROUP)
+        store = RedisStore(connection, GROUP, VISITOR_CODEC)
         await store.claim(0)
         line.loses_next = True
         owner = await store.claim(0)
@@ -137,7 +138,7 @@ async def test_a_claim_whose_answer_was_lost_is_still_one_owner(own_redis):
 async def test_a_removal_whose_answer_was_lost_is_done(own_redis):
     async with Line(own_redis.url) as line:
         connection = Connection(line.url)
-        store = RedisStore(connection, GROUP)
+        store = RedisStore(connection, GROUP, VISITOR_CODEC)
         owner = await store.claim(0)
         ids = await store.commit(owner, commit(1, entries=[ENTRY, ENTRY]))
         await store.remove(owner, [])
@@ -210,7 +211,7 @@ async def test_every_key_of_a_shard_has_its_hash_tag_and_the_groups_name(store, 
 async def test_groups_share_nothing(store, connection):
     owner = await store.claim(0)
     await store.commit(owner, commit(1))
-    other = await RedisStore(connection, "other").claim(0)
+    other = await RedisStore(connection, "other", VISITOR_CODEC).claim(0)
     assert (other.watermark, other.armed, other.pending) == (Watermark(), 0, 0)
 
 
@@ -254,10 +255,10 @@ async def test_the_watermark_is_written_last(store, connection):
 
 
 async def test_the_number_of_partitions_is_fixed_by_the_first_worker(store, own_redis):
-    await store.fix_partitions(12)
-    await store.fix_partitions(12)
+    await fix_partitions(store._connection, GROUP, 12)
+    await fix_partitions(store._connection, GROUP, 12)
     with pytest.raises(CartwakeError) as refused:
-        await store.fix_partitions(6)
+        await fix_partitions(store._connection, GROUP, 6)
     said = str(refused.value)
     assert "the input topics have 6 partitions" in said
     assert f"Redis at 127.0.0.1:{own_redis.port} holds the state of 12;" in said
@@ -265,13 +266,13 @@ async def test_the_number_of_partitions_is_fixed_by_the_first_worker(store, own_
 
 
 async def test_each_group_has_its_own_number_of_partitions(store, connection):
-    await store.fix_partitions(12)
-    await RedisStore(connection, "other").fix_partitions(6)
+    await fix_partitions(store._connection, GROUP, 12)
+    await fix_partitions(connection, "other", 6)
 
 
 async def test_the_seconds_of_each_commit_are_told(connection):
     told = []
-    store = RedisStore(connection, GROUP, told.append)
+    store = RedisStore(connection, GROUP, VISITOR_CODEC, told.append)
     owner = await store.claim(0)
     await store.commit(owner, commit(1))
     assert len(told) == 1

@@ -25,7 +25,7 @@ def only(one):
 def test_a_record_becomes_a_fact_about_its_visitor():
     fact = only(record(value_of(tenant="shop"), timestamp=AT + 7))
     assert isinstance(fact, Fact)
-    assert fact.who == VisitorKey("shop", "v1")
+    assert fact.key == VisitorKey("shop", "v1")
     assert (fact.at_ms, fact.record_ms, fact.topic, fact.bot) == (AT, AT + 7, "page-views", False)
     assert fact.event.url == "/"
 
@@ -111,7 +111,7 @@ def test_dead_letters_leave_their_neighbours_alone_and_in_order():
 
 def test_a_visitor_beyond_ascii_is_its_own_key():
     fact = only(record(value_of(visitor="käthe"), key="käthe".encode()))
-    assert fact.who.visitor == "käthe"
+    assert fact.key.visitor == "käthe"
 
 
 class Headed(Record):

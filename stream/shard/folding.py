@@ -1,0 +1,153 @@
+"""The fold of one step: all facts in merged order, then the deadlines that they leave due.
+
+A failure of one key costs that key's record or wake-up and nothing else: the step is folded once
+more with a guard around the keys that failed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Generic
+
+from msgspec import Struct, field
+
+from stream.shard.clock import Clock, Fact
+from stream.shard.entity import Entity
+from stream.shard.ports import BEGINNING_MS, DEFECT, DeadLetter, KeyT, StateT
+from stream.shard.visit import FoldDefect, GuardedVisit, Visit
+
+DEAD: Final = "dead_letter"
+
+
+class Batch(Struct, Generic[KeyT]):
+    """What one step is made of: inputs in merged order, and the offsets after them.
+
+    ``now_ms`` is the worker's clock; ``live`` says that states are read once more right before
+    triggers are sent. ``recovering`` says that the store has lost the result of these inputs, and
+    that all of it had been published: only the state is to be made again.
+    """
+
+    inputs: Sequence[Fact[KeyT] | DeadLetter]
+    offsets: dict[str, int]
+    clock: Clock
+    now_ms: int
+    live: bool
+    recovering: bool = False
+
+
+class Report(Struct):
+    """What a step did: events by topic, type and outcome, and everything it decided.
+
+    ``answered_ms`` holds, per trigger that a record caused, that record's timestamp; ``withheld``
+    counts entries that were not sent because a state no longer allowed it.
+    """
+
+    events: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    effects: list[Any] = []
+    dead_letters: list[DeadLetter] = []
+    answered_ms: list[int] = []
+    withheld: int = 0
+    defects: list[FoldDefect] = []
+
+
+class Loaded(Struct, Generic[KeyT, StateT]):
+    """The states of a step's keys, and those that cannot be read."""
+
+    states: Mapping[KeyT, StateT]
+    unreadable: Mapping[KeyT, FoldDefect] = {}
+
+
+class Folding(Generic[KeyT, StateT]):
+    """One attempt at a step's fold; ``guarded`` are the keys that failed in an earlier one."""
+
+    def __init__(
+        self,
+        entity: Entity[KeyT, StateT],
+        batch: Batch[KeyT],
+        loaded: Loaded[KeyT, StateT],
+        guarded: AbstractSet[KeyT],
+    ) -> None:
+        self.report = Report()
+        self.failed: set[KeyT] = set()
+        self.visits: dict[KeyT, Visit[StateT]] = {}
+        self._guarded: dict[KeyT, GuardedVisit[StateT]] = {}
+        self._entity = entity
+        self._batch = batch
+        self._loaded = loaded
+        self._guard = guarded
+
+    def open(self, key: KeyT, *, is_due: bool) -> None:
+        """Begin the visit of a key; one that ``is_due`` gets its wake-up written anew."""
+        entity, effects = self._entity, self.report.effects
+        fold = entity.open(key, self._loaded.states.get(key), effects)
+        if key in self._guard:
+            visit: Visit[StateT] = GuardedVisit(entity, key, fold, effects)
+        else:
+            visit = Visit(fold, entity.changing)
+        visit.is_changed = is_due
+        self.visits[key] = visit
+
+    def run(self) -> None:
+        """Fold everything; keys that fail are in ``failed``, and the result is void then."""
+        clock = self._batch.clock
+        clock.begin()
+        self._fold(clock)
+        for key, visit in self.visits.items():
+            if key not in self.failed:
+                try:
+                    visit.close(clock)
+                except MemoryError:
+                    raise
+                except Exception:  # noqa: BLE001 - folded once more with a guard
+                    self.failed.add(key)
+
+    @property
+    def defects(self) -> Iterator[tuple[KeyT, FoldDefect]]:
+        """Every failure of the guarded visits, and every state that cannot be read."""
+        yield from self._loaded.unreadable.items()
+        for key, visit in self.visits.items():
+            if isinstance(visit, GuardedVisit):
+                yield from ((key, defect) for defect in visit.defects)
+
+    def _fold(self, clock: Clock) -> None:
+        report = self.report
+        outcomes: Counter[tuple[str, type, str]] = Counter()
+        for one in self._batch.inputs:
+            if isinstance(one, DeadLetter):
+                report.dead_letters.append(one)
+                report.events[one.topic, "unknown", DEAD] += 1
+                continue
+            clock.advance(one)
+            outcomes[one.topic, type(one.event), self._take(one, clock)] += 1
+        for (topic, kind, outcome), count in outcomes.items():
+            report.events[topic, self._entity.type_name(kind), str(outcome)] += count
+
+    def _take(self, fact: Fact[KeyT], clock: Clock) -> str:
+        """Fold one fact; return its outcome."""
+        visit, effects = self.visits.get(fact.key), self.report.effects
+        if visit is None:
+            return self._give_up(fact)
+        try:
+            if clock.due_before_ms > BEGINNING_MS:
+                visit.reach(clock)
+            seen = len(effects)
+            outcome = visit.take(fact, clock)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - folded once more with a guard
+            self.failed.add(fact.key)
+            del self.visits[fact.key]
+            return DEAD
+        if outcome is None:
+            return self._give_up(fact)
+        if len(effects) > seen:
+            answers = (one for one in effects[seen:] if isinstance(one, self._entity.answers))
+            self.report.answered_ms.extend(fact.record_ms for _ in answers)
+        return outcome
+
+    def _give_up(self, fact: Fact[KeyT]) -> str:
+        """Turn a fact that cannot be folded into a dead letter."""
+        if fact.key not in self.failed:
+            detail = "folding it failed; the worker's log has the place in the code"
+            self.report.dead_letters.append(self._entity.dead_letter(fact, DEFECT, detail))
+        return DEAD
