@@ -1,6 +1,6 @@
-"""What may stand behind an option on the command line: read, or refused in one line.
+"""Types of command-line arguments.
 
-The one rule: each is, or makes, a ``type`` of argparse, whose complaint becomes that line.
+Each function is, or returns, a ``type`` of argparse; its error becomes the one line people read.
 """
 
 import argparse
@@ -18,13 +18,13 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 def number(most: int, *, zero: bool = False) -> Callable[[str], float]:
-    """Return what reads a number above 0, or from 0 on, up to the most."""
+    """Return the type of numbers above 0 (``zero``: from 0 on) up to ``most``."""
 
     def read(text: str) -> float:
         try:
             value = int(text) if text.isdecimal() else float(text)
         except ValueError:
-            value = math.nan  # which lies within no bounds
+            value = math.nan  # is within no bounds
         if 0 < value <= most or (zero and value == 0):
             return value
         start = "from 0" if zero else "above 0"
@@ -34,14 +34,14 @@ def number(most: int, *, zero: bool = False) -> Callable[[str], float]:
 
 
 def seed(text: str) -> int:
-    """Return a whole number from 0 on."""
+    """Return a whole number, 0 or more."""
     if re.fullmatch(r"\d{1,18}", text, re.ASCII):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
 
 
 def moment(text: str) -> datetime:
-    """Return the moment, in UTC, that an ISO 8601 time or a duration until now means."""
+    """Return the UTC time of an ISO 8601 time, or of a duration that ends now."""
     try:
         if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text, re.ASCII):
             return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
@@ -68,7 +68,7 @@ def events(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """Return the path of a folder that is there and writable, or can be made."""
+    """Return the path of a folder that is writable or can be created."""
     folder = Path(text)
     above = (folder, *folder.absolute().parents)
     nearest = next(path for path in above if os.access(path, os.F_OK))
@@ -80,7 +80,7 @@ def folder(text: str) -> Path:
 
 
 def place(text: str) -> str:
-    """Return where a record was read: its topic, partition and offset."""
+    """Return the position of a record: topic, partition and offset."""
     if re.fullmatch(rf"({'|'.join(LANES)})-\d{{1,19}}-\d{{1,19}}", text, re.ASCII):
         return text
     raise argparse.ArgumentTypeError(

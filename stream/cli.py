@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,18 +27,26 @@ DRAIN_S = 2700
 CENTURY_S = 36_525 * 86_400
 MAX_RATE = 1_000_000
 
-# What makes a sub-command's parser.
+# Makes the parser of a sub-command.
 Add = Callable[..., "Parser"]
-# The exit code, or lines to print, or nothing to add.
+# An exit code, lines to print, or nothing.
 Answer = int | Iterable[str] | None
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, as every other error's is."""
+    """A parser whose errors are one line, and name the command nearest to an unknown one."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         raise UsageError(f"{message} (see: {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        """Refuse an unknown command (argparse has no other place to name the nearest one)."""
+        commands = list(action.choices or ())
+        if commands and value not in commands:
+            near = get_close_matches(value, commands, 1, 0.5)
+            known = f"the nearest is {near[0]}" if near else f"there are {', '.join(commands)}"
+            raise argparse.ArgumentError(None, f"there is no command {value!r}; {known}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(argv)
         finally:
-            # Here, while a reader who has gone can still be noticed without a traceback.
+            # A closed pipe is noticed here, without a traceback.
             sys.stdout.flush()
     except CartwakeError as error:
         print(f"cartwake: {error}", file=sys.stderr)
@@ -54,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain there.
+        # Python flushes once more at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -101,7 +110,7 @@ def parser() -> Parser:
 def _add_command(
     add: Add, name: str, does: str, example: str, call: Callable[..., Answer] | None
 ) -> Parser:
-    """Add a command; one without a call has commands of its own."""
+    """Add a command; without ``call`` it has sub-commands."""
     command = add(
         name,
         help=does,
@@ -109,7 +118,7 @@ def _add_command(
         epilog=f"Example: {example}",
         allow_abbrev=False,
     )
-    # Suppressed, or its absence here would undo a --config that stands before the command.
+    # SUPPRESS: a default here would overwrite a --config given before the command.
     _add_config(command, default=argparse.SUPPRESS)
     if call:
         command.set_defaults(call=call)
@@ -122,32 +131,37 @@ def _add_config(command: Parser, default: str | None) -> None:
         type=Path,
         metavar="FILE",
         default=default,
-        help="TOML file with settings (else the one that CARTWAKE_CONFIG names)",
+        help="TOML file with settings (default: the file that CARTWAKE_CONFIG names)",
     )
 
 
 def _add_demo(add: Add) -> None:
-    does = "show everything at work: broker, Redis, shoppers and a worker, with nothing to install"
+    does = "run everything on this machine: broker, Redis, simulated shoppers and a worker"
     demo = _add_command(add, "demo", does, "cartwake demo --seconds 25 --seed 7", _demo)
-    demo.add_argument("--seconds", type=number(CENTURY_S), metavar="N", help="end after this")
     demo.add_argument(
-        "--rate", type=number(MAX_RATE), metavar="EVENTS_PER_S", help="how busy the shop is"
+        "--seconds", type=number(CENTURY_S), metavar="N", help="end after so many seconds"
     )
-    demo.add_argument("--seed", type=seed, metavar="N", help="the same number, the same shoppers")
+    demo.add_argument(
+        "--rate",
+        type=number(MAX_RATE),
+        metavar="EVENTS_PER_S",
+        help="events of the shop per second",
+    )
+    demo.add_argument(
+        "--seed", type=seed, metavar="N", help="the same seed makes the same shoppers"
+    )
 
 
 def _add_topics(add: Add) -> None:
-    does = "make the topics, or verify them"
+    does = "create the topics, or check them"
     topics = _add_command(add, "topics", does, "cartwake topics check", None)
     verbs = topics.add_subparsers(dest="verb", metavar="create|check", required=True)
     example = "cartwake topics create --config cartwake.toml"
     _add_command(
-        verbs.add_parser, "create", "make the topics that are missing", example, _create_topics
+        verbs.add_parser, "create", "create the topics that are missing", example, _create_topics
     )
     example = "cartwake topics check --config cartwake.toml"
-    _add_command(
-        verbs.add_parser, "check", "verify partitions and settings", example, _check_topics
-    )
+    _add_command(verbs.add_parser, "check", "check partitions and settings", example, _check_topics)
 
 
 def _add_worker(add: Add) -> None:
@@ -156,12 +170,12 @@ def _add_worker(add: Add) -> None:
 
 
 def _add_edge(add: Add) -> None:
-    does = "take events over HTTP, and bring on-site triggers to the page; any number may run"
+    does = "receive events by HTTP, and send on-site triggers to the page; any number may run"
     _add_command(add, "edge", does, "cartwake edge --config cartwake.toml", _edge)
 
 
 def _add_emailer(add: Add) -> None:
-    does = "send the mails that triggers ask for, each once, or none in doubt; any number may run"
+    does = "send one mail for each trigger, or none if in doubt; any number may run"
     emailer = _add_command(
         add, "emailer", does, "cartwake emailer --config cartwake.toml", _emailer
     )
@@ -171,12 +185,12 @@ def _add_emailer(add: Add) -> None:
 
 
 def _add_webhooks(add: Add) -> None:
-    does = "post triggers to the shop's endpoints, signed, and again until they are taken"
+    does = "post signed triggers to the shop's endpoints, with retries"
     _add_command(add, "webhooks", does, "cartwake webhooks --config cartwake.toml", _webhooks)
 
 
 def _add_replay(add: Add) -> None:
-    does = "read events from a file, on their own clock, as fast as it goes; no Kafka, no Redis"
+    does = "process a file of events on the events' own clock, without Kafka and Redis"
     example = "cartwake replay march.jsonl.gz --out march/"
     replay = _add_command(add, "replay", does, example, _replay)
     replay.add_argument(
@@ -190,12 +204,12 @@ def _add_replay(add: Add) -> None:
         type=number(CENTURY_S, zero=True),
         default=DRAIN_S,
         metavar="SECONDS",
-        help="fire what is due this long after the last event (default: %(default)s)",
+        help="let timers fire until this long after the last event (default: %(default)s)",
     )
 
 
 def _add_dead_letters(add: Add) -> None:
-    does = "look into dead letters, or re-submit them"
+    does = "show dead letters, or send them to their topics again"
     example = "cartwake dead-letters list --since 2h"
     letters = _add_command(add, "dead-letters", does, example, None)
     verbs = letters.add_subparsers(dest="verb", metavar="list|show|replay", required=True)
@@ -205,10 +219,10 @@ def _add_dead_letters(add: Add) -> None:
     example = "cartwake dead-letters show cart-events-3-4711"
     one = _add_command(verbs.add_parser, "show", "show one", example, _show_dead_letter)
     one.add_argument(
-        "place", type=place, metavar="TOPIC-PARTITION-OFFSET", help="where it was read"
+        "place", type=place, metavar="TOPIC-PARTITION-OFFSET", help="where the record was read"
     )
     one.add_argument(
-        "--value", action="store_true", help="its key and value too, which are personal data"
+        "--value", action="store_true", help="show its key and value, too, which are personal data"
     )
     example = "cartwake dead-letters replay --reason unknown_type --dry-run"
     replay = _add_command(
@@ -226,12 +240,14 @@ def _add_dead_letters(add: Add) -> None:
             metavar="T",
             help="only those since an ISO 8601 time (without an offset: UTC), or 30m, 2h, 7d ago",
         )
-    listing.add_argument("--dry-run", action="store_true", help="nothing: a list changes nothing")
-    replay.add_argument("--dry-run", action="store_true", help="say what would be sent, send none")
+    listing.add_argument("--dry-run", action="store_true", help="no effect: a list changes nothing")
+    replay.add_argument(
+        "--dry-run", action="store_true", help="show what would be sent, and send nothing"
+    )
 
 
 def _add_doctor(add: Add) -> None:
-    does = "look at all that Cartwake stands on, and say what to do about it; changes nothing"
+    does = "check settings, Kafka, Redis and endpoints, and say what to do; changes nothing"
     _add_command(add, "doctor", does, "cartwake doctor --config cartwake.toml", _doctor)
 
 

@@ -353,9 +353,11 @@ def test_a_duration_counts_back_from_now(text, ago, calls):
     ("argv", "named"),
     [
         ([], "COMMAND"),
-        (["wroker"], "'wroker'"),
+        (["wroker"], "there is no command 'wroker'; the nearest is worker"),
+        (["e-mailer"], "there is no command 'e-mailer'; the nearest is emailer"),
+        (["topics", "chekc"], "there is no command 'chekc'; the nearest is check"),
         (["topics"], "create|check"),
-        (["dead-letters", "drop"], "'drop'"),
+        (["dead-letters", "drop"], "there is no command 'drop'; there are list, show, replay"),
         (["replay", "-"], "--out"),
         (["replay", "--out", "x"], "EVENTS"),
         (["replay", "-", "--out", ".", "--drain", "-1"], "--drain"),

@@ -12,19 +12,14 @@ from typing import Final
 
 from stream.adapters import tls
 from stream.admin.finding import Finding, fail, ok, warn
-from stream.config.loading import PREFIX
-from stream.config.settings import SECRETS, Settings
+from stream.config.secrecy import is_guessable
+from stream.config.settings import KNOWN, SECRETS, Settings
+from stream.config.sources import AUTHORITY, FILE, PREFIX
 from stream.errors import UsageError
 
-SECRET_FILES: Final = (
-    "kafka.sasl_password_file",
-    "redis.password_file",
-    "emailer.smtp_password_file",
-    "emailer.directory_token_file",
-)
-AUTHORITIES: Final = ("kafka.ssl_cafile", "redis.ssl_cafile", "emailer.smtp_cafile")
-# As many characters as openssl rand -hex 16 prints.
-SHORTEST_SECRET: Final = 32
+SECRET_FILES: Final = tuple(setting for setting in KNOWN if setting.endswith(FILE))
+GENERATE: Final = "use the output of openssl rand -hex 32"
+AUTHORITIES: Final = tuple(setting for setting in KNOWN if setting.endswith(AUTHORITY))
 
 
 def check_configuration(
@@ -103,24 +98,18 @@ def _customers(settings: Settings) -> Iterator[Finding]:
 
 def _edge(settings: Settings) -> Iterator[Finding]:
     edge = settings.edge
-    new = "set edge.signing_keys to a list with the output of openssl rand -hex 32"
+    new = f"set edge.signing_keys to a list: {GENERATE}"
     if edge.keys and not edge.signing_keys:
         yield fail("edge", "has keys, but no keys to sign visitor ids", new)
         return
-    if weak := sum(len(key) < SHORTEST_SECRET for key in edge.signing_keys):
-        yield warn(
-            "edge.signing_keys",
-            f"{weak} shorter than {SHORTEST_SECRET} characters: can be guessed",
-            new,
-        )
     servers = [key for key in edge.keys if key.kind == "server"]
-    if weak := sum(len(key.key) < SHORTEST_SECRET for key in servers):
-        remedy = "a server key is a secret: use the output of openssl rand -hex 32"
-        yield warn(
-            "edge.keys",
-            f"{weak} of servers shorter than {SHORTEST_SECRET} characters: can be guessed",
-            remedy,
-        )
+    for setting, secrets, remedy in (
+        ("edge.signing_keys", edge.signing_keys, new),
+        ("edge.keys of servers", [key.key for key in servers], GENERATE),
+        ("edge.hooks", [hook.secret for hook in edge.hooks], GENERATE),
+    ):
+        if weak := sum(map(is_guessable, secrets)):
+            yield warn(setting, f"{weak} can be guessed: short, published or a placeholder", remedy)
     if edge.keys:
         kinds = Counter(key.kind for key in edge.keys)
         named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

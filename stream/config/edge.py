@@ -15,6 +15,7 @@ from stream.config.bounds import (
     PORT,
     SECRET,
     TENANT,
+    TEXT,
     Allowed,
     whole,
 )
@@ -98,12 +99,15 @@ class EdgeSettings(Section):
         SECRET,
         means("write keys; `browser`: public, from its origins alone; `server`: secret"),
     ] = ()
+    keys_file: Annotated[str, TEXT, means("file with that list, as JSON")] = ""
     signing_keys: Annotated[
         tuple[str, ...], SIGNING_KEYS, SECRET, means("secrets that sign visitor ids and links")
     ] = ()
+    signing_keys_file: Annotated[str, TEXT, means("file with that list, as JSON")] = ""
     hooks: Annotated[
         tuple[EdgeHook, ...], HOOK_SECRETS, SECRET, means("vendors' webhooks and their secrets")
     ] = ()
+    hooks_file: Annotated[str, TEXT, means("file with that list, as JSON")] = ""
     offers: Annotated[
         tuple[Offer, ...], OFFERS, means("what the page shows to a leaving shopper")
     ] = ()

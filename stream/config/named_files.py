@@ -1,6 +1,6 @@
-"""Files that settings name: a password's first line, an authority that must be there.
+"""Files that settings name: secrets, and certificate authorities.
 
-The one rule: what cannot be used is refused before anything connects, and never shown.
+What cannot be used is refused before anything connects, and never shown.
 """
 
 from pathlib import Path
@@ -14,14 +14,25 @@ def first_line(file: Path, setting: str) -> str:
     Raises
     ------
     UsageError
-        It cannot be read, is not text, or has nothing there.
+        The file cannot be read, is not text, or its first line is empty.
+    """
+    line = whole_text(file, setting).partition("\n")[0].rstrip("\r")
+    if not line:
+        raise UsageError(f"{setting}: {file} has nothing on its first line")
+    return line
+
+
+def whole_text(file: Path, setting: str) -> str:
+    """Return the text of a file that a setting names.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or is not text.
     """
     try:
-        line = file.read_bytes().decode().partition("\n")[0].rstrip("\r")
+        return file.read_bytes().decode()
     except OSError as error:
         raise UsageError(f"{setting}: {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{setting}: {file} is not UTF-8 text") from error
-    if not line:
-        raise UsageError(f"{setting}: {file} has nothing on its first line")
-    return line

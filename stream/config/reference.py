@@ -29,8 +29,8 @@ idle_s = 1200
 - The variable of a setting is `{PREFIX}<SECTION>__<NAME>`. The value of a list is JSON.
 - An unknown name or a value that is not allowed ends the command with exit code 2 and one line that
   names the setting and where it was set.
-- A setting that ends in `{FILE}` names a file with a secret, which is read at the start: its first
-  line. A secret is never shown, in no log and no error.
+- A setting that ends in `{FILE}` names a file with a secret, which is read at the start: the first
+  line, or a list as JSON. A secret is never shown, in no log and no error.
 - Times have their unit in their name (`_s`, `_ms`); amounts of money are in minor units (cents).
 """
 

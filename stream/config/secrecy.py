@@ -5,6 +5,28 @@ import re
 from typing import Final
 
 SHOWN: Final = 80
+# As many characters as openssl rand -hex 16 prints.
+SHORTEST_SECRET: Final = 32
+# Of the secrets in deploy/development, which everybody can read.
+DEVELOPMENT: Final = "development-"
+FEWEST_DIFFERENT: Final = 8
+
+
+def is_guessable(secret: str) -> bool:
+    """Return whether others may know or guess a secret: short, published, or a placeholder.
+
+    Examples
+    --------
+    >>> is_guessable("<what openssl rand -hex 32 prints>"), is_guessable("a" * 64)
+    (True, True)
+    >>> is_guessable("4f2b8c1d9e6a7053b1c2d3e4f5061728")
+    False
+    """
+    return (
+        len(secret) < SHORTEST_SECRET
+        or len(set(secret)) < FEWEST_DIFFERENT
+        or secret.startswith((DEVELOPMENT, "<"))
+    )
 
 
 def shown(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource
 
-from stream.config.named_files import first_line
+from stream.config.named_files import first_line, whole_text
 from stream.config.settings import KNOWN, SECTIONS
 from stream.errors import UsageError
 
@@ -36,14 +36,12 @@ class Variables(EnvSettingsSource):
 
     def field_is_complex(self, field: FieldInfo) -> bool:
         """Return whether a variable's text is JSON."""
-        return field.annotation is not str and get_origin(field.annotation) is not Literal
+        return not _is_text(field)
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> object:
-        """Return what a variable's text means; a text that is not JSON is refused as a value."""
+        """Return what a variable's text means."""
         del field_name, field
-        with suppress(ValueError, RecursionError):
-            return json.loads(value)
-        return value
+        return _from_json(value)
 
     def where(self, setting: str) -> str:
         """Return where people find the setting."""
@@ -80,12 +78,30 @@ class NamedFiles(InitSettingsSource):
                     secret = name.removesuffix(FILE)
                     if names.get(secret):
                         raise UsageError(f"{section}.{secret} and {setting} exclude each other")
-                    found.setdefault(section, {})[secret] = first_line(Path(file), setting)
+                    found.setdefault(section, {})[secret] = _in_file(Path(file), setting)
         return found
 
     def where(self, setting: str) -> str:
         """Return where people find the setting."""
         return f"{setting}{FILE}"
+
+
+def _in_file(file: Path, setting: str) -> object:
+    """Return the secret in a file: the first line of a text, else the whole file, which is JSON."""
+    if _is_text(KNOWN[setting.removesuffix(FILE)]):
+        return first_line(file, setting)
+    return _from_json(whole_text(file, setting))
+
+
+def _is_text(field: FieldInfo) -> bool:
+    return field.annotation is str or get_origin(field.annotation) is Literal
+
+
+def _from_json(text: str) -> object:
+    """Return what a text means; one that is not JSON stays a text, which is then refused."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return text
 
 
 def _is_setting(variable: str) -> bool:

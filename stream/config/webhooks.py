@@ -15,6 +15,7 @@ from stream.config.bounds import (
     SIGNING_SECRET,
     TARGET,
     TENANT,
+    TEXT,
     Allowed,
     whole,
 )
@@ -59,6 +60,7 @@ class WebhookSettings(Section):
         SECRET,
         means("URLs that get triggers; the newest of the secrets first, no kinds: all"),
     ] = ()
+    endpoints_file: Annotated[str, TEXT, means("file with that list, as JSON")] = ""
     allow_private: Annotated[
         bool, BOOLEAN, means("true: also endpoints without TLS, and at private addresses")
     ] = False

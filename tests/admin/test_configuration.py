@@ -10,6 +10,9 @@ from stream.admin.finding import Severity
 from stream.config.loading import load
 
 STRONG = "4f2b8c1d9e6a7053b1c2d3e4f5061728"
+# What deploy/development and the guides show.
+DEVELOPMENT = "development-only-anybody-can-sign-with-this"
+PLACEHOLDER = "<what openssl rand -hex 32 prints>"
 BROWSER = {"key": "pk", "kind": "browser", "origins": ["https://shop.example"]}
 SERVER = {"key": STRONG, "kind": "server"}
 
@@ -33,6 +36,10 @@ def bad(findings):
     [finding] = [one for one in findings if one.severity is not Severity.OK]
     assert finding.remedy
     return str(finding)
+
+
+def hooks(secret):
+    return {"edge__hooks": json.dumps([{"vendor": "shopify", "secret": secret}])}
 
 
 def edge(*keys, signing=(STRONG,)):
@@ -108,14 +115,12 @@ def test_an_edge_without_signing_keys_fails(judged):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        (
-            edge(BROWSER, signing=("short",)),
-            "edge.signing_keys: 1 shorter than 32 characters: can be guessed",
-        ),
-        (
-            edge(SERVER | {"key": "short"}),
-            "edge.keys: 1 of servers shorter than 32 characters: can be guessed",
-        ),
+        (edge(BROWSER, signing=("short",)), "edge.signing_keys: 1 can be guessed"),
+        (edge(BROWSER, signing=(DEVELOPMENT,)), "edge.signing_keys: 1 can be guessed"),
+        (edge(BROWSER, signing=(PLACEHOLDER, STRONG)), "edge.signing_keys: 1 can be guessed"),
+        (edge(SERVER | {"key": "short"}), "edge.keys of servers: 1 can be guessed"),
+        (edge(SERVER) | hooks("x"), "edge.hooks: 1 can be guessed"),
+        (edge(SERVER) | hooks("<secret of the vendor, from its page>"), "edge.hooks: 1 can be"),
     ],
 )
 def test_a_secret_that_can_be_guessed_is_worth_a_warning(judged, variables, words):

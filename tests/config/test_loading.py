@@ -294,6 +294,39 @@ def test_the_passwords_may_stand_in_files(tmp_path):
         assert "hunter2" not in shown
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("edge.keys", [{"key": "hunter2", "kind": "server"}]),
+        ("edge.signing_keys", ["hunter2", "hunter1"]),
+        ("edge.hooks", [{"vendor": "shopify", "secret": "hunter2"}]),
+        ("webhooks.endpoints", [{"name": "a", "url": "https://a", "secrets": ["whsec_AAAA"]}]),
+        ("emailer.directory_token", "hunter2"),
+    ],
+)
+def test_a_secret_in_a_file_is_that_of_a_variable(tmp_path, setting, value):
+    file, variable = tmp_path / "secret", f"CARTWAKE_{setting.replace('.', '__').upper()}"
+    file.write_text(value if isinstance(value, str) else json.dumps(value))
+    loaded = load(None, {f"{variable}_FILE": str(file)})
+    section, name = setting.split(".")
+    assert getattr(loaded, section).model_dump() == {
+        **getattr(load(None, {variable: file.read_text()}), section).model_dump(),
+        f"{name}_file": str(file),
+    }
+    assert "hunter2" not in repr(loaded)
+    both = {variable: file.read_text(), f"{variable}_FILE": str(file)}
+    assert f"{setting} and {setting}_file exclude each other" in refusal(**both)
+
+
+@pytest.mark.parametrize("content", ["hunter2", '["hunter2"', '[{"key": "hunter2"}]', "{}", '""'])
+def test_a_list_in_a_file_that_is_none_is_refused_without_being_shown(tmp_path, content):
+    file = tmp_path / "keys.json"
+    file.write_text(content)
+    message = refusal(CARTWAKE_EDGE__KEYS_FILE=str(file))
+    assert message.startswith("edge.keys_file: what is given is not a list of different {key")
+    assert "hunter2" not in message
+
+
 def test_a_password_file_that_holds_none_is_named(tmp_path):
     file = tmp_path / "password"
     variable = {"CARTWAKE_KAFKA__SASL_PASSWORD_FILE": str(file)}
