@@ -1,7 +1,7 @@
-"""Vendors' events in our own words: pure functions, one folder a vendor.
+"""Converts vendors' events into canonical events: pure functions, one folder for each vendor.
 
-The one rule: nothing here connects, keeps or asks for the time. A vendor's event without a
-counterpart is named, so that it can be counted; it is not an error.
+Nothing here connects, keeps state or reads a clock. A vendor's event without a counterpart is no
+error: its name is returned, so that it can be counted.
 """
 
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ VENDORS: Final[Mapping[str, Mapper]] = {
 
 
 def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 - JSON
-    """Return what a vendor's object means.
+    """Return the canonical events of a vendor's object.
 
     Raises
     ------
     Unreadable
-        It is none, or lacks what its event cannot be without.
+        It is not an object, or a required field is missing.
     """
     if not isinstance(given, dict):
         raise Unreadable("$: expected an object")

@@ -1,7 +1,7 @@
-"""Consent, as banners and platforms tell it, in our purposes.
+"""Converts the consent of banners and platforms into our purposes.
 
-The one rule: in doubt it is a no. A category that covers more than one of our purposes grants the
-least of them and refuses all; nobody who accepts "marketing" cookies has asked for mails.
+In doubt it is a no. A category that covers several of our purposes grants the least of them and
+refuses all: accepting "marketing" cookies is not asking for mails.
 """
 
 import re
@@ -15,7 +15,7 @@ from stream.mappers.reading import record, text, without_none
 Purposes = dict[str, str]
 
 MARKETING: Final = ("ads", "marketing_email", "marketing_sms")
-# What a yes to a category grants. What is strictly necessary needs no consent and gives none.
+# The purposes that a yes to a category grants. Strictly necessary ones need and give no consent.
 GRANTS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("analytics", "statistics", "performance", "measurement"), ("analytics",)),
     **dict.fromkeys(
@@ -53,7 +53,7 @@ TCF_NEEDS: Final[Mapping[str, tuple[int, ...]]] = {
 
 
 def of_categories(choices: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
-    """Return the purposes of a banner's categories, and the categories that nobody here knows.
+    """Return the purposes of a banner's categories, and the names of unknown categories.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def of_categories(choices: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
 
 
 def of_scopes(accepted: Iterable[str], status: str) -> Purposes:
-    """Return the purposes of a list of accepted categories: what is not in it is refused."""
+    """Return the purposes of a list of accepted categories; others are refused."""
     names = {re.sub("[^a-z]", "", scope.lower()) for scope in accepted}
     granted = {one for name in names for one in GRANTS.get(name, ())}
     purposes: Purposes = {}
@@ -88,7 +88,7 @@ def of_scopes(accepted: Iterable[str], status: str) -> Purposes:
 
 
 def of_google(given: Mapping[str, Any]) -> Purposes:
-    """Return the purposes of Google's Consent Mode v2; one refusal refuses a purpose.
+    """Return the purposes of Google's Consent Mode v2; one refused signal refuses its purpose.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def of_bloomreach(given: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
 
 
 def of_tcf(given: Mapping[str, Any]) -> Purposes:
-    """Return the purposes of what ``__tcfapi`` tells; a legitimate interest is no consent."""
+    """Return the purposes of ``__tcfapi``'s answer; a legitimate interest is no consent."""
     if given.get("gdprApplies") is False or given.get("eventStatus") == "cmpuishown":
         return {}
     listed = record(record(given.get("purpose")).get("consents"))
@@ -150,10 +150,10 @@ def of_tcf(given: Mapping[str, Any]) -> Purposes:
     }
 
 
-def told(
+def updated(
     purposes: Purposes, source: str, common: Fields, unknown: Iterable[str] = (), **more: object
 ) -> Mapped:
-    """Return the canonical event of a choice, ``more`` fields with it; none without a choice."""
+    """Return the canonical event of a choice with ``more`` fields; no event without a choice."""
     names = tuple(unknown)
     if not purposes:
         return Mapped(unmapped=names or ("consent without a choice",))
@@ -162,7 +162,7 @@ def told(
 
 
 def _add(purposes: Purposes, names: Iterable[str], status: str) -> None:
-    """Note a choice; a refusal stands whatever else is said."""
+    """Add a choice; a refusal is never overwritten."""
     for name in sorted(names):
         if purposes.get(name, "granted") == "granted":
             purposes[name] = status

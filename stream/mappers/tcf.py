@@ -1,7 +1,7 @@
-"""The purposes that a shopper consents to, in a TC string of IAB's framework, version 2.
+"""Reads the purposes that a shopper consents to from a TC string of IAB's framework, version 2.
 
-The one rule: what is cut, damaged or not for this site alone consents to nothing. (The library that
-was looked at, iab-tcf 0.2.2, reads an empty string as a consent to everything.)
+A string that is cut, damaged or not for this site alone consents to nothing. (The library iab-tcf
+0.2.2 was tried: it reads an empty string as a consent to everything.)
 https://github.com/InteractiveAdvertisingBureau/GDPR-Transparency-and-Consent-Framework
 """
 
@@ -18,7 +18,7 @@ CORE_CHARACTERS: Final = 4096
 
 
 def consents(tc_string: str) -> dict[str, bool]:
-    """Return for each purpose, by its number, whether it is consented to; empty: nothing is known.
+    """Return whether each purpose, by its number, has consent; empty if the string is unreadable.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def consents(tc_string: str) -> dict[str, bool]:
     bits = "".join(f"{byte:08b}" for byte in data)
     if len(bits) < PURPOSES_FROM + PURPOSES or int(bits[:VERSION_BITS], 2) != VERSION:
         return {}
-    # Since 2.2 a string that claims to count for other sites, too, is not valid.
+    # Since 2.2 a string for several sites is not valid.
     is_ours = bits[SERVICE_SPECIFIC_BIT] == "1"
     return {
         str(number): is_ours and bits[PURPOSES_FROM + number - 1] == "1"

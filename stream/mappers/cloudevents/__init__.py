@@ -1,6 +1,6 @@
-"""CloudEvents 1.0 in structured mode whose data are canonical fields.
+"""CloudEvents 1.0 in structured mode, with canonical fields as their data.
 
-The one rule: an event is known by its source and its id together, as the specification has it.
+The specification identifies an event by its source and its id together.
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
@@ -21,7 +21,7 @@ def to_events(event: Fields, hints: Hints) -> Mapped:
     Raises
     ------
     Unreadable
-        It is no CloudEvent 1.0, or names no visitor.
+        It is not a CloudEvent 1.0, or has no visitor.
     """
     if event.get("specversion") != "1.0":
         raise Unreadable("$.specversion: expected 1.0")

@@ -1,7 +1,7 @@
 """Google Analytics 4: the Measurement Protocol's body, and what a page puts into its ``dataLayer``.
 
-The one rule: one event with several items is several of ours, each with an id of its own. Consent
-that is stamped on a body of events is not a choice; a consent object of its own is.
+One event with several items becomes several canonical events, each with its own id. Consent that is
+added to a body of events is not a choice; a separate consent object is.
 https://developers.google.com/analytics/devguides/collection/ga4/reference/events
 """
 
@@ -30,12 +30,12 @@ MICROS: Final = 1000
 
 
 def to_events(body: Fields, hints: Hints) -> Mapped:
-    """Return what a body, a ``dataLayer`` object or a consent object means.
+    """Return the canonical events of a body, a ``dataLayer`` object or a consent object.
 
     Raises
     ------
     Unreadable
-        It lacks what its event cannot be without.
+        A required field is missing.
     """
     if isinstance(body.get("events"), list):
         parts = [
@@ -50,13 +50,13 @@ def to_events(body: Fields, hints: Hints) -> Mapped:
         return Mapped(tuple(made), tuple(name for part in parts for name in part.unmapped))
     common = _common(body, body, 0, hints)
     if "event" not in body and isinstance(body.get("consent"), dict):
-        return consents.told(consents.of_google(body["consent"]), "ga4", common)
+        return consents.updated(consents.of_google(body["consent"]), "ga4", common)
     params = canonical.in_currency(record(body.get("ecommerce")) or body, hints.currency)
     return _event(text(body.get("event")), params, common)
 
 
 def product(item: Params) -> Fields | None:
-    """Return the product of an item; None where it names none."""
+    """Return the product of an item; None if it has no id."""
     return canonical.product(
         text(item.get("item_id"), item.get("item_name")),
         variant=item.get("item_variant"),
@@ -151,9 +151,12 @@ def _refund(params: Params) -> list[Fields]:
 
 
 def _page(params: Params) -> list[Fields]:
-    told = {"title": text(params.get("page_title")), "referrer": text(params.get("page_referrer"))}
+    optional = {
+        "title": text(params.get("page_title")),
+        "referrer": text(params.get("page_referrer")),
+    }
     url = required("$.params.page_location", params.get("page_location"))
-    return [{"type": "page_viewed", "url": url, **without_none(told)}]
+    return [{"type": "page_viewed", "url": url, **without_none(optional)}]
 
 
 EVENTS: Final[Mapping[str, Callable[[Params], list[Fields]]]] = {
@@ -176,7 +179,7 @@ EVENTS: Final[Mapping[str, Callable[[Params], list[Fields]]]] = {
 def _common(body: Params, event: Params, number: int, hints: Hints) -> Fields:
     micros = whole(event.get("timestamp_micros")) or whole(body.get("timestamp_micros"))
     moment = at_ms(micros // MICROS if micros else None, hints.at_ms)
-    # The protocol knows no ids: the same body sent again is the same event.
+    # The protocol has no ids: the same body sent again is the same event.
     made = event_id("ga4", None, body, hints)
     return {
         "id": make_id("ga4", made, number) if number else made,

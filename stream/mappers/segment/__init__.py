@@ -1,7 +1,7 @@
 """Segment's calls, with the names of its e-commerce specification v2.
 
-The one rule: a click on a product in a list is not counted, because its page tells of it. What
-consent Segment stamps on each event is not a choice; only its preference event is.
+A click on a product in a list is left out, because the product's page sends an event as well. The
+consent that Segment adds to each event is not a choice; only its preference event is.
 https://segment.com/docs/connections/spec/ecommerce/v2/
 """
 
@@ -33,12 +33,12 @@ DEVICES: Final = frozenset({"desktop", "mobile", "tablet"})
 
 
 def to_events(call: Fields, hints: Hints) -> Mapped:
-    """Return what a call means.
+    """Return the canonical events of a call.
 
     Raises
     ------
     Unreadable
-        It lacks what its event cannot be without.
+        A required field is missing.
     """
     kind = text(call.get("type"))
     if kind == "page":
@@ -59,11 +59,11 @@ def to_events(call: Fields, hints: Hints) -> Mapped:
 
 
 def product(given: Properties) -> Fields | None:
-    """Return the product of an event or a list; None where it names none."""
-    told = ("variant", "name", "category", "brand", "url", "image_url")
+    """Return the product of an event or a list; None if it has no id."""
+    texts = ("variant", "name", "category", "brand", "url", "image_url")
     return canonical.product(
         text(given.get("product_id"), given.get("sku"), given.get("id")),
-        **{name: given.get(name) for name in told},
+        **{name: given.get(name) for name in texts},
         price=given.get("price"),
         code=given.get("currency"),
     )
@@ -110,7 +110,7 @@ def _removed(given: Properties) -> Fields:
 
 
 def _cart(given: Properties) -> Fields | None:
-    """Return the whole cart, which a view of it shows; None where it shows nothing of it."""
+    """Return the whole cart from a view of it; None if the view has no products field."""
     if not isinstance(given.get("products"), list):
         return None
     items = canonical.items_in_currency(given.get("products"), given.get("currency"))
@@ -146,14 +146,14 @@ def _refunded(given: Properties) -> Fields:
 
 
 def _total(given: Properties) -> object:
-    """Return what was paid, by whichever of its names it is told."""
+    """Return what was paid; vendors' libraries use one of four names for it."""
     named = (given.get(one) for one in ("total", "value", "revenue", "subtotal"))
     return next((one for one in named if number(one) is not None), None)
 
 
 def _failed(given: Properties) -> Fields:
-    told = {"code": text(given.get("code")), "reason": text(given.get("reason"))}
-    return {"type": "payment_failed", **without_none(told)}
+    optional = {"code": text(given.get("code")), "reason": text(given.get("reason"))}
+    return {"type": "payment_failed", **without_none(optional)}
 
 
 TRACKED: Final[Mapping[str, Callable[[Properties], Fields | None]]] = {
@@ -186,19 +186,19 @@ def _page(call: Properties) -> Fields:
 
 
 def _consent(call: Properties, hints: Hints) -> Mapped:
-    told = record(record(call.get("context")).get("consent")).get("categoryPreferences")
-    if not isinstance(told, dict):
+    preferences = record(record(call.get("context")).get("consent")).get("categoryPreferences")
+    if not isinstance(preferences, dict):
         raise Unreadable("$.context.consent.categoryPreferences: expected an object")
-    purposes, unknown = consents.of_categories(told)
-    return consents.told(purposes, "segment", _common(call, hints), unknown)
+    purposes, unknown = consents.of_categories(preferences)
+    return consents.updated(purposes, "segment", _common(call, hints), unknown)
 
 
 def _common(call: Properties, hints: Hints) -> Fields:
-    told = record(call.get("context"))
-    device = text(record(told.get("device")).get("type"))
+    sent = record(call.get("context"))
+    device = text(record(sent.get("device")).get("type"))
     context = without_none(
         {
-            "user_agent": text(told.get("userAgent")),
+            "user_agent": text(sent.get("userAgent")),
             "device": device if device in DEVICES else None,
         }
     )

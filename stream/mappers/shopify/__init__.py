@@ -1,8 +1,8 @@
 """Shopify: its web pixel's standard events, and the webhooks of its admin.
 
-The one rule: an order is one order, whoever tells of it: pixel and webhook name it by the number
-that Shopify gave it. A webhook knows its visitor by the attribute ``cartwake_visitor``, which
-the theme sets; without it nobody can say whose order that was.
+Pixel and webhook name an order by Shopify's number, so that both together are one order. A webhook
+gets its visitor from the attribute ``cartwake_visitor``, which the theme sets; without it the order
+has no visitor and is left out.
 https://shopify.dev/docs/api/web-pixels-api/standard-events
 """
 
@@ -41,12 +41,12 @@ STEPS: Final = {
 
 
 def to_events(given: Fields, hints: Hints) -> Mapped:
-    """Return what a pixel's event means, or a webhook whose topic is in the hints' headers.
+    """Return the canonical events of a pixel's event, or of a webhook (topic in the headers).
 
     Raises
     ------
     Unreadable
-        It lacks what it cannot be without.
+        A required field is missing.
     """
     topic = hints.headers.get(TOPIC)
     return _of_pixel(given, hints) if topic is None else _of_webhook(topic, given, hints)
@@ -54,10 +54,10 @@ def to_events(given: Fields, hints: Hints) -> Mapped:
 
 def _of_pixel(given: Given, hints: Hints) -> Mapped:
     name = text(given.get("name")) or "event without a name"
-    told = record(given.get("customerPrivacy"))
+    privacy = record(given.get("customerPrivacy"))
     if name == CONSENT:
-        purposes = consents.of_shopify(told or record(given.get("data")))
-        return consents.told(purposes, "shopify", _seen(given, hints))
+        purposes = consents.of_shopify(privacy or record(given.get("data")))
+        return consents.updated(purposes, "shopify", _seen(given, hints))
     if name in STEPS:
         step = {"type": "checkout_step_completed", "step": STEPS[name], "name": name}
         return Mapped((_seen(given, hints) | step,))
@@ -69,7 +69,7 @@ def _of_pixel(given: Given, hints: Hints) -> Mapped:
 
 
 def _currency(data: Given, hints: Hints) -> str | None:
-    """Return the currency of a pixel's amounts that name none: the order's, the cart's, ours."""
+    """Return the currency for amounts without one: the order's, the cart's, or the shop's."""
     checkout, cart = record(data.get("checkout")), record(data.get("cart"))
     totals = (checkout.get("totalPrice"), record(cart.get("cost")).get("totalAmount"))
     named = (record(total).get("currencyCode") for total in totals)
@@ -203,8 +203,8 @@ def _of_webhook(topic: str, given: Given, hints: Hints) -> Mapped:
 
 
 def _visitor(given: Given) -> str | None:
-    told = records(given.get("note_attributes"))
-    named = next((one.get("value") for one in told if one.get("name") == ATTRIBUTE), None)
+    attributes = records(given.get("note_attributes"))
+    named = next((one.get("value") for one in attributes if one.get("name") == ATTRIBUTE), None)
     return text(named, record(given.get("attributes")).get(ATTRIBUTE))
 
 
@@ -223,8 +223,8 @@ def _refund(given: Given) -> Fields:
 
 
 def _cart_now(given: Given) -> Fields:
-    told = without_none({"cart": text(given.get("token"))})
-    return {"type": "cart_updated", "lines": _bought(given, given.get("currency")), **told}
+    optional = without_none({"cart": text(given.get("token"))})
+    return {"type": "cart_updated", "lines": _bought(given, given.get("currency")), **optional}
 
 
 def _checkout_now(given: Given) -> Fields:

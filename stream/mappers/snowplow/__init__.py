@@ -1,6 +1,6 @@
 """Snowplow's enriched events, as its analytics SDKs give them, with its e-commerce schemas.
 
-The one rule: an event is what its action says; entities beside it only say of what.
+The action says what happened; the entities beside it say to which products.
 https://docs.snowplow.io/docs/sources/web-trackers/tracking-events/ecommerce/
 """
 
@@ -14,7 +14,6 @@ from stream.mappers.reading import (
     at_ms,
     event_id,
     lines,
-    record,
     records,
     required,
     text,
@@ -30,7 +29,7 @@ ACTION: Final = f"unstruct_event_{ECOMMERCE}_snowplow_ecommerce_action"
 CONSENT: Final = "unstruct_event_com_snowplowanalytics_snowplow_consent_preferences"
 PRICED: Final = ("transaction", "refund", "cart")
 DEVICES: Final = {"Computer": "desktop", "Mobile": "mobile", "Tablet": "tablet"}
-# What a consent event says of the categories that it does not list; the others are no choice.
+# The status of categories that a consent event does not list; other events are no choice.
 REFUSED_AS: Final = {
     "allow_all": "denied",
     "allow_selected": "denied",
@@ -41,18 +40,18 @@ REFUSED_AS: Final = {
 
 
 def to_events(event: Fields, hints: Hints) -> Mapped:
-    """Return what an enriched event means.
+    """Return the canonical events of an enriched event.
 
     Raises
     ------
     Unreadable
-        It lacks what it cannot be without.
+        A required field is missing.
     """
     if event.get("event") == "page_view":
         return Mapped((_common(event, hints) | _page(event),))
-    told = _named(event, CONSENT)
-    if told is not None:
-        return _consent(event, told, hints)
+    preferences = _named(event, CONSENT)
+    if preferences is not None:
+        return _consent(event, preferences, hints)
     action = _named(event, ACTION)
     if action is None:
         return unmapped(text(event.get("event_name"), event.get("event")) or "event without a name")
@@ -67,25 +66,25 @@ def to_events(event: Fields, hints: Hints) -> Mapped:
 
 
 def product(entity: Enriched) -> Fields | None:
-    """Return the product of an entity; None where it names none."""
-    told = ("variant", "name", "category", "brand")
+    """Return the product of an entity; None if it has no id."""
+    texts = ("variant", "name", "category", "brand")
     return canonical.product(
         entity.get("id"),
-        **{name: entity.get(name) for name in told},
+        **{name: entity.get(name) for name in texts},
         price=entity.get("price"),
         code=entity.get("currency"),
     )
 
 
 def _numbered(common: Fields, made: list[Fields]) -> Iterator[Fields]:
-    """Yield the events of one action, the first under the id of its own."""
+    """Yield the events of one action; the first one has the action's id."""
     for number, fields in enumerate(made):
         own = {"id": f"{common['id'][:56]}-{number}"} if number else {}
         yield common | own | fields
 
 
 def _in_currency(event: Enriched, hints: Hints) -> Enriched:
-    """Return an event whose entities have a currency: products that of their order or cart."""
+    """Return the event with a currency in each entity: its own, the order's, or the shop's."""
     named = [one.get("currency") for name in PRICED for one in _entities(event, name)]
     return {
         key: canonical.items_in_currency(value, *named, hints.currency)
@@ -118,8 +117,8 @@ def _viewed(event: Enriched, _: Enriched) -> Iterator[Fields]:
 
 def _listed(event: Enriched, action: Enriched) -> Iterator[Fields]:
     found = list(filter(None, map(product, _entities(event, "product"))))
-    told = {"list": text(action.get("name")), "products": found or None}
-    yield {"type": "product_list_viewed", **without_none(told)}
+    optional = {"list": text(action.get("name")), "products": found or None}
+    yield {"type": "product_list_viewed", **without_none(optional)}
 
 
 def _added(event: Enriched, _: Enriched) -> Iterator[Fields]:
@@ -137,36 +136,38 @@ def _removed(event: Enriched, _: Enriched) -> Iterator[Fields]:
 
 
 def _step(event: Enriched, _: Enriched) -> Iterator[Fields]:
-    told = _entity(event, "checkout_step")
-    step = whole(told.get("step"))
+    entity = _entity(event, "checkout_step")
+    step = whole(entity.get("step"))
     if step is None:
         raise Unreadable("checkout_step.step: expected a whole number")
-    # The first step is where a checkout begins: Snowplow has no event of its own for that.
+    # A checkout begins with its first step: Snowplow has no event for the beginning.
     if step == 1:
         yield {"type": "checkout_started"}
-    named = without_none({"name": text(told.get("delivery_method"), told.get("payment_method"))})
+    named = without_none(
+        {"name": text(entity.get("delivery_method"), entity.get("payment_method"))}
+    )
     yield {"type": "checkout_step_completed", "step": step, **named}
 
 
 def _order(event: Enriched, _: Enriched) -> Iterator[Fields]:
-    told = _entity(event, "transaction")
-    order = required("transaction.transaction_id", told.get("transaction_id"))
+    transaction = _entity(event, "transaction")
+    order = required("transaction.transaction_id", transaction.get("transaction_id"))
     bought = lines(_entities(event, "product"), product)
-    yield canonical.ordered(order, told.get("revenue"), told.get("currency"), bought)
+    yield canonical.ordered(order, transaction.get("revenue"), transaction.get("currency"), bought)
 
 
 def _refund(event: Enriched, _: Enriched) -> Iterator[Fields]:
-    told = _entity(event, "refund") or _entity(event, "transaction")
-    order = text(told.get("transaction_id"))
+    refund = _entity(event, "refund") or _entity(event, "transaction")
+    order = text(refund.get("transaction_id"))
     if order is not None:
-        amount = told.get("refund_amount", told.get("revenue"))
-        yield canonical.refunded(order, amount, told.get("currency"))
+        amount = refund.get("refund_amount", refund.get("revenue"))
+        yield canonical.refunded(order, amount, refund.get("currency"))
 
 
 def _failed(event: Enriched, _: Enriched) -> Iterator[Fields]:
-    told = _entity(event, "transaction_error")
-    reason = text(told.get("error_shortcode"), told.get("error_type"))
-    fields = {"code": text(told.get("error_code")), "reason": reason}
+    error = _entity(event, "transaction_error")
+    reason = text(error.get("error_shortcode"), error.get("error_type"))
+    fields = {"code": text(error.get("error_code")), "reason": reason}
     yield {"type": "payment_failed", **without_none(fields)}
 
 
@@ -183,38 +184,40 @@ ACTIONS: Final[Mapping[str, Callable[[Enriched, Enriched], Iterator[Fields]]]] =
 
 
 def _page(event: Enriched) -> Fields:
-    told = {"title": text(event.get("page_title")), "referrer": text(event.get("page_referrer"))}
+    optional = {
+        "title": text(event.get("page_title")),
+        "referrer": text(event.get("page_referrer")),
+    }
     url = required("$.page_url", event.get("page_url"))
-    return {"type": "page_viewed", "url": url, **without_none(told)}
+    return {"type": "page_viewed", "url": url, **without_none(optional)}
 
 
-def _consent(event: Enriched, told: Enriched, hints: Hints) -> Mapped:
-    kind, basis = text(told.get("eventType")), text(told.get("basisForProcessing"))
+def _consent(event: Enriched, preferences: Enriched, hints: Hints) -> Mapped:
+    kind, basis = text(preferences.get("eventType")), text(preferences.get("basisForProcessing"))
     if kind not in REFUSED_AS or basis != "consent":
         return unmapped(f"consent {kind} by {basis}")
     is_refusal = kind in {"deny_all", "withdrawn", "expired"}
-    scopes = told.get("consentScopes")
+    scopes = preferences.get("consentScopes")
     accepted = [] if is_refusal or not isinstance(scopes, list) else scopes
     purposes = consents.of_scopes(filter(None, map(text, accepted)), REFUSED_AS[kind])
-    policy = text(told.get("consentVersion"))
-    return consents.told(purposes, "snowplow", _common(event, hints), policy=policy)
+    policy = text(preferences.get("consentVersion"))
+    return consents.updated(purposes, "snowplow", _common(event, hints), policy=policy)
 
 
 def _common(event: Enriched, hints: Hints) -> Fields:
-    told = record(event)
     context = {
-        "user_agent": text(told.get("useragent")),
-        "device": DEVICES.get(str(told.get("dvce_type"))),
+        "user_agent": text(event.get("useragent")),
+        "device": DEVICES.get(str(event.get("dvce_type"))),
     }
     moment = at_ms(
-        told.get("derived_tstamp"),
-        told.get("dvce_created_tstamp"),
-        told.get("collector_tstamp"),
+        event.get("derived_tstamp"),
+        event.get("dvce_created_tstamp"),
+        event.get("collector_tstamp"),
         hints.at_ms,
     )
     fields = {
-        "id": event_id("snowplow", told.get("event_id"), event, hints),
-        "visitor": visitor_of("$.domain_userid", hints, told.get("domain_userid")),
+        "id": event_id("snowplow", event.get("event_id"), event, hints),
+        "visitor": visitor_of("$.domain_userid", hints, event.get("domain_userid")),
         "at_ms": moment,
         "context": without_none(context) or None,
     }
