@@ -33,6 +33,7 @@ from stream.runtime.failpoint import raising
 from stream.runtime.liveness import TaskProgress
 
 DOUBT_MS: Final = 1_000
+KNOWN_CODES: Final = range(100, 600)
 UNIT: Final = "delivery"
 # Part of outcomes' ids, so they stay whatever the classes are called.
 NAMES: Final[dict[type, str]] = {Accepted: "Sent", Declined: "Refused"}
@@ -195,6 +196,8 @@ class Dispatcher(Generic[MessageT]):
             case Accepted():
                 return (CancelSent if of_cancel else MessageSent)(**fields)
             case Declined(code):
-                return (CancelRefused if of_cancel else MessageRefused)(**fields, code=code)
+                # A code outside the contract would make the outcome unreadable.
+                known = code if code in KNOWN_CODES else None
+                return (CancelRefused if of_cancel else MessageRefused)(**fields, code=known)
             case _:
                 return MessageSkipped(**fields, reason=result, attempts=pending.attempts)

@@ -20,6 +20,7 @@ from babel import Locale, UnknownLocaleError
 
 from stream.delivery.links import Links, cart_of, message_of
 from stream.domain.records import Trigger
+from stream.emailer.address import deliverable
 from stream.emailer.directory import Recipient
 from stream.errors import UsageError
 from stream.money import decimals, to_major
@@ -70,6 +71,10 @@ class Composer:
         self._sender, self._links = sender, links
         self._public_url = public_url.rstrip("/")
         self._name, address = parseaddr(sender)
+        # Its domain may be outside ASCII, too: servers take its A-labels.
+        if (ascii_address := deliverable(address)) is not None:
+            self._sender = sender.replace(address, ascii_address)
+            address = ascii_address
         self._domain = address.rpartition("@")[2]
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader([folder, OURS] if folder else [OURS]),

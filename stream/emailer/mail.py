@@ -1,6 +1,6 @@
-"""The channel of mails: whom to write to, when, and what the mail server says of it.
+"""The channel of mails: recipient, moment, and what the mail server answers.
 
-The one rule: nothing of a recipient leaves this module but inside the mail.
+Nothing about a recipient leaves this module except inside the mail.
 """
 
 import logging
@@ -22,7 +22,7 @@ from stream.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-DIRECTORY_AGAIN_MS: Final = 10_000
+GOES_LAST_MS: Final = 5_000
 # As long as greylisting usually takes, and then longer each time.
 RETRY_S: Final = (60, 300, 900, 1_800, 3_600, 7_200)
 
@@ -33,7 +33,7 @@ class Mail:
     Parameters
     ----------
     zone
-        The time zone of those of whom none is known.
+        The time zone of recipients without one.
     cap_ms
         The least time between two mails to one visitor.
     """
@@ -61,8 +61,8 @@ class Mail:
         try:
             recipient = await self._directory.find(VisitorKey(trigger.tenant, trigger.visitor))
         except Unavailable as why:
-            log.warning("nobody is written to meanwhile: %s", why)
-            return Later(now_ms + DIRECTORY_AGAIN_MS, "directory_away")
+            log.warning("The customer directory is unavailable; mails wait: %s", why)
+            return Later(now_ms + int(why.again_after_s * 1000), "directory_away")
         if recipient is None:
             return Reason.NO_ADDRESS
         if (later := self._not_now(trigger, recipient, now_ms)) is not None:
@@ -70,11 +70,11 @@ class Mail:
         try:
             return self._composer.compose(trigger, recipient, now_ms)
         except UsageError as why:
-            log.error("a mail cannot be made: %s", why)  # noqa: TRY400 - a trace would quote names
+            log.error("A mail cannot be composed: %s", why)  # noqa: TRY400 - a trace would quote names
             return Reason.TEMPLATE
 
     def _not_yet(self, trigger: Trigger, last_sent_ms: int | None, now_ms: int) -> Later | None:
-        """Return what speaks against a mail now, whoever it would go to."""
+        """Return why no mail goes now, whatever its recipient."""
         if self._mailer.held_s:
             return Later(now_ms + int(self._mailer.held_s * 1000), "server_away")
         next_ms = (last_sent_ms or 0) + self._cap_ms
@@ -83,13 +83,17 @@ class Mail:
         return None
 
     def _not_now(self, trigger: Trigger, recipient: Recipient, now_ms: int) -> Later | None:
-        """Return what speaks against a mail to this recipient now."""
+        """Return why no mail goes to this recipient now."""
         if trigger.class_ == "marketing":
             over_ms = self._quiet.over_ms(now_ms, self._zone_of(recipient))
             if over_ms > now_ms:
                 return Later(over_ms, "quiet_hours")
-        next_ms = self._pace.next_ms(recipient.email.rpartition("@")[2].lower(), now_ms)
-        return Later(next_ms, "pace") if next_ms > now_ms else None
+        domain = recipient.email.rpartition("@")[2].lower()
+        next_ms = self._pace.next_ms(domain, now_ms)
+        if next_ms > now_ms:
+            return Later(next_ms, "pace")
+        self._pace.take(domain, now_ms)
+        return None
 
     def recall(self, cancel: TriggerCancel) -> None:
         """Implements ``Channel.recall``: a mail that was sent stays sent."""
@@ -101,7 +105,9 @@ class Mail:
         answer = await self._mailer.send(message)
         match answer:
             case ServerUnavailable():
-                return Later(now_ms + int(self._mailer.held_s * 1000), "server_away")
+                # The mail that met it goes last: others show whether the fault is its own.
+                held_ms = int(self._mailer.held_s * 1000)
+                return Later(now_ms + held_ms + GOES_LAST_MS, "server_away")
             case Delayed():
                 wait_s = RETRY_S[min(attempts, len(RETRY_S) - 1)]
                 # Not all that failed together are tried together again.

@@ -1,6 +1,6 @@
-"""How fast one domain is written to: its mail servers take offence at more.
+"""How fast mails go to one domain: its mail servers reject more.
 
-The one rule: a slot that has been given is used up, whether or not a mail follows.
+A slot that has been taken is used up, whether or not a mail follows.
 """
 
 from collections import OrderedDict
@@ -16,20 +16,20 @@ class Pace:
         self._next_ms: OrderedDict[str, float] = OrderedDict()
 
     def next_ms(self, domain: str, now_ms: int) -> int:
-        """Return when the domain may be written to next; now, and the slot is taken.
+        """Return when the next mail may go to the domain; ``now_ms``: at once.
 
         Examples
         --------
         >>> pace = Pace(2)
-        >>> pace.next_ms("shop.example", 0), pace.next_ms("shop.example", 100)
-        (0, 500)
-        >>> pace.next_ms("shop.example", 500)
-        500
+        >>> pace.take("shop.example", 0)
+        >>> pace.next_ms("shop.example", 100), pace.next_ms("other.example", 100)
+        (500, 100)
         """
-        next_ms = max(now_ms, self._next_ms.get(domain, now_ms))
-        if next_ms <= now_ms:
-            self._next_ms[domain] = now_ms + self._gap_ms
-            self._next_ms.move_to_end(domain)
-            if len(self._next_ms) > MOST_DOMAINS:
-                self._next_ms.popitem(last=False)
-        return int(next_ms)
+        return int(max(now_ms, self._next_ms.get(domain, now_ms)))
+
+    def take(self, domain: str, now_ms: int) -> None:
+        """Use up the slot of now."""
+        self._next_ms[domain] = now_ms + self._gap_ms
+        self._next_ms.move_to_end(domain)
+        if len(self._next_ms) > MOST_DOMAINS:
+            self._next_ms.popitem(last=False)

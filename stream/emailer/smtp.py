@@ -1,7 +1,8 @@
-"""Hands mails to the shop's mail server, over connections that are kept.
+"""Hands mails to the shop's mail server, over connections that are kept open.
 
-The one rule: what the server says of one mail concerns that mail alone; where it does not let us in
-or is not there, all mails wait and none of them has failed.
+What the server answers to one mail concerns that mail alone. If it is unreachable or does not let
+us in, all mails wait and none of them has failed. In between lies a mail at which the server
+fails: all wait after it at first, but if another mail gets through, the fault is its own.
 """
 
 import logging
@@ -11,7 +12,15 @@ from email.message import EmailMessage
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
+from aiosmtplib import (
+    SMTP,
+    SMTPDataError,
+    SMTPException,
+    SMTPNotSupported,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
 from msgspec import Struct
 
 from stream.adapters import tls
@@ -21,34 +30,37 @@ from stream.delivery.channel import Accepted, Declined
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S: Final = 30.0
-# A server hangs up on who is silent for minutes; asking costs less than finding out too late.
+# A server closes connections that are silent for minutes; a question costs less than a lost mail.
 FRESH_S: Final = 10.0
 FIRST_HOLD_S: Final = 1.0
 LONGEST_HOLD_S: Final = 60.0
 PERMANENT: Final = 500
+# The mail is larger than the server takes (RFC 1870).
+TOO_LARGE: Final = 552
+MOST_SUSPECTS: Final = 1_000
 
 
 class Delayed(Struct, frozen=True):
-    """The server would not take this mail now, with this code."""
+    """The server did not take this mail now, with this code if it gave one."""
 
-    code: int
+    code: int | None = None
 
 
 class ServerUnavailable(Struct, frozen=True):
-    """The server takes no mail at all."""
+    """The server takes no mail at all for now."""
 
 
 class Connected(NamedTuple):
-    """A connection, and when it was used last."""
+    """A connection, and when it was last used."""
 
     smtp: SMTP
     used_at: float
 
 
 class Mailer:
-    """The mail server; ``tell`` hears whether it takes mails, each time that changes."""
+    """The mail server; ``note`` hears whether it takes mails, each time that changes."""
 
-    def __init__(self, settings: EmailerSettings, tell: Callable[[bool], None]) -> None:
+    def __init__(self, settings: EmailerSettings, note: Callable[[bool], None]) -> None:
         url = urlsplit(settings.smtp_url)
         self._host, self._port = url.hostname or "", url.port or 25
         self._scheme = url.scheme
@@ -59,34 +71,50 @@ class Mailer:
         )
         self._login = (settings.smtp_username or None, settings.smtp_password or None)
         self._idle: list[Connected] = []
-        self._tell = tell
+        self._note_up = note
         self._hold_s = FIRST_HOLD_S
         self._held_until = 0.0
         self._is_up: bool | None = None
+        self._accepted = 0  # mails so far
+        self._suspects: dict[str, int] = {}  # mails at which it failed, and ``_accepted`` then
 
     @property
     def held_s(self) -> float:
-        """For how long nothing should be tried."""
+        """For how many seconds nothing should be sent."""
         return max(0.0, self._held_until - time.monotonic())
 
     async def send(self, mail: EmailMessage) -> Accepted | Declined | Delayed | ServerUnavailable:
-        """Hand over a mail, and return what the server says."""
+        """Hand over a mail, and return what the server answers."""
         smtp: SMTP | None = None
         try:
             smtp = await self._connection()
             await smtp.send_message(mail)
-        except (SMTPRecipientsRefused, SMTPDataError) as error:
-            code = error.code if isinstance(error, SMTPDataError) else error.recipients[0].code
-            return self._keep(smtp, Declined(code) if code >= PERMANENT else Delayed(code))
         except (SMTPException, OSError) as error:
+            if (answer := _of_this_mail(smtp, error)) is not None:
+                return self._keep(smtp, answer)
             if smtp is not None:
                 smtp.close()
-            self._hold(error)
-            return ServerUnavailable()
+            return self._failed(mail, smtp, error)
+        self._accepted += 1
+        self._suspects.pop(mail["Message-ID"], None)
         return self._keep(smtp, Accepted())
 
+    def _failed(
+        self, mail: EmailMessage, smtp: SMTP | None, error: Exception
+    ) -> Delayed | Declined | ServerUnavailable:
+        """Return what it means that the server failed at a mail without an answer about it."""
+        if smtp is not None:
+            accepted_then = self._suspects.pop(mail["Message-ID"], self._accepted)
+            self._suspects[mail["Message-ID"]] = self._accepted
+            if len(self._suspects) > MOST_SUSPECTS:
+                del self._suspects[next(iter(self._suspects))]
+            if accepted_then < self._accepted:  # another mail got through: the server works
+                return _own_fault(error)
+        self._hold(error)
+        return ServerUnavailable()
+
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         while self._idle:
             self._idle.pop().smtp.close()
 
@@ -118,7 +146,7 @@ class Mailer:
     def _keep(
         self, smtp: SMTP | None, answer: Accepted | Declined | Delayed
     ) -> Accepted | Declined | Delayed:
-        """Keep the connection for the next mail: the server serves."""
+        """Keep the connection for the next mail: the server works."""
         if smtp is not None and smtp.is_connected:
             self._idle.append(Connected(smtp, time.monotonic()))
         self._hold_s, self._held_until = FIRST_HOLD_S, 0.0
@@ -126,7 +154,7 @@ class Mailer:
         return answer
 
     def _hold(self, error: Exception) -> None:
-        """Try nothing for a while, longer each time."""
+        """Send nothing for a while, longer each time."""
         self._held_until = time.monotonic() + self._hold_s
         self._hold_s = min(2 * self._hold_s, LONGEST_HOLD_S)
         # Its own words may name a recipient.
@@ -134,7 +162,28 @@ class Mailer:
 
     def _note(self, *, is_up: bool, why: str) -> None:
         if is_up != self._is_up:
-            says = "takes mails" if is_up else f"takes no mails ({why}); they wait for it"
-            log.warning("mail server %s:%d %s", self._host, self._port, says)
-            self._tell(is_up)
+            says = "takes mails" if is_up else f"takes no mails ({why}); they wait"
+            level = logging.INFO if is_up else logging.WARNING
+            log.log(level, "Mail server %s:%d %s", self._host, self._port, says)
+            self._note_up(is_up)
         self._is_up = is_up
+
+
+def _of_this_mail(smtp: SMTP | None, error: Exception) -> Declined | Delayed | None:
+    """Return what the server answered to this mail; None: its answer may be about any."""
+    match error:
+        case SMTPRecipientsRefused():
+            return _own_fault(error.recipients[0])
+        case SMTPDataError():
+            return _own_fault(error)
+        case SMTPSenderRefused() if error.code == TOO_LARGE:
+            return _own_fault(error)
+        case SMTPNotSupported() if smtp is not None and smtp.is_connected:
+            return Declined()
+        case _:
+            return None
+
+
+def _own_fault(error: Exception) -> Declined | Delayed:
+    code = error.code if isinstance(error, SMTPResponseException) else None
+    return Declined(code) if code is not None and code >= PERMANENT else Delayed(code)

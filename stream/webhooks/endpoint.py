@@ -36,7 +36,6 @@ RETRY_S: Final = (
 JITTER: Final = 0.2
 # A longer wait is not obeyed: by then the trigger has expired.
 LONGEST_WAIT_S: Final = 24 * HOUR_S
-FIRST_UNKNOWN_CODE: Final = 600
 NAMES: Final[dict[type, str]] = {Accepted: "sent", Failed: "failed", Declined: "refused"}
 
 
@@ -126,8 +125,7 @@ class WebhookChannel:
         self, attempts: int, now_ms: int, code: int | None, least_s: float = 0
     ) -> Failed | Declined:
         if attempts >= len(RETRY_S):
-            # Outcomes carry codes of the standard alone.
-            return Declined(code if code is None or code < FIRST_UNKNOWN_CODE else None)
+            return Declined(code)
         # Not all that failed together are tried together again.
         wait_s = RETRY_S[attempts] * random.uniform(1, 1 + JITTER)  # noqa: S311 - no secret
         return Failed(now_ms + int(max(wait_s, least_s) * 1000), "failed")

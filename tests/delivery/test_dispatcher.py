@@ -215,6 +215,12 @@ async def test_a_refusal_is_final_and_tells_the_code(here):
     assert here.pending() == (0, None)
 
 
+async def test_a_code_outside_the_contract_is_left_out(here):
+    here.sent = Declined(999)
+    await here.work()
+    assert here.told[0].code is None
+
+
 async def test_the_channel_hears_when_the_visitor_was_last_sent_anything(here):
     earlier = trigger("9", tenant="shop", visitor="ann")
     here.share.backlog.settle(was_sent(earlier, at_ms=NOW_MS - 77), NOW_MS)

@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
+import time
 
 import pytest
 from aiohttp import web
 
 from stream.domain.visitor import VisitorKey
 from stream.emailer.directory import (
+    UNCHANGED_FOR_S,
     CsvDirectory,
     HttpDirectory,
     Recipient,
@@ -33,7 +35,8 @@ class Csv:
     def __init__(self, folder):
         self.file = folder / "customers.csv"
         self.file.write_text("visitor,tenant,email,name,locale,timezone,more\n")
-        self._written = 0
+        self._written = 1
+        os.utime(self.file, ns=(self._written, self._written))
 
     async def start(self):
         return CsvDirectory(self.file)
@@ -41,7 +44,7 @@ class Csv:
     def add(self, who, email="", name="", locale="", timezone=""):
         with self.file.open("a") as file:
             file.write(f'{who.visitor},{who.tenant},{email},"{name}",{locale},{timezone},x\n')
-        # Files are compared by when they were written, and a test is quicker than some clocks.
+        # Written long ago, and each time at another moment.
         self._written += 1
         os.utime(self.file, ns=(self._written, self._written))
 
@@ -76,7 +79,7 @@ class Sql:
 
 class Http:
     def __init__(self, _):
-        self.people, self.is_away, self.heard = {}, False, []
+        self.people, self.is_away, self.heard, self.body = {}, False, [], None
 
     async def start(self):
         app = web.Application()
@@ -93,6 +96,8 @@ class Http:
         self.heard.append(request.headers.get("Authorization"))
         if self.is_away:
             raise web.HTTPBadGateway
+        if self.body is not None:
+            return web.Response(body=self.body)
         found = self.people.get(
             VisitorKey(request.match_info["tenant"], request.match_info["visitor"])
         )
@@ -162,10 +167,98 @@ async def test_http_gets_the_token(tmp_path):
     assert shop.heard == ["Bearer a token"]
 
 
-async def test_a_file_without_the_columns_is_said_to_be_of_no_use(tmp_path):
-    (tmp_path / "x.csv").write_text("id,mail\n1,a@b.example\n")
-    with pytest.raises(Unavailable, match=r"x\.csv"):
-        await CsvDirectory(tmp_path / "x.csv").find(ANNA)
+def written(folder, content, age_s=10.0):
+    """Return a file that was written so long ago."""
+    file = folder / "x.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    at_s = time.time() - age_s
+    os.utime(file, (at_s, at_s))
+    return file
+
+
+HEAD = "visitor,email,name,locale,timezone\n"
+BEN = VisitorKey("default", "v-2")
+OPEN_QUOTE = (
+    HEAD
+    + 'v-1,anna@shop.example,"Anna,en,Europe/Berlin\n'
+    + "v-2,bob@shop.example,Bob,en,Europe/Berlin\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,mail\n1,a@b.example\n",
+        "",
+        OPEN_QUOTE,
+        OPEN_QUOTE + 'v-3,cleo@shop.example,"Cleo",en,Europe/Berlin\n',
+        HEAD + 'v-2,bob@shop.example,"Bob\nand the next line",en,Europe/Berlin\n',
+        HEAD + "v-2,bob@shop.example,Bob\n",
+        HEAD + "v-2,bob@shop.example,Bob,en,Europe/Berlin,one more\n",
+        HEAD + "v-2,bob@shop.example," + "x" * 140_000 + ",en,Europe/Berlin\n",
+        (HEAD + "v-2,bob@shop.example,J\xfcrgen,en,Europe/Berlin\n").encode("latin-1"),
+        HEAD + "v-2,bob@shop.example,B\0ob,en,Europe/Berlin\n",
+    ],
+    ids=[
+        *("columns", "empty", "quote", "two quotes", "line break", "few", "many"),
+        *("128 KiB", "Latin-1", "NUL"),
+    ],
+)
+async def test_a_file_that_is_in_doubt_is_not_believed(tmp_path, content):
+    with pytest.raises(Unavailable, match=r"x\.csv") as away:
+        await CsvDirectory(written(tmp_path, content)).find(BEN)
+    assert "bob" not in str(away.value)
+
+
+async def test_a_file_that_has_just_been_written_is_not_read_yet(tmp_path):
+    directory = CsvDirectory(written(tmp_path, HEAD + "v-2,bob@shop.example,,,\n", age_s=1))
+    with pytest.raises(Unavailable, match="just been written"):
+        await directory.find(BEN)
+
+
+async def test_while_a_file_is_being_written_its_last_version_is_used_and_nobody_is_absent(
+    tmp_path,
+):
+    row = "v-2,bob@shop.example,Bob,,\n"
+    directory = CsvDirectory(written(tmp_path, HEAD + row))
+    assert (await directory.find(BEN)).name == "Bob"
+    assert await directory.find(VisitorKey("default", "v-3")) is None
+    written(tmp_path, HEAD, age_s=0.0)
+    assert (await directory.find(BEN)).name == "Bob"
+    with pytest.raises(Unavailable):
+        await directory.find(VisitorKey("default", "v-3"))
+    written(tmp_path, HEAD, age_s=UNCHANGED_FOR_S + 1)
+    assert await directory.find(BEN) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"email": "a@b.example", "name": "J\xfcrgen"}', b"[" * 200_000, b"null", b"[]", b""],
+    ids=["Latin-1", "200,000 levels", "null", "array", "empty"],
+)
+async def test_an_http_answer_that_is_in_doubt_is_not_believed(tmp_path, body):
+    shop = Http(tmp_path)
+    directory = await shop.start()
+    shop.body = body
+    with pytest.raises(Unavailable):
+        await directory.find(ANNA)
+    await directory.close()
+    await shop.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "greeted"),
+    [
+        ("Anna", "Anna"),
+        (" Anna\u00a0K. ", "Anna\u00a0K."),
+        ("Anna\nyou have won", None),
+        ("Anna\x0b", None),
+        ("x" * 101, None),
+        ("  ", None),
+    ],
+)
+def test_a_name_is_one_bounded_line(name, greeted):
+    assert recipient({"email": "anna@mail.example", "name": name}).name == greeted
 
 
 @pytest.mark.parametrize(
@@ -178,10 +271,23 @@ async def test_a_file_without_the_columns_is_said_to_be_of_no_use(tmp_path):
         "a@mail.example\nBcc: x@y.example",
         "a@b.example, c@d.example",
         7,
+        "anna@[shop.example",
+        "a@[b;c",
+        "a@[127.0.0.1]",
+        "=?ut,f-8?q?a?=@d.example",
+        "anna@shop.example\u200b",
+        "an\u200bna@shop.example",
+        "müller@shop.example",
+        "anna@" + "ü" * 100 + ".example",
     ],
 )
 def test_an_address_that_cannot_be_written_to_is_none(email):
     assert recipient({"email": email}) is None
+
+
+def test_a_domain_outside_ascii_goes_out_as_its_a_label():
+    found = recipient({"email": "anna@bücher.example"})
+    assert found.email == "anna@xn--bcher-kva.example"
 
 
 def test_nobody_is_shown():

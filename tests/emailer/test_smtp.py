@@ -27,8 +27,8 @@ async def mailer(mailbox, told):
     await mailer.close()
 
 
-def mail(number="1"):
-    return composer().compose(trigger(number), ANNA, NOW_MS)
+def mail(number="1", recipient=ANNA):
+    return composer().compose(trigger(number), recipient, NOW_MS)
 
 
 async def test_a_mail_arrives_whole(mailbox, mailer):
@@ -94,6 +94,45 @@ async def test_where_the_server_refuses_the_sender_everything_waits(mailbox, mai
     mailbox.sender_answers = ["550 who are you"]
     assert await mailer.send(mail()) == ServerUnavailable()
     assert mailer.held_s > 0
+
+
+async def test_a_mail_that_is_too_large_is_its_own_fault(mailbox, mailer):
+    mailbox.sender_answers = ["552 too large"]
+    assert await mailer.send(mail()) == Declined(552)
+    assert mailer.held_s == 0
+
+
+async def test_a_mail_that_needs_what_the_server_has_not_is_its_own_fault(mailbox, mailer):
+    sent = mail()
+    del sent["To"]
+    sent["To"] = "müller@mail.example"
+    assert await mailer.send(sent) == Declined()
+    assert mailer.held_s == 0
+    assert await mailer.send(mail("2")) == Accepted()
+
+
+async def test_a_mail_at_which_the_server_fails_is_at_fault_once_another_got_through(
+    mailbox, mailer
+):
+    def poison():
+        mailbox.sender_answers = ["550 who are you"]
+        return mailer.send(mail("1"))
+
+    assert await poison() == ServerUnavailable()
+    assert mailer.held_s > 0
+    assert await poison() == ServerUnavailable()
+    assert await mailer.send(mail("2")) == Accepted()
+    assert await poison() == Declined(550)
+    assert mailer.held_s == 0
+
+
+async def test_a_connection_that_is_cut_at_one_mail_holds_up_no_other(mailbox, mailer):
+    mailbox.cuts = {mail("1")["Message-ID"]}
+    assert await mailer.send(mail("1")) == ServerUnavailable()
+    for number in range(2, 5):
+        assert await mailer.send(mail(str(number))) == Accepted()
+        assert await mailer.send(mail("1")) == Delayed()
+        assert mailer.held_s == 0
 
 
 async def test_nobody_is_named_in_the_log(mailbox, mailer, caplog):

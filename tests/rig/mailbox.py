@@ -25,6 +25,7 @@ class Mailbox:
         self.answers: dict[str, list[str]] = {}
         self.data_answers: list[str] = []
         self.sender_answers: list[str] = []
+        self.cuts: set[str] = set()  # recipients or ids of mails at which it hangs up
         self.connections = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -97,10 +98,13 @@ class Mailbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _, __, envelope):  # noqa: N802 - the name is aiosmtpd's
+    async def handle_DATA(self, server, __, envelope):  # noqa: N802 - the name is aiosmtpd's
         if self.data_answers:
             return self.data_answers.pop(0)
         mail = message_from_bytes(envelope.content, policy=default)
+        if mail["Message-ID"] in self.cuts or mail["To"] in self.cuts:
+            server.transport.abort()
+            return TAKEN
         with self._lock:
             self.mails.append(mail)
         return TAKEN

@@ -181,11 +181,6 @@ async def test_a_wait_beyond_any_trigger_is_bounded(crm, said):
     assert (await crm.post(0, at_ms)).not_before_ms == at_ms + 24 * 3_600_000
 
 
-async def test_a_status_outside_the_contract_is_a_refusal_without_a_code(crm):
-    crm.status = 999
-    assert await crm.post(len(RETRY_S)) == Declined(None)
-
-
 @pytest.mark.parametrize("told", ["soon", "-5", "1e9", ""])
 async def test_what_cannot_be_read_of_that_is_left_out(crm, told):
     crm.status, crm.headers = 503, {"Retry-After": told}
