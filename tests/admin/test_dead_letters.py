@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stream.adapters.kafka import dead_letter_topic
+from stream.adapters.kafka import reader
 from stream.adapters.kafka.connect import partition_counts
 from stream.adapters.kafka.options import client_options
 from stream.adapters.kafka.topics import create
@@ -404,14 +404,14 @@ def test_a_missing_topic_is_named_and_not_made(empty_kafka, command):
 def test_a_kafka_that_falls_silent_is_given_up(shop, monkeypatch):
     # More than the client fetches ahead.
     shop.bury(*[dead(bytes(900_000), offset=number) for number in range(5)])
-    polled = dead_letter_topic._polled
+    polled = reader._polled
 
     def from_a_frozen_broker(*arguments: object):
         shop.kafka.pause()
         return polled(*arguments)
 
-    monkeypatch.setattr(dead_letter_topic, "SILENCE_S", 0.5)
-    monkeypatch.setattr(dead_letter_topic, "_polled", from_a_frozen_broker)
+    monkeypatch.setattr(reader, "SILENCE_S", 0.5)
+    monkeypatch.setattr(reader, "_polled", from_a_frozen_broker)
     try:
         with pytest.raises(CartwakeError, match="has stopped answering"):
             list_(shop.settings)
@@ -425,8 +425,8 @@ def test_a_kafka_that_goes_away_before_it_is_read_is_given_up(shop, monkeypatch,
         shop.kafka.pause()
         return partition_counts(cluster)
 
-    monkeypatch.setattr(dead_letter_topic, "partition_counts", counted_last)
-    monkeypatch.setattr(dead_letter_topic, "client_options", impatient)
+    monkeypatch.setattr(reader, "partition_counts", counted_last)
+    monkeypatch.setattr(reader, "client_options", impatient)
     try:
         with pytest.raises(CartwakeError, match="has stopped answering"):
             command(shop.settings)

@@ -63,7 +63,8 @@ def failed(settings: Settings, error: Exception) -> CartwakeError:
     """Return one line for people about an error of either client."""
     reason = error.args[0] if isinstance(error, KafkaException) else None
     if reason is not None:
-        is_passing, name = reason.code() < 0 or reason.retriable(), reason.name()
+        is_passing = reason.code() < 0 or reason.retriable()
+        name = reason.name().strip("_").replace("_", " ").lower()
     else:
         is_passing = isinstance(error, OSError) or bool(getattr(error, "retriable", False))
         name = type(error).__name__
@@ -90,7 +91,7 @@ def refusal_of(error: KafkaException) -> str:
     if reason.code() < 0:
         raise error
     text: str = reason.str()
-    return text.removeprefix("Broker: ")
+    return text.removeprefix("Broker: ").rstrip(".")
 
 
 async def topic_configs(admin: AdminClient, names: Iterable[str]) -> tuple[Configs, dict[str, str]]:

@@ -3,16 +3,15 @@
 Headers are as untrusted as any record: only Cartwake's own are shown, without control codes.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from hashlib import blake2b
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from msgspec import Struct
 
-from stream.adapters.kafka.connect import metadata, partition_counts, refuse, started
-from stream.adapters.kafka.options import client_options
+from stream.adapters.kafka.reader import all_partitions, reading, records_until
 from stream.adapters.wire.codec import Rejected
 from stream.adapters.wire.facts import attempt_of
 from stream.adapters.wire.outgoing import APPENDED_MS, rfc3339
@@ -23,7 +22,6 @@ from stream.runtime.progress import Progress
 OURS: Final = f"{Rejected.__module__}.{Rejected.__qualname__}".encode()
 DIGITS: Final = 19
 SHOWN: Final = 200
-SILENCE_S: Final = 30.0
 
 
 class DeadLetterRecord(Struct, frozen=True):
@@ -99,43 +97,17 @@ async def records(settings: Settings, doing: str) -> AsyncGenerator[ConsumerReco
     TimeoutError
         Kafka has stopped answering.
     """
-    count = partition_counts(await metadata(settings)).get(DEAD_LETTERS, 0)
-    if not count:
-        refuse(settings, [f"no topic {DEAD_LETTERS}: create it with 'cartwake topics create'"])
-    parts = [TopicPartition(DEAD_LETTERS, number) for number in range(count)]
-    options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
-    async with started(AIOKafkaConsumer(**client_options(settings.kafka), **options)) as consumer:
-        consumer.assign(parts)
-        starts = await consumer.beginning_offsets(parts)
-        ends = await consumer.end_offsets(parts)
-        left = {part: ends[part] for part in parts if starts[part] < ends[part]}
-        with Progress(doing, sum(left.values()) - sum(starts[part] for part in left)) as progress:
-            while left:
-                for record in await _polled(consumer, left):
+    partitions = await all_partitions(settings, [DEAD_LETTERS])
+    async with reading(settings.kafka, partitions) as consumer:
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        left = {part: end for part, end in ends.items() if starts[part] < end}
+        total = sum(end - starts[part] for part, end in left.items())
+        with Progress(doing, total) as progress:
+            async with aclosing(records_until(consumer, left)) as log:
+                async for record in log:
                     yield record
                     progress.advance(1)
-
-
-async def _polled(
-    consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]
-) -> list[ConsumerRecord]:
-    """Return the next records before the ends in ``left``, and drop those that are reached."""
-    async with asyncio.timeout(SILENCE_S):
-        while left:
-            polled = await consumer.getmany(*left, timeout_ms=500)
-            found = [
-                record
-                for part, batch in polled.items()
-                for record in batch
-                if record.offset < left[part]
-            ]
-            # Not the last record's offset: the records after it may be deleted or control records.
-            for part in list(left):
-                if await consumer.position(part) >= left[part]:
-                    del left[part]
-            if found:
-                return found
-    return []
 
 
 def _text(headers: Mapping[str, bytes | None], name: str) -> str:
