@@ -266,13 +266,13 @@ def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
 
 
 def _create_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.adapters.kafka import topics
+    from stream.admin import topics
 
     return topics.create(settings)
 
 
 def _check_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.adapters.kafka import topics
+    from stream.admin import topics
 
     return topics.check(settings)
 

@@ -55,7 +55,7 @@ def calls(monkeypatch):
         "stream.worker.app": ["run_worker"],
         "stream.demo": ["run"],
         "stream.replay": ["run"],
-        "stream.adapters.kafka.topics": ["create", "check"],
+        "stream.admin.topics": ["create", "check"],
         "stream.admin.dead_letters": ["list_", "show", "replay"],
         "stream.edge.serve": ["run"],
         "stream.emailer.serve": ["run"],
@@ -159,7 +159,7 @@ def test_the_demo_needs_no_options(calls):
 @pytest.mark.parametrize("verb", ["create", "check"])
 def test_topics_are_made_and_checked_with_the_settings(verb, calls):
     assert cli.main(["topics", verb]) == 0
-    assert calls == [(f"stream.adapters.kafka.topics.{verb}", (load(None, {}),), {})]
+    assert calls == [(f"stream.admin.topics.{verb}", (load(None, {}),), {})]
 
 
 def test_a_worker_runs_with_the_settings_and_its_exit_code_is_ours(calls):

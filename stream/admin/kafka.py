@@ -11,7 +11,7 @@ from stream.adapters.kafka.topic_rules import ACTED_ON, partitions, too_small, u
 from stream.admin.finding import Finding, fail, ok, warn
 from stream.admin.kafka_survey import KafkaSurvey
 from stream.admin.roles import check_rights
-from stream.admin.topic import check_topic
+from stream.admin.topic_checks import check_topic
 from stream.config.settings import Settings
 from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TOPICS
 

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from stream.adapters.kafka.connect import Unreachable, metadata, partition_counts, started
 from stream.adapters.kafka.options import client_options, quiet_clients
 from stream.adapters.kafka.reader import seek_to_time
-from stream.adapters.kafka.topics import require_even
+from stream.adapters.kafka.require import require_even
 from stream.config.settings import Settings
 from stream.delivery.backlog import LOOK_BACK_MS, Backlog, PendingDelivery, is_outcome
 from stream.domain.feedback import Outcome

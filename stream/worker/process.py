@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from stream.adapters.kafka.options import quiet_clients
 from stream.adapters.kafka.probe import serves
-from stream.adapters.kafka.topics import require
+from stream.adapters.kafka.require import require
 from stream.adapters.redis.connection import connected
 from stream.adapters.redis.store import fix_partitions
 from stream.config.settings import Settings

@@ -9,11 +9,11 @@ import pytest
 from stream.adapters.kafka import reader
 from stream.adapters.kafka.connect import partition_counts
 from stream.adapters.kafka.options import client_options
-from stream.adapters.kafka.topics import create
 from stream.adapters.wire.facts import read
 from stream.adapters.wire.outgoing import outgoing, rfc3339
 from stream.admin import dead_letters
 from stream.admin.dead_letters import list_, replay, show
+from stream.admin.topics import create
 from stream.config.settings import KafkaSettings, Settings
 from stream.errors import CartwakeError
 from stream.shard.clock import Fact

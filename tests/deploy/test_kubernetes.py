@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from stream import __version__
-from stream.adapters.kafka import topics
+from stream.admin import topics
 from stream.cli import parser
 from stream.config.loading import PREFIX, load
 from stream.config.settings import KNOWN, KafkaSettings, Settings, WorkerSettings
@@ -282,10 +282,10 @@ def test_the_topics_are_those_that_topics_create_makes():
         name: (it["spec"]["partitions"], it["spec"]["replicas"], it["spec"]["config"])
         for name, it in of_kind("KafkaTopic").items()
     } == {
-        it.name: (
+        it.topic: (
             it.num_partitions,
             it.replication_factor,
-            {name: yaml.safe_load(value) for name, value in it.topic_configs.items()},
+            {name: yaml.safe_load(value) for name, value in it.config.items()},
         )
         for it in made
     }

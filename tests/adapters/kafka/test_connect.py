@@ -7,7 +7,7 @@ import pytest
 
 from stream.adapters.kafka.administer import ask
 from stream.adapters.kafka.connect import metadata, partition_counts
-from stream.adapters.kafka.topics import require
+from stream.adapters.kafka.require import require
 from stream.config.loading import load
 from stream.domain.topics import LANES
 from stream.errors import CartwakeError

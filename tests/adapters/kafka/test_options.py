@@ -14,7 +14,7 @@ from stream.adapters.kafka.options import (
     client_options,
     quiet_clients,
 )
-from stream.adapters.kafka.topics import LARGEST_BYTES
+from stream.adapters.kafka.topic_rules import LARGEST_BYTES
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.errors import UsageError
 from stream.worker.faust.options import faust_options

@@ -1,16 +1,14 @@
-"""The topics on a real broker, and what a starting worker asks of any broker."""
+"""``cartwake topics`` on a real broker."""
 
 import asyncio
 import socket
-import subprocess
-import sys
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from stream.adapters.kafka.topics import check, create, require
+from stream.admin.topics import check, create
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.domain.topics import LANES, TOPICS
 from stream.errors import CartwakeError
@@ -69,8 +67,8 @@ def test_create_makes_the_topics_of_the_contract(empty_kafka, settings):
     lines = told(create, settings)
     assert empty_kafka.topics() == dict.fromkeys(NAMES, 3) | {"training-examples": 1}
     assert sorted(line.split(":")[0] for line in lines) == sorted(NAMES)
-    assert "page-views: made, 3 partitions" in lines
-    assert "training-examples: made, 1 partition" in lines
+    assert "page-views: created, 3 partitions" in lines
+    assert "training-examples: created, 1 partition" in lines
 
 
 def test_what_create_makes_passes_the_check(settings):
@@ -108,15 +106,15 @@ def test_create_twice_changes_nothing(empty_kafka, settings):
     told(create, settings)
     before = empty_kafka.topics()
     lines = told(create, settings)
-    assert set(lines) == {f"{name}: exists, left as it is" for name in NAMES}
+    assert set(lines) == {f"{name}: exists, not changed" for name in NAMES}
     assert empty_kafka.topics() == before
 
 
 def test_create_leaves_an_existing_topic_alone(empty_kafka, settings):
     empty_kafka.create_topics(["page-views"], 3, {"retention.ms": "3600000"})
     lines = told(create, settings)
-    assert "page-views: exists, left as it is" in lines
-    assert "cart-events: made, 3 partitions" in lines
+    assert "page-views: exists, not changed" in lines
+    assert "cart-events: created, 3 partitions" in lines
     assert config_of(empty_kafka, "page-views")["retention.ms"] == "3600000"
 
 
@@ -125,6 +123,14 @@ def test_create_makes_nothing_beside_an_input_with_other_partitions(empty_kafka,
     why = refusal(create, settings)
     assert "page-views exists with 2 partitions, but kafka.partitions is 3" in why
     assert empty_kafka.topics() == {"page-views": 2}
+
+
+def test_create_adds_no_topic_with_another_partition_count_than_the_others(empty_kafka, settings):
+    told(create, settings)
+    empty_kafka.delete_topics(["triggers"])
+    why = refusal(create, settings_of(empty_kafka.bootstrap, partitions=12))
+    assert "page-views exists with 3 partitions, but kafka.partitions is 12" in why
+    assert "triggers" not in empty_kafka.topics()
 
 
 def test_create_checks_what_it_leaves_alone(empty_kafka, settings):
@@ -148,7 +154,7 @@ def test_a_topic_that_is_kept_for_ever_is_told(empty_kafka, settings):
 
 def test_create_tells_why_kafka_refuses(empty_kafka):
     why = refusal(create, settings_of(empty_kafka.bootstrap, partitions=1, replication=3))
-    assert "page-views was not made: " in why
+    assert "page-views was not created: " in why
     assert "replica" in why.lower()
     assert empty_kafka.topics() == {}
 
@@ -164,18 +170,28 @@ def test_check_names_everything_that_does_not_fit(empty_kafka, settings):
     empty_kafka.create_topics(["training-examples"], 4, FINITE)
     why = refusal(check, settings)
     assert (
-        "no topic trigger-cancels, message-feedback: make them with 'cartwake topics create'" in why
+        "no topic message-feedback, trigger-cancels: make them with 'cartwake topics create'" in why
     )
     assert "equally many partitions, but have: consent-events 4, cart-events 4, page-views 2" in why
     assert "dead-letters takes records up to 1048576 bytes" in why
     assert why.startswith(f"Kafka at {empty_kafka.bootstrap}: ")
 
 
-def test_check_accepts_another_number_of_partitions_than_new_topics_would_get(
-    empty_kafka, settings
-):
+def test_check_warns_of_another_partition_count_than_new_topics_would_get(empty_kafka, settings):
     told(create, settings)
-    told(check, settings_of(empty_kafka.bootstrap, partitions=12))
+    lines = told(check, settings_of(empty_kafka.bootstrap, partitions=12))
+    [line] = [line for line in lines if line.startswith("warning:")]
+    assert "the topics have 3 partitions each, but kafka.partitions is 12: " in line
+    assert line.endswith("'cartwake topics create' would refuse to add a topic")
+
+
+def test_check_warns_of_outputs_with_another_partition_count_than_the_lanes(empty_kafka, settings):
+    told(create, settings)
+    empty_kafka.delete_topics(["triggers"])
+    empty_kafka.create_topics(["triggers"], 5, FINITE | {"max.message.bytes": str(2 * MIB)})
+    [line] = [line for line in told(check, settings) if line.startswith("warning:")]
+    assert "triggers 5" in line
+    assert line.endswith("cartwake emailer and webhooks refuse to start")
 
 
 def test_check_makes_no_topics(empty_kafka, settings):
@@ -208,91 +224,3 @@ def test_the_command_says_one_line_and_no_traceback(empty_kafka):
         away.stderr
         == f"cartwake: Kafka at {nobody['CARTWAKE_KAFKA__BOOTSTRAP']} cannot be reached\n"
     )
-
-
-# require
-
-
-async def test_a_worker_learns_the_partition_count(empty_kafka):
-    empty_kafka.create_topics(NAMES - {"training-examples"}, 5)
-    empty_kafka.create_topics(["training-examples"], 1)
-    said: list[str] = []
-    assert await require(settings_of(empty_kafka.bootstrap), said.append) == 5
-    assert said == []
-
-
-async def test_a_worker_is_told_how_to_get_missing_topics(empty_kafka):
-    empty_kafka.create_topics(LANES, 2)
-    with pytest.raises(CartwakeError, match="make them with 'cartwake topics create'"):
-        await require(settings_of(empty_kafka.bootstrap), lambda _: None)
-
-
-async def test_a_worker_refuses_inputs_with_different_partition_counts(empty_kafka):
-    empty_kafka.create_topics(NAMES - {"page-views"}, 2)
-    empty_kafka.create_topics(["page-views"], 3)
-    with pytest.raises(CartwakeError, match="consent-events 2, cart-events 2, page-views 3"):
-        await require(settings_of(empty_kafka.bootstrap), lambda _: None)
-
-
-async def test_a_worker_waits_for_kafka_and_says_so_once(empty_kafka, monkeypatch):
-    monkeypatch.setattr("stream.adapters.kafka.topics.RETRY_S", 0.05)
-    empty_kafka.create_topics(NAMES, 2)
-    empty_kafka.stop()
-    said: list[str] = []
-    waits = asyncio.Event()
-
-    def waiting(line: str) -> None:
-        said.append(line)
-        waits.set()
-
-    try:
-        requiring = asyncio.create_task(require(settings_of(empty_kafka.bootstrap), waiting))
-        await waits.wait()
-    finally:
-        await asyncio.to_thread(empty_kafka.start)
-    assert await requiring == 2
-    assert len(said) == 1
-    assert said[0].startswith(f"Kafka at {empty_kafka.bootstrap} cannot be reached")
-
-
-MOCK = """
-import sys
-from confluent_kafka import Producer
-cluster = Producer({"test.mock.num.brokers": 1, "log_level": 3})
-(node,) = cluster.list_topics(timeout=10).brokers.values()
-for topic in sys.argv[1:]:
-    cluster.list_topics(topic, timeout=10)
-print(f"{node.host}:{node.port}", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def mock_cluster():
-    """Return what starts librdkafka's mock cluster with some topics and tells its address."""
-    started = []
-
-    def start(topics) -> str:
-        command = [sys.executable, "-c", MOCK, *sorted(topics)]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        return process.stdout.readline().strip()
-
-    yield start
-    for process in started:
-        process.communicate(timeout=30)
-
-
-async def test_a_broker_without_admin_calls_will_do_for_a_worker(mock_cluster):
-    said: list[str] = []
-    assert await require(settings_of(mock_cluster(NAMES)), said.append) == 4
-    assert said == []
-
-
-async def test_looking_for_topics_does_not_make_them(mock_cluster):
-    address = mock_cluster(NAMES - {"triggers"})
-    for _ in range(2):
-        with pytest.raises(CartwakeError, match="no topic triggers:"):
-            await require(settings_of(address), lambda _: None)
