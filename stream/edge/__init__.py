@@ -1,6 +1,6 @@
-"""``cartwake edge``: where storefronts and browsers meet the log, over HTTP.
+"""``cartwake edge``: the HTTP side of Cartwake, for shops and browsers.
 
-``collector`` takes events and answers once Kafka has them; ``gateway`` brings on-site triggers back
-to the page that they are for; ``script`` is what the page loads. The one rule: nothing is kept here
-that another edge would need, so any number may run behind a load balancer.
+``collector`` takes events and answers once Kafka has acknowledged them. ``gateway`` sends on-site
+triggers to the page of their visitor. ``script`` is the script that pages load. An edge keeps
+nothing that another edge would need, so any number may run behind a load balancer.
 """

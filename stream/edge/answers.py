@@ -1,6 +1,6 @@
-"""What the edge answers, and how it says no.
+"""Answers of the edge: JSON, and refusals.
 
-The one rule: a refusal names a rule and a place, and repeats nothing of what was sent.
+A refusal names a rule and a place, and repeats nothing that was sent.
 """
 
 from http import HTTPStatus
@@ -12,8 +12,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 RETRY_AFTER_S = 5
 
 
-class RequestRefused(Exception):  # noqa: N818 - it tells of a request, not of an error of ours
-    """A request, or one event of it, is not taken."""
+class RequestRefused(Exception):  # noqa: N818 - a property of the request, no error of ours
+    """A request, or one event in it, is refused."""
 
     def __init__(
         self, status: HTTPStatus, reason: str, detail: str = "", retry_after_s: int | None = None
@@ -24,26 +24,26 @@ class RequestRefused(Exception):  # noqa: N818 - it tells of a request, not of a
 
 
 def malformed(detail: str) -> RequestRefused:
-    """Return the refusal of what cannot be read."""
+    """Return the refusal of a request that cannot be parsed."""
     return RequestRefused(HTTPStatus.BAD_REQUEST, "malformed", detail)
 
 
 def too_large(what: str, most: int) -> RequestRefused:
-    """Return the refusal of what is larger than ``most`` bytes."""
+    """Return the refusal of a body or event with more than ``most`` bytes."""
     return RequestRefused(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"{what}: more than {most} bytes"
     )
 
 
 def unavailable(detail: str) -> RequestRefused:
-    """Return the refusal of what may be sent again in a while."""
+    """Return the refusal of a request that the sender should repeat later."""
     return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, RETRY_AFTER_S)
 
 
 def json_response(
     content: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return a JSON answer that no cache keeps."""
+    """Return a JSON answer that must not be cached."""
     return Response(
         orjson.dumps(content),
         status,

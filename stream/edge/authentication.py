@@ -1,7 +1,7 @@
-"""The authenticator: whose request it is, and whether it comes in.
+"""Authentication: the key of a request, its origin, and rate limits.
 
-The one rule: what costs least is asked first: the address, the key, the page's origin, and the body
-last. Only a public key may stand where proxies log it, in the address line.
+Cheap checks come first: the address, the key, the page's origin, and the body last. Only a public
+key may stand in the URL, because proxies log it.
 """
 
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from stream.edge.requests import address_of, basic_user, body_of, json_of
 
 
 class Authenticator:
-    """Lets requests in, or refuses them with a reason."""
+    """Accepts requests, or refuses them with a reason."""
 
     def __init__(self, edge: EdgeSettings, keys: Keys) -> None:
         self._keys = keys
@@ -26,7 +26,7 @@ class Authenticator:
         self._trusted_proxies = edge.trusted_proxies
 
     async def open(self, request: Request) -> tuple[EdgeKey, bytes]:
-        """Return the key that a request comes with, and its body.
+        """Return the key of a request, and its body.
 
         Raises
         ------
@@ -55,12 +55,12 @@ class Authenticator:
         body = await body_of(request)
         hook = self._keys.hook(vendor, body, request.headers)
         if hook is None:
-            detail = "not made of this body, just now, by a secret of this vendor in edge.hooks"
+            detail = "expected one of this body, by a secret of this vendor in edge.hooks, now"
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
         return EdgeKey(key=f"hook {vendor}", tenant=hook.tenant, kind="server"), body
 
     def admit_page(self, request: Request) -> EdgeKey | None:
-        """Return the key of a page that asks for itself; None where it names none."""
+        """Return the key of a page's request; None if it names none."""
         named = self._named(request)
         if named is not None:
             return self._admitted(request, named)
@@ -68,11 +68,11 @@ class Authenticator:
         return None
 
     def count_address(self, request: Request) -> None:
-        """Count a request that may come from anybody, or refuse it."""
+        """Count a request against the limit of its address, or refuse it."""
         self._limits.count_address(address_of(request, self._trusted_proxies))
 
     def _named(self, request: Request) -> EdgeKey | None:
-        """Return the key in the header or the address line; raise where there is a wrong one."""
+        """Return the key in the header or the URL; None if there is none, refuse a wrong one."""
         in_header, in_line = basic_user(request), request.query_params.get("writeKey")
         if in_header is None and in_line is None:
             return None
@@ -83,7 +83,7 @@ class Authenticator:
         return key
 
     def _admitted(self, request: Request, key: EdgeKey) -> EdgeKey:
-        # A shop's servers all come from one address.
+        # All requests of a shop's servers come from one address.
         if key.kind == "browser":
             self.count_address(request)
         return self._counted(request, key)
@@ -93,13 +93,13 @@ class Authenticator:
             raise _wrong_key()
         self._limits.count_key(key.key)
         if key.kind == "browser" and not _is_from(request, key):
-            detail = "origin: not one of the key's"
+            detail = "origin: not in the key's origins"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
         return key
 
 
 def _is_from(request: Request, key: EdgeKey) -> bool:
-    """Say whether a page of the key's asks; a page of the edge's own origin names none to a GET."""
+    """Say whether the origin is one of the key's; a page of the edge's own sends none with GET."""
     origin = request.headers.get("origin")
     return origin in key.origins or (origin is None and request.method == "GET")
 
@@ -111,5 +111,5 @@ def _write_key(body: bytes) -> str:
 
 
 def _wrong_key() -> RequestRefused:
-    detail = "a known key as the user of Basic authentication, or a browser's as writeKey"
+    detail = "expected a known key as the user of Basic authentication, or a browser's as writeKey"
     return RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)

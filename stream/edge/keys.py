@@ -1,7 +1,7 @@
-"""Who may send what: public browser keys, secret server keys, and the secrets of webhooks.
+"""Keys and their rights: public browser keys, secret server keys, and the secrets of webhooks.
 
-The one rule: a browser key is no secret. It speaks for the signed visitor alone, from the shop's
-own pages, and cannot say that something was bought, paid back or mailed.
+A browser key is no secret. It is valid on the shop's own pages only, for the signed visitor only,
+and it may not send orders, refunds or feedback of messages.
 """
 
 import base64
@@ -35,20 +35,20 @@ class Keys:
         )
 
     def find(self, text: str) -> EdgeKey | None:
-        """Return the key of this text; how long it takes says nothing about the keys."""
+        """Return the key with this text; the time it takes reveals nothing about the keys."""
         return self._by_digest.get(_digest(text))
 
     def of_origin(self, origin: str) -> EdgeKey | None:
-        """Return the one browser key of a page's origin; None where there are none or several."""
+        """Return the browser key of a page's origin; None if its tenant is not clear."""
         found = [key for key in self._by_digest.values() if origin in key.origins]
         return found[0] if len({key.tenant for key in found}) == 1 else None
 
     def signed_by(self, body: bytes, headers: Mapping[str, str]) -> EdgeKey | None:
-        """Return the server key with which a body is signed, as Standard Webhooks has it."""
+        """Return the server key that signed a body by Standard Webhooks, or None."""
         return next((key for key in self._servers if _is_signed(key.key, body, headers)), None)
 
     def hook(self, vendor: str, body: bytes, headers: Mapping[str, str]) -> EdgeHook | None:
-        """Return the hook of a vendor whose secret has signed this body."""
+        """Return the vendor's hook with the secret that signed this body, or None."""
         verified = _is_shopifys if vendor == "shopify" else _is_signed
         ours = (hook for hook in self._hooks if hook.vendor == vendor)
         return next((hook for hook in ours if verified(hook.secret, body, headers)), None)
@@ -64,12 +64,12 @@ def _digest(text: str) -> bytes:
 
 
 def _is_signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
-    """Check as https://www.standardwebhooks.com says; a signature lives for five minutes."""
+    """Check a signature as https://www.standardwebhooks.com says; it is valid for five minutes."""
     try:
         Webhook(secret if secret.startswith("whsec_") else secret.encode()).verify(
             body, dict(headers), json_parse=False
         )
-    except Exception:  # noqa: BLE001 - the library lets through whatever a broken header raises
+    except Exception:  # noqa: BLE001 - a broken header raises all kinds of errors in the library
         return False
     return True
 

@@ -1,7 +1,7 @@
-"""How often somebody may ask: by key and, for public keys, by address.
+"""Rate limits: by key and, for public keys, by address.
 
-The one rule: an address is compared here and goes nowhere else. Each edge counts for itself: with
-several of them behind a balancer a limit is so much of each.
+An address is compared here and stored nowhere else. Each edge counts for itself, so several edges
+behind a balancer together allow a multiple of the limit.
 """
 
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from stream.edge.answers import RequestRefused
 
 
 class RateLimits:
-    """Counts requests in windows of a second."""
+    """Counts requests in windows of one second."""
 
     def __init__(self, edge: EdgeSettings) -> None:
         self._windows = FixedWindowRateLimiter(MemoryStorage())
@@ -30,7 +30,7 @@ class RateLimits:
         """Count a request from this address, or refuse it."""
         self._count(self._by_address, "address", address)
 
-    def _count(self, limit: RateLimitItemPerSecond, by: str, who: str) -> None:
-        if not self._windows.hit(limit, by, who):
+    def _count(self, limit: RateLimitItemPerSecond, by: str, name: str) -> None:
+        if not self._windows.hit(limit, by, name):
             detail = f"more than {limit.amount} requests in a second by one {by}"
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", detail, 1)

@@ -1,7 +1,7 @@
-"""Where a message's links lead: out of the list, or back to the cart.
+"""The links in messages: unsubscribe, and back to the cart.
 
-The one rule: a link's signature is all that is asked for, no log-in; and looking changes nothing.
-Mail scanners open every link, so that only a ``POST`` unsubscribes.
+A link's signature is enough, no login is needed. ``GET`` changes nothing, because mail scanners
+open every link; only a ``POST`` unsubscribes.
 """
 
 import secrets
@@ -28,7 +28,7 @@ from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.metrics import EdgeMetrics
 
-# Nobody else's page may frame the button, or put words beside it.
+# No other page may frame the button.
 HEADERS: Final = {
     **NO_STORE,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
@@ -47,12 +47,12 @@ CART_PARAMETER: Final = "cartwake_cart"
 
 @dataclass(frozen=True, kw_only=True)
 class MessageLinks:
-    """Answers those who follow a message's links.
+    """Answers requests to a message's links.
 
     Parameters
     ----------
     cart_url
-        The shop's page that a cart is restored on; empty: there is none.
+        The shop's page that restores a cart; empty if there is none.
     """
 
     authenticator: Authenticator
@@ -73,31 +73,31 @@ class MessageLinks:
         message = self._message(request, "unsubscribe", MessageLink)
         purposes = Purposes(marketing_email="withdrawn")
         withdrawal = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe")
-        told = MessageUnsubscribed(
+        feedback = MessageUnsubscribed(
             **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
         )
-        await self._append((CONSENT_EVENTS, withdrawal), (MESSAGE_FEEDBACK, told))
+        await self._append((CONSENT_EVENTS, withdrawal), (MESSAGE_FEEDBACK, feedback))
         self.metrics.unsubscribed.inc()
         return _page("Done", "You get no more mails about your cart.")
 
     async def click(self, request: Request) -> Response:
-        """``GET /v1/click/{token}``: on to the shop's cart, and told of where it was a person."""
+        """``GET /v1/click/{token}``: redirect to the shop's cart; record people's clicks."""
         message = self._message(request, "cart", CartLink)
         if not self.cart_url:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "no_cart_page", "emailer.cart_url is empty")
         if request.method == "GET" and not is_bot(request.headers.get("user-agent", "")):
-            told = MessageClicked(
+            feedback = MessageClicked(
                 **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
             )
-            with suppress(RequestRefused):  # nobody waits for their cart because of Kafka
-                await self._append((MESSAGE_FEEDBACK, told))
+            with suppress(RequestRefused):  # the shopper gets the cart even if Kafka is away
+                await self._append((MESSAGE_FEEDBACK, feedback))
         join = "&" if "?" in self.cart_url else "?"
         token = quote(request.path_params["token"])
         target = f"{self.cart_url}{join}{CART_PARAMETER}={token}"
         return RedirectResponse(target, HTTPStatus.SEE_OTHER, HEADERS)
 
     async def cart(self, request: Request) -> Response:
-        """``GET /v1/carts/{token}``: what was in it, for the shop's page or server to restore."""
+        """``GET /v1/carts/{token}``: the cart's lines, so that the shop can restore them."""
         link = self._message(request, "cart", CartLink)
         lines = [
             {"product_id": one.product_id, "variant": one.variant, "quantity": one.quantity}
@@ -110,12 +110,12 @@ class MessageLinks:
         message = self.links.verify(use, request.path_params["token"], kind)
         if message is None:
             raise RequestRefused(
-                HTTPStatus.FORBIDDEN, "link_not_signed", "link: not one of ours, whole"
+                HTTPStatus.FORBIDDEN, "link_not_signed", "link: not signed by this edge, or cut off"
             )
         return message
 
     def _facts(self, message: MessageLink) -> dict[str, Any]:
-        # A new id each time: who says no again after another yes means it.
+        # A new id each time: a second withdrawal after a new grant must count.
         return {
             "id": secrets.token_hex(16),
             "tenant": message.tenant,
@@ -123,16 +123,16 @@ class MessageLinks:
             "at_ms": self.now_ms(),
         }
 
-    async def _append(self, *told: tuple[str, Event]) -> None:
+    async def _append(self, *events: tuple[str, Event]) -> None:
         try:
             await self.log.append(
                 [
-                    PreparedRecord(topic, one.visitor.encode(), encode_record(one))
-                    for topic, one in told
+                    PreparedRecord(topic, event.visitor.encode(), encode_record(event))
+                    for topic, event in events
                 ]
             )
         except LogUnavailable:
-            raise unavailable("not stored: do it again in a moment") from None
+            raise unavailable("not stored: try again in a moment") from None
 
 
 def _page(title: str, text: str, more: str = "") -> Response:

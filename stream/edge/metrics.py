@@ -1,7 +1,7 @@
-"""The edge's metrics, each with what it means and what to do about it.
+"""The edge's metrics, each with its meaning and what to do about it.
 
-As in ``stream.worker.metrics``: base units, and no label that a stranger can invent. A
-vendor's unknown event is counted by its name for the first so many names, and then as ``other``.
+Base units, as in ``stream.worker.metrics``, and no label with values that strangers invent: the
+first 200 names of unknown vendor events are labels, further ones are ``other``.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics

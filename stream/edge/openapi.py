@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the edge.
 
-The one rule: it stands alone, and events are described by the types that read them, as in the other
-schemas. ``python -m stream.edge.openapi DIR`` writes it into a folder.
+The types that decode the events also describe them, as in the other schemas. The document needs no
+other file. ``python -m stream.edge.openapi DIR`` writes it into a folder.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""What a page asks besides: the script, its visitor id, and ops whether all is well.
+"""Other routes: the script, visitor ids, and the health pages.
 
-The one rule: a visitor id is given to who asks for one; the script asks after consent alone.
+The edge gives a visitor id to each request for one; the script requests one only after consent.
 """
 
 from http import HTTPStatus
@@ -17,14 +17,14 @@ from stream.edge.collector.append import EventLog
 from stream.edge.keys import Keys
 from stream.edge.visitors import COOKIE, Visitors
 
-# As long as a consent lives without a new one.
+# As long as a consent is valid without a new one.
 COOKIE_S: Final = 395 * 24 * 3600
 A_DAY_S: Final = 24 * 3600
 A_YEAR_S: Final = 365 * A_DAY_S
 
 
 class Pages:
-    """Answers what is neither event nor action."""
+    """Answers the routes of this module."""
 
     def __init__(
         self, authenticator: Authenticator, keys: Keys, visitors: Visitors, log: EventLog
@@ -37,7 +37,7 @@ class Pages:
         )
 
     async def visitor(self, request: Request) -> Response:
-        """``GET /v1/visitor``: a new id, or the one that was given, signed with today's key."""
+        """``GET /v1/visitor``: a new id, or the given one, signed with the newest key."""
         key = self._authenticator.admit_page(request)
         tenant = self._tenant(key, request.headers.get("origin"))
         visitor, signed = self._renewed(request, tenant) or self._visitors.issue(tenant)
@@ -46,7 +46,7 @@ class Pages:
         return response
 
     async def script(self, request: Request) -> Response:
-        """``GET /cartwake.js``: kept for ever where its hash is asked for, else checked daily."""
+        """``GET /cartwake.js``: cached for a year if the URL has its hash, else for a day."""
         headers = {"ETag": f'"{script.digest()}"', "X-Content-Type-Options": "nosniff"}
         pinned = request.query_params.get("v") == script.digest()
         seconds, more = (A_YEAR_S, ", immutable") if pinned else (A_DAY_S, ", must-revalidate")
@@ -61,20 +61,20 @@ class Pages:
         return PlainTextResponse("ok\n")
 
     async def ready(self, _: Request) -> Response:
-        """``GET /readyz``: Kafka acknowledges, as far as is known."""
+        """``GET /readyz``: Kafka acknowledges."""
         if self._log.is_up:
             return PlainTextResponse("ok\n")
         return PlainTextResponse("Kafka does not answer\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _tenant(self, key: EdgeKey | None, origin: str | None) -> str:
-        """Return whose shop it is: the key's, that of the page's origin, or the only one."""
+        """Return the tenant of the key, of the page's origin, or the only one."""
         if key is None and origin is not None:
             key = self._keys.of_origin(origin)
         if key is not None:
             return key.tenant
         if len(self._keys.tenants) == 1:
             return self._keys.tenants[0]
-        detail = "of several shops, writeKey must name one"
+        detail = "there are several shops: writeKey must name one"
         raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_key", detail)
 
     def _renewed(self, request: Request, tenant: str) -> tuple[str, str] | None:
@@ -82,7 +82,7 @@ class Pages:
         known = self._visitors.verify(given or request.cookies.get(COOKIE) or "", [tenant])
         if known is not None:
             return known.visitor, self._visitors.sign(tenant, known.visitor)
-        # A cookie may be of a key that is gone; who names an id means it.
+        # A cookie may be signed with a removed key; an id in the query must be valid.
         if given is not None:
             detail = "visitor: not a signed id of this shop"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
@@ -90,5 +90,5 @@ class Pages:
 
 
 def _is_secure(request: Request) -> bool:
-    """Say whether the page came by TLS; to claim it falsely only harms who does."""
+    """Say whether the page was loaded by TLS; a false claim harms only its sender."""
     return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}

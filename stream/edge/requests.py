@@ -1,6 +1,6 @@
-"""What a request brings: its body, its key, its address.
+"""Parts of a request: its body, its key, its address.
 
-The one rule: everything is bounded before it is looked at, and a packed body by what it unpacks to.
+Everything is checked for its size before it is parsed; a gzip body for its unpacked size.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ async def body_of(request: Request) -> bytes:
     Raises
     ------
     RequestRefused
-        It is too large, comes too slowly, or is not packed as its header says.
+        It is too large, arrives too slowly, or is not encoded as its header says.
     """
     parts, size = [], 0
     try:
@@ -68,7 +68,7 @@ def object_of(body: bytes) -> dict[str, Any]:
 
 
 def basic_user(request: Request) -> str | None:
-    """Return the user's name of HTTP Basic authentication, where it is used.
+    """Return the user name of HTTP Basic authentication, or None without it.
 
     Raises
     ------
@@ -87,11 +87,11 @@ def basic_user(request: Request) -> str | None:
 
 
 def address_of(request: Request, trusted_proxies: int) -> str:
-    """Return the address that asks; so many of the last proxies are believed.
+    """Return the client's address; so many of the last proxies are trusted.
 
     Examples
     --------
-    A client can write what it likes into the header, but not behind its own address.
+    A client can write anything into the header, but not after its own address.
 
     >>> scope = {"type": "http", "client": ("10.0.0.1", 1)}
     >>> scope["headers"] = [(b"x-forwarded-for", b"1.1.1.1, 203.0.113.9")]
@@ -99,8 +99,8 @@ def address_of(request: Request, trusted_proxies: int) -> str:
     ('10.0.0.1', '203.0.113.9')
     """
     own = request.client.host if request.client else ""
-    told = request.headers.getlist("x-forwarded-for") if trusted_proxies else []
-    hops = [hop.strip() for hop in ",".join(told).split(",") if hop.strip()]
+    headers = request.headers.getlist("x-forwarded-for") if trusted_proxies else []
+    hops = [hop.strip() for hop in ",".join(headers).split(",") if hop.strip()]
     return hops[-trusted_proxies] if trusted_proxies and len(hops) >= trusted_proxies else own
 
 

@@ -1,7 +1,7 @@
-"""Visitor ids: 128 random bits, signed for one tenant, so that nobody can speak for another.
+"""Visitor ids: 128 random bits, signed for one tenant, so that nobody can forge another's id.
 
-The one rule: records carry the bare id; only what goes through a browser is signed. Signed with the
-first of the keys, believed with any, so that a key can be replaced without losing a visitor.
+Records have the bare id; browsers get the signed one. The first key signs and every key
+verifies, so a key can be replaced without losing a visitor.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ LONGEST = 128
 
 
 class VerifiedVisitor(NamedTuple):
-    """Whom a signed id names."""
+    """Tenant and visitor of a signed id."""
 
     tenant: str
     visitor: str
 
 
 class Visitors:
-    """Issues ids and believes them.
+    """Issues ids, signs and verifies them.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Visitors:
     """
 
     def __init__(self, signing_keys: Iterable[str]) -> None:
-        # The library signs with the last.
+        # The library signs with the last key.
         self._keys = list(signing_keys)[::-1]
         self._signers: dict[str, Signer] = {}
 
@@ -48,11 +48,11 @@ class Visitors:
         return visitor, self.sign(tenant, visitor)
 
     def sign(self, tenant: str, visitor: str) -> str:
-        """Return an id as it is given to a browser."""
+        """Return the signed form of an id, for a browser."""
         return self._signer(tenant).sign(visitor).decode()
 
     def verify(self, signed: str, tenants: Iterable[str]) -> VerifiedVisitor | None:
-        """Return whom it names among the tenants; None where none of our keys has signed it."""
+        """Return the visitor of a signed id; None if no key signed it for one of the tenants."""
         if len(signed) > LONGEST:
             return None
         for tenant in tenants:

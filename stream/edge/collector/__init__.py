@@ -1,6 +1,6 @@
-"""The collector: from what a storefront sends to records that Kafka has acknowledged.
+"""The collector: from the requests of a shop to records that Kafka has acknowledged.
 
-``routes`` is the way in, ``prepare`` makes records of events, ``append`` gives them to Kafka. The
-one rule: what is answered 200 is stored; what is not may be sent again, because ids make it
-harmless.
+``routes`` takes requests, ``prepare`` makes records of events, ``append`` sends them to Kafka.
+A 200 means that an event is stored. After anything else the sender may repeat it, because
+duplicates are recognized by their id.
 """

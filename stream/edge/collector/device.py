@@ -1,7 +1,4 @@
-"""What kind of device a user agent names, by ua-parser's maintained patterns.
-
-The one rule: a device that is not known for sure is not named.
-"""
+"""The kind of device of a user agent, by ua-parser's maintained patterns; None if not certain."""
 
 from functools import lru_cache
 from typing import Final, Literal
@@ -12,7 +9,7 @@ Device = Literal["desktop", "mobile", "tablet"]
 
 DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora", "Chrome OS"})
 LOOKED_AT_CHARACTERS: Final = 512
-# Browsers share few user agents; cut and counted, the answers take 5 MB at most.
+# Browsers share few user agents; the cached answers take 5 MB at most.
 REMEMBERED: Final = 8192
 
 

@@ -1,6 +1,6 @@
-"""What becomes of each event of a request, and the answer to all of them.
+"""The outcome of each event of a request, and the answer to the request.
 
-The one rule: events = accepted + ignored + refused, one by one, whatever their neighbours are.
+events = accepted + ignored + refused. Each event is judged by itself, whatever its neighbours are.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from stream.edge.collector.prepare import PreparedRecord
 
 
 class EventOutcome(NamedTuple):
-    """What one event, as it was sent, has become; a vendor's may be several of ours or none."""
+    """The outcome of one event; a vendor's event may become several records, or none."""
 
     records: tuple[PreparedRecord, ...] = ()
     refusal: RequestRefused | None = None
 
 
 def answer(outcomes: Sequence[EventOutcome]) -> Response:
-    """Return the answer; where everything was refused, its status is that of the first."""
+    """Return the answer; if every event was refused, with the status of the first refusal."""
     refused = [_refused(index, one.refusal) for index, one in enumerate(outcomes) if one.refusal]
     content: dict[str, Any] = {
         "accepted": sum(bool(one.records) for one in outcomes),

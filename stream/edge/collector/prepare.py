@@ -1,7 +1,7 @@
-"""From one canonical event, as somebody sent it, to the record that Kafka gets.
+"""From one canonical event, as it was sent, to the record for Kafka.
 
-The one rule: what the sender may not decide is decided here: the tenant is the key's, the visitor
-of a browser is the signed one, and a robot is marked. What no reader knows is left out.
+The sender may not choose everything: the tenant comes from the key, a browser's visitor must be
+signed, and bots are marked. Unknown fields are left out.
 """
 
 from http import HTTPStatus
@@ -19,18 +19,18 @@ from stream.edge.collector.device import device_of
 from stream.edge.keys import may_send
 from stream.edge.visitors import Visitors
 
-# The types of events that come in over HTTP, by name.
+# The types of events that the edge accepts over HTTP, by name.
 EDGE_TYPES: Final[dict[str, type[Event]]] = {
     TYPE_OF[kind]: kind for kind in event_types(written_by("edge"))
 }
-# As much as a sender's clock may be off before it is corrected: a smaller skew is often nothing but
-# a slow network, and correcting that would put events out of order.
+# A sender's clock is corrected if it is off by more than this. A smaller skew is often only a slow
+# network, and correcting that would put events out of order.
 SKEW_MS: Final = 5 * 60 * 1000
 USER_AGENT_CHARACTERS: Final = 512
 
 
 class Sender(NamedTuple):
-    """Who sends, and what the request says for all its events."""
+    """The sender's key, and what the request says for all its events."""
 
     key: EdgeKey
     received_ms: int
@@ -40,7 +40,7 @@ class Sender(NamedTuple):
 
     @property
     def skew_ms(self) -> int:
-        """How far the sender's clock is behind; 0 where it is right enough, or not told."""
+        """How far the sender's clock is behind; 0 if it is close enough or unknown."""
         if self.sent_at_ms is None:
             return 0
         skew_ms = self.received_ms - self.sent_at_ms
@@ -48,14 +48,14 @@ class Sender(NamedTuple):
 
 
 class PreparedRecord(NamedTuple):
-    """What Kafka gets."""
+    """A record for Kafka."""
 
     topic: str
     key: bytes
     value: bytes
     is_bot: bool = False
     was_skewed: bool = False
-    forgets: bool = False  # the browser, too, that it had an id
+    forgets: bool = False  # the browser must delete its cookie
 
 
 def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecord:
@@ -64,7 +64,7 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
     Raises
     ------
     RequestRefused
-        The event is not one of the contract's, or this sender may not send it.
+        The event does not fit the contract, or this sender may not send it.
     """
     if not isinstance(fields, dict):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
@@ -89,7 +89,7 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
 
 
 def _ends(event: Event) -> bool:
-    """Say whether nothing of the visitor may be remembered from here on."""
+    """Say whether everything about the visitor must be forgotten."""
     if isinstance(event, ConsentUpdated):
         return event.purposes.personalization in {"denied", "withdrawn"}
     return isinstance(event, ErasureRequested)
@@ -106,7 +106,7 @@ def _decoded(fields: dict[str, Any]) -> Event:
 def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> dict[str, Any]:
     tenant = sender.key.tenant
     if fields.get("tenant", tenant) != tenant:
-        raise RequestRefused(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not that of the key")
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not the key's tenant")
     at_ms = fields.get("at_ms")
     if sender.skew_ms and isinstance(at_ms, int):
         at_ms += sender.skew_ms
@@ -115,12 +115,12 @@ def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> di
         "visitor": _visitor(fields.get("visitor"), sender, visitors),
         "at_ms": at_ms,
         "context": _context(fields.get("context"), sender),
-        "received_at_ms": None,  # only ever read from files
+        "received_at_ms": None,  # only files have it
     }
 
 
 def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
-    """Return the bare visitor; a server may name any, and may pass on what a browser told it."""
+    """Return the bare visitor; a server may name any, also by the signed id of a browser."""
     known = visitors.verify(given, [sender.key.tenant]) if isinstance(given, str) else None
     if known is not None:
         return known.visitor
@@ -132,7 +132,7 @@ def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
 
 def _context(given: object, sender: Sender) -> object:
     if given is not None and not isinstance(given, dict):
-        return given  # the codec says what is wrong with it
+        return given  # the codec refuses it with a reason
     context: dict[str, Any] = dict(given or {})
     agent = sender.user_agent or context.get("user_agent")
     if isinstance(agent, str) and agent:

@@ -1,6 +1,6 @@
 """The collector's routes: canonical events, Segment's calls, vendors' webhooks.
 
-The one rule: a request is answered once Kafka has acknowledged its records, and event by event.
+A request is answered once Kafka has acknowledged its records. The answer has an outcome per event.
 """
 
 import re
@@ -30,13 +30,13 @@ from stream.runtime.failpoint import raising
 
 MAX_EVENTS: Final = 10_000
 CALLS: Final = ("track", "page", "identify")
-# What the script has heard on the page in a vendor's words, with who, when and its id.
+# A vendor's event that the script saw on the page, with visitor, time and id.
 VENDOR_EVENT: Final = "vendor_event"
 UNIT: Final = "event"
 
 
 class Collector:
-    """Takes events and gives them to the log."""
+    """Takes events and appends them to the log."""
 
     def __init__(  # noqa: PLR0913 - everything that a request needs
         self,
@@ -90,7 +90,7 @@ class Collector:
         return await self._taken(self._each(events, mapped), began)
 
     async def take_hook(self, request: Request) -> Response:
-        """``POST /v1/hooks/{vendor}``: what a vendor's server sends, signed by it."""
+        """``POST /v1/hooks/{vendor}``: a vendor's webhook, signed by the vendor."""
         began = time.perf_counter()
         vendor = request.path_params["vendor"]
         key, body = await self._authenticator.open_hook(request, vendor)
@@ -126,26 +126,26 @@ class Collector:
         return self._refused(malformed("$: it cannot be processed"))
 
     def _canonical(self, fields: object, sender: Sender) -> EventOutcome:
-        """Return what an event has become, ours or what the script has heard from a vendor's."""
+        """Return the outcome of one event: canonical, or a vendor's that the script saw."""
         if isinstance(fields, RequestRefused):
             return self._refused(fields)
         if isinstance(fields, dict) and fields.get("type") == VENDOR_EVENT:
-            return self._passed_on(fields, sender)
+            return self._seen_on_page(fields, sender)
         try:
             return EventOutcome((prepare(fields, sender, self._visitors),))
         except RequestRefused as refusal:
             return self._refused(refusal)
 
-    def _passed_on(self, fields: dict[str, Any], sender: Sender) -> EventOutcome:
+    def _seen_on_page(self, fields: dict[str, Any], sender: Sender) -> EventOutcome:
         vendor = fields.get("vendor")
         if not isinstance(vendor, str) or vendor not in VENDORS:
-            return self._refused(malformed("$.vendor: not one that is known"))
+            return self._refused(malformed("$.vendor: unknown"))
         moment = at_ms(fields.get("at_ms"), sender.received_ms) or sender.received_ms
         hints = Hints(moment, text(fields.get("visitor")), text(fields.get("id")))
         return self._mapped(fields.get("call"), vendor, hints, sender)
 
     def _mapped(self, call: object, vendor: str, hints: Hints, sender: Sender) -> EventOutcome:
-        """Return what one vendor's event has become; all of its events are taken, or none."""
+        """Return the outcome of a vendor's event; all records made of it are taken, or none."""
         if isinstance(call, RequestRefused):
             return self._refused(call)
         try:
@@ -164,32 +164,32 @@ class Collector:
         return EventOutcome(refusal=refusal)
 
     async def _taken(self, outcomes: Sequence[EventOutcome], began: float) -> Response:
-        """Give all records to the log, and answer once it has them."""
+        """Append all records to the log, and answer once they are stored."""
         records = [record for outcome in outcomes for record in outcome.records]
         counts = Counter(record.topic for record in records)
-        became = "accepted"
+        outcome = "accepted"
         try:
             if records:
                 await self._log.append(records)
         except LogUnavailable:
-            became = "unavailable"
+            outcome = "unavailable"
             raise unavailable(
-                "Kafka does not acknowledge; nothing is lost, send it again"
+                "Kafka does not acknowledge: send the request again, with the same ids"
             ) from None
         finally:
             for topic, count in counts.items():
-                self._metrics.events.labels(topic, became).inc(count)
+                self._metrics.events.labels(topic, outcome).inc(count)
         self._metrics.bots.inc(sum(record.is_bot for record in records))
         self._metrics.skew_corrected.inc(sum(record.was_skewed for record in records))
         self._metrics.answer_seconds.observe(time.perf_counter() - began)
-        told = answer(outcomes)
+        response = answer(outcomes)
         if any(record.forgets for record in records):
-            told.delete_cookie(COOKIE)  # a page of another host could not
-        return told
+            response.delete_cookie(COOKIE)  # a page of another host cannot
+        return response
 
 
 def _listed(body: bytes) -> list[Any]:
-    """Return what stands in an array, or on lines; a line that cannot be read is a refusal."""
+    """Return the events of an array or of JSON Lines; a broken line becomes a refusal."""
     if not body.strip():
         raise malformed("body: empty")
     if body.lstrip().startswith(b"["):
@@ -206,7 +206,7 @@ def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
 
 
 def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
-    """Return the events, with a refusal in the place of each that is too large."""
+    """Return the events; each that is too large is replaced by a refusal."""
     if len(events) > MAX_EVENTS:
         detail = f"body: more than {MAX_EVENTS} events"
         raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
@@ -226,12 +226,12 @@ def _bounded_event(event: object) -> object:
 
 
 def _whole(text: str | None) -> int | None:
-    """Return the number in a text; None where there is none."""
+    """Return the whole number in a text, or None."""
     return int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
 
 
 def _in_context(call: object, shared: object) -> object:
-    """Return a batch's call with what the batch says for all its calls."""
+    """Return a call of a batch with the context that all calls of the batch share."""
     if isinstance(call, dict) and isinstance(shared, dict):
         own = call.get("context")
         return call | {"context": shared | own if isinstance(own, dict) else shared}

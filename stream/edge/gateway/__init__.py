@@ -1,5 +1,5 @@
-"""The gateway: from on-site triggers in Kafka to the page that each is for.
+"""The gateway: from on-site triggers in Kafka to the pages of their visitor.
 
-``feed`` reads, ``hub`` knows who waits for what, ``routes`` is what pages ask. The one rule: an
-action reaches the pages of its own visitor, while it is of use, and not after it was cancelled.
+``feed`` reads triggers, ``hub`` keeps open streams and pending actions, ``routes`` answers pages.
+An action reaches only its own visitor's pages, and only before it expires or is cancelled.
 """

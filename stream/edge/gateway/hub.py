@@ -1,7 +1,7 @@
-"""Who waits for what: the open streams and the newest actions of each visitor.
+"""The open streams and the newest actions of each visitor.
 
-The one rule: nothing outlives its use. An action is forgotten when it expires, a stream when its
-page has gone; what a page missed in between it gets by naming the last one that it has seen.
+An action is removed when it expires, a stream when its page has closed. A page that reconnects
+names the last action that it got, and gets the later ones.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import orjson
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.visitors import VerifiedVisitor
 
-# A page that is so far behind does not read any more.
+# A page that is further behind has stopped reading.
 MOST_UNREAD: Final = 32
 STREAMS_PER_VISITOR: Final = 20
 # A cancel may be read before its trigger: they are two topics.
@@ -22,10 +22,10 @@ CANCELS_REMEMBERED: Final = 10_000
 
 
 class Action(NamedTuple):
-    """One on-site trigger, as pages get it."""
+    """One on-site trigger, in the form for pages."""
 
     trigger_id: str
-    whose: VerifiedVisitor
+    visitor: VerifiedVisitor
     expires_at_ms: int
     content: dict[str, Any]
 
@@ -57,9 +57,9 @@ class Hub:
         self._is_closed = False
 
     def publish(self, action: Action) -> None:
-        """Give an action to its visitor's pages; the same one again changes nothing."""
+        """Send an action to all pages of its visitor; a repeated one changes nothing."""
         self._forget()
-        known = self._recent.get(action.whose, [])
+        known = self._recent.get(action.visitor, [])
         if any(one.trigger_id == action.trigger_id for one in known):
             return
         if action.trigger_id in self._cancelled:
@@ -67,91 +67,91 @@ class Hub:
         elif action.expires_at_ms < self._now_ms():
             outcome = "expired"
         else:
-            self._recent[action.whose] = [*known, action]
+            self._recent[action.visitor] = [*known, action]
             self._order.append(action)
-            outcome = "sent" if self._give(action.whose, action) else "unheard"
+            outcome = "sent" if self._give(action.visitor, action) else "unheard"
         self._metrics.actions.labels(outcome).inc()
 
-    def cancel(self, whose: VerifiedVisitor, trigger_id: str) -> None:
-        """Take an action back, also one that is yet to come."""
+    def cancel(self, visitor: VerifiedVisitor, trigger_id: str) -> None:
+        """Cancel an action, also one that has not been read yet."""
         self._cancelled[trigger_id] = None
         if len(self._cancelled) > CANCELS_REMEMBERED:
             del self._cancelled[next(iter(self._cancelled))]
-        self._give(whose, Cancel(trigger_id))
+        self._give(visitor, Cancel(trigger_id))
         self._forget()
 
-    def pending(self, whose: VerifiedVisitor, after: str | None = None) -> list[Action]:
-        """Return what a visitor has not seen yet, of what is still of use, the oldest first."""
-        known = self._recent.get(whose, [])
+    def pending(self, visitor: VerifiedVisitor, after: str | None = None) -> list[Action]:
+        """Return a visitor's unseen actions that have not expired, the oldest first."""
+        known = self._recent.get(visitor, [])
         ids = [one.trigger_id for one in known]
         unseen = known[ids.index(after) + 1 :] if after in ids else known
         return [one for one in self._useful(unseen) if one.trigger_id not in self._cancelled]
 
-    def cancelled(self, whose: VerifiedVisitor) -> list[str]:
-        """Return the ids of a visitor's actions that were taken back while they were of use."""
-        useful = self._useful(self._recent.get(whose, []))
+    def cancelled(self, visitor: VerifiedVisitor) -> list[str]:
+        """Return the ids of a visitor's cancelled actions that have not expired."""
+        useful = self._useful(self._recent.get(visitor, []))
         return [one.trigger_id for one in useful if one.trigger_id in self._cancelled]
 
-    def has_room(self, whose: VerifiedVisitor) -> bool:
+    def has_room(self, visitor: VerifiedVisitor) -> bool:
         """Say whether another stream of this visitor may be opened."""
         has_place = self._open < self._most and not self._is_closed
-        return has_place and len(self._streams.get(whose, ())) < STREAMS_PER_VISITOR
+        return has_place and len(self._streams.get(visitor, ())) < STREAMS_PER_VISITOR
 
     async def listen(
-        self, whose: VerifiedVisitor, after: str | None
+        self, visitor: VerifiedVisitor, after: str | None
     ) -> AsyncIterator[Action | Cancel]:
-        """Yield what is pending after an action, and then what comes, until the hub is closed."""
+        """Yield the pending actions after one, then new ones, until the hub is closed."""
         queue: Queue = asyncio.Queue(MOST_UNREAD)
-        for action in self.pending(whose, after)[-MOST_UNREAD:]:
+        for action in self.pending(visitor, after)[-MOST_UNREAD:]:
             queue.put_nowait(action)
             self._metrics.actions.labels("resent").inc()
-        self._join(whose, queue)
+        self._join(visitor, queue)
         try:
             while (what := await queue.get()) is not None:
                 yield what
         finally:
-            self._leave(whose, queue)
+            self._leave(visitor, queue)
 
     def close(self) -> None:
-        """End all streams; the pages come back to another edge."""
+        """End all streams; the pages reconnect to another edge."""
         self._is_closed = True
         for queues in self._streams.values():
             for queue in queues:
                 _put(queue, None)
 
-    def _join(self, whose: VerifiedVisitor, queue: Queue) -> None:
-        self._streams.setdefault(whose, []).append(queue)
+    def _join(self, visitor: VerifiedVisitor, queue: Queue) -> None:
+        self._streams.setdefault(visitor, []).append(queue)
         self._open += 1
         self._metrics.streams.set(self._open)
 
-    def _leave(self, whose: VerifiedVisitor, queue: Queue) -> None:
-        self._streams[whose].remove(queue)
-        if not self._streams[whose]:
-            del self._streams[whose]
+    def _leave(self, visitor: VerifiedVisitor, queue: Queue) -> None:
+        self._streams[visitor].remove(queue)
+        if not self._streams[visitor]:
+            del self._streams[visitor]
         self._open -= 1
         self._metrics.streams.set(self._open)
 
-    def _give(self, whose: VerifiedVisitor, what: Action | Cancel) -> bool:
-        """Give something to all pages of a visitor; return whether there are any."""
-        queues = self._streams.get(whose, [])
+    def _give(self, visitor: VerifiedVisitor, what: Action | Cancel) -> bool:
+        """Send something to all pages of a visitor; return whether there are any."""
+        queues = self._streams.get(visitor, [])
         for queue in queues:
             _put(queue, what)
         return bool(queues)
 
     def _forget(self) -> None:
-        """Forget what has expired."""
+        """Remove expired actions."""
         now_ms = self._now_ms()
         while self._order and self._order[0].expires_at_ms < now_ms:
-            whose = self._order.popleft().whose
-            if not self._useful(self._recent.get(whose, [])):
-                self._recent.pop(whose, None)
+            visitor = self._order.popleft().visitor
+            if not self._useful(self._recent.get(visitor, [])):
+                self._recent.pop(visitor, None)
 
     def _useful(self, actions: list[Action]) -> list[Action]:
         return [one for one in actions if one.expires_at_ms >= self._now_ms()]
 
 
 def _put(queue: Queue, what: Action | Cancel | None) -> None:
-    """Put something into a page's queue; a page that does not read loses its oldest."""
+    """Put something into a page's queue; a full queue loses its oldest entry."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(what)

@@ -1,6 +1,6 @@
 """The gateway's route: a visitor's actions, as a stream or as one answer.
 
-The one rule: only a signed id opens a visitor's stream.
+A visitor's stream needs the visitor's signed id.
 """
 
 from collections.abc import AsyncIterator
@@ -17,8 +17,8 @@ from stream.edge.authentication import Authenticator
 from stream.edge.gateway.hub import Action, Cancel, Hub
 from stream.edge.visitors import COOKIE, VerifiedVisitor, Visitors
 
-HEARTBEAT_S: Final = 15  # at the most
-COME_BACK_MS: Final = 2_000
+HEARTBEAT_S: Final = 15  # at most
+RECONNECT_MS: Final = 2_000
 
 
 class Gateway:
@@ -33,35 +33,35 @@ class Gateway:
     async def actions(self, request: Request) -> Response:
         """``GET /v1/actions``: Server-Sent Events, or with ``?poll=1`` what is pending as JSON."""
         self._authenticator.count_address(request)
-        whose = self._whose(request)
+        visitor = self._visitor(request)
         after = request.headers.get("last-event-id") or request.query_params.get("after")
         if request.query_params.get("poll") == "1":
             return json_response(
                 {
-                    "actions": [one.content for one in self._hub.pending(whose, after)],
-                    "cancelled": self._hub.cancelled(whose),
+                    "actions": [one.content for one in self._hub.pending(visitor, after)],
+                    "cancelled": self._hub.cancelled(visitor),
                 }
             )
-        if not self._hub.has_room(whose):
-            raise unavailable("no room for another stream here; come back")
+        if not self._hub.has_room(visitor):
+            raise unavailable("too many streams: reconnect later")
         return EventSourceResponse(
-            self._events(whose, after), ping=_apart(whose), ping_message_factory=_heartbeat
+            self._events(visitor, after), ping=_apart(visitor), ping_message_factory=_heartbeat
         )
 
-    def _whose(self, request: Request) -> VerifiedVisitor:
+    def _visitor(self, request: Request) -> VerifiedVisitor:
         signed = request.query_params.get("visitor") or request.cookies.get(COOKIE) or ""
         known = self._visitors.verify(signed, self._tenants)
         if known is None:
-            detail = "visitor: not a signed id of ours; get one from /v1/visitor"
+            detail = "visitor: not a valid signed id; get one from /v1/visitor"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
         return known
 
     async def _events(
-        self, whose: VerifiedVisitor, after: str | None
+        self, visitor: VerifiedVisitor, after: str | None
     ) -> AsyncIterator[ServerSentEvent]:
-        # Some browsers and proxies only believe a stream that has begun.
-        yield ServerSentEvent(comment="open", retry=COME_BACK_MS)
-        async for what in self._hub.listen(whose, after):
+        # Some browsers and proxies wait for the first bytes of a stream.
+        yield ServerSentEvent(comment="open", retry=RECONNECT_MS)
+        async for what in self._hub.listen(visitor, after):
             yield _event(what)
 
 
@@ -73,9 +73,9 @@ def _event(what: Action | Cancel) -> ServerSentEvent:
             return ServerSentEvent(f'{{"trigger_id":"{what.trigger_id}"}}', event="cancel")
 
 
-def _apart(whose: VerifiedVisitor) -> float:
-    """Return after how long a stream's heart beats: not together with all that were opened then."""
-    return HEARTBEAT_S * (1 - crc32(whose.visitor.encode()) / 2**33)
+def _apart(visitor: VerifiedVisitor) -> float:
+    """Return the heartbeat of a stream in s; it differs, so that streams do not beat together."""
+    return HEARTBEAT_S * (1 - crc32(visitor.visitor.encode()) / 2**33)
 
 
 def _heartbeat() -> ServerSentEvent:

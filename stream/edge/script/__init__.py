@@ -1,6 +1,6 @@
-"""The browser's script, as it is served: without its comments, and named by its content.
+"""The browser's script as it is served: minified, with the hash of its content.
 
-The one rule: what is served is the source beside this file; nothing builds it.
+It is made from the source beside this file when it is first requested; there is no build.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ DIGITS = 16
 
 @cache
 def source() -> bytes:
-    """Return the script without comments and needless blanks."""
+    """Return the script without comments and unneeded spaces."""
     text = files(__name__).joinpath(FILE).read_text()
     return str(rjsmin.jsmin(text)).encode()
 
 
 @cache
 def digest() -> str:
-    """Return the hash of the content: other bytes, another name."""
+    """Return the hash of the content."""
     return hashlib.sha256(source()).hexdigest()[:DIGITS]
