@@ -20,10 +20,12 @@ from stream.worker.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+KAFKA = ROOT / "docs" / "kafka.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 PAGES = [
     README,
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "deploy" / "README.md",
     ROOT / "schemas" / "README.md",
     *sorted((ROOT / "docs").glob("**/*.md")),
@@ -111,8 +113,8 @@ def test_operations_tell_of_every_metric_and_of_no_other():
     assert set(re.findall(r"`(cartwake_\w+)", OPERATIONS.read_text())) == known
 
 
-def test_the_readme_names_every_type_under_its_topic():
-    text = README.read_text()
+def test_the_page_on_kafka_names_every_type_under_its_topic():
+    text = KAFKA.read_text()
     for topic in LANES:
         row = re.search(rf"^\| `{topic}` \| (.*) \|$", text, re.MULTILINE)
         assert row is not None
@@ -120,8 +122,8 @@ def test_the_readme_names_every_type_under_its_topic():
         assert re.findall(r"`(\w+)`", row[1]) == types
 
 
-def test_the_readmes_events_give_the_readmes_trigger(tmp_path):
-    events, trigger = blocks(README, "json")
+def test_the_events_on_the_page_on_kafka_give_its_trigger(tmp_path):
+    events, trigger = blocks(KAFKA, "json")
     topics = [TOPIC_OF[type(decode(line.encode()))] for line in events.splitlines()]
     assert topics == ["consent-events", "page-views", "cart-events"]
     log = tmp_path / "events.jsonl"
@@ -131,6 +133,11 @@ def test_the_readmes_events_give_the_readmes_trigger(tmp_path):
     assert [json.loads(line) for line in fired] == [json.loads(trigger)]
 
 
-def test_the_readmes_python_is_python():
-    for block in blocks(README, "python"):
-        compile(block, "README.md", "exec")
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [README, KAFKA], ids=lambda page: page.name)
+def test_python_is_python(page):
+    for block in blocks(page, "python"):
+        compile(block, page.name, "exec")
