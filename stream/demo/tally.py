@@ -1,6 +1,6 @@
-"""What the demo has seen: counted from the records that came out and from the worker's own page.
+"""The demo's counts: from the published records and from the worker's metrics.
 
-The one rule: a record that is published again counts once, as its consumers are told to do it.
+A record that is published again counts once, as every consumer should count it.
 """
 
 from collections import Counter, deque
@@ -16,7 +16,7 @@ from stream.domain.records import Decision, Trigger
 from stream.domain.topics import DEAD_LETTERS, DECISIONS, LANES, TRIGGER_CANCELS, TRIGGERS
 
 READ_TOPICS = (TRIGGERS, DECISIONS, TRIGGER_CANCELS, DEAD_LETTERS)
-# The sides of the equation, and the outcomes of the worker's counter that each adds up.
+# Parts of the summary, and the outcomes of the worker's counter that belong to each.
 OUTCOMES = {
     "applied": ("applied", "stale"),
     "duplicates": ("duplicate",),
@@ -31,7 +31,7 @@ _decision = msgspec.json.Decoder(Decision)
 
 
 class Moment(NamedTuple):
-    """How much had gone in and come out by then."""
+    """How many records had been sent and published at a moment."""
 
     at_s: float
     sent: int
@@ -42,7 +42,7 @@ class Tally:
     """Everything that the view shows."""
 
     def __init__(self) -> None:
-        # By what is odd about a record, see ``traffic.Note``.
+        # By the note of a record, see ``traffic.Note``.
         self.sent: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.decisions: Counter[tuple[str, str, str]] = Counter()
@@ -55,7 +55,7 @@ class Tally:
         self._moments: deque[Moment] = deque([Moment(0.0, 0, 0)])
 
     def take(self, message: ReadRecord) -> Trigger | None:
-        """Count a record that came out; return it if it is a trigger not seen before."""
+        """Count a published record; return it if it is a new trigger."""
         identity = message.topic, message.headers.get("ce_id", b"")
         if identity in self._known:
             self.repeated += 1
@@ -83,7 +83,7 @@ class Tally:
         return trigger
 
     def read_page(self, page: str) -> None:
-        """Take over what the worker's metrics say."""
+        """Take the counts from the worker's metrics."""
         outcomes: Counter[str] = Counter()
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
@@ -94,25 +94,25 @@ class Tally:
         self.outcomes = outcomes
 
     def note_moment(self, at_s: float) -> None:
-        """Remember where the counts stand, for the rates."""
+        """Keep the current counts, for the rates."""
         self._moments.append(Moment(at_s, self.sent.total(), len(self._known)))
         while self._moments[1].at_s <= at_s - RATE_WINDOW_S:
             self._moments.popleft()
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Records sent and records that came out, per second of late."""
+        """Sent and published records per second, lately."""
         first, last = self._moments[0], self._moments[-1]
         took_s = max(last.at_s - first.at_s, 0.001)
         return (last.sent - first.sent) / took_s, (last.published - first.published) / took_s
 
     @property
     def counted(self) -> int:
-        """How many records the worker has counted, whatever became of them."""
+        """How many records the worker has counted, with any outcome."""
         return self.outcomes.total()
 
     def parts(self) -> dict[str, int]:
-        """Return what became of the records: the right side of the equation."""
+        """Return the number of records for each outcome."""
         return {
             part: sum(self.outcomes[outcome] for outcome in outcomes)
             for part, outcomes in OUTCOMES.items()

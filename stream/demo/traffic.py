@@ -1,6 +1,6 @@
-"""What the shops' producers send: the moves of many shoppers as Kafka records, oddities included.
+"""The records of the shops' producers: many shoppers' moves, with late and broken ones.
 
-The one rule: pure and seeded. The same seed, rate and start give the same bytes; no clock is read.
+Pure and seeded: the same seed, rate and start give the same bytes. No clock is read.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from stream.demo.shoppers import Location, Shopper
 from stream.domain.events import Event, ExitSignalled
 from stream.domain.topics import PAGE_VIEWS, TOPIC_OF
 
-# What one shopper amounts to on average; a test holds these two to the truth.
+# The averages of one shopper; a test checks both.
 LIFE_S = 17.4
 EVENTS_A_LIFE = 17.8
-# The shops fill up over this long, so that the first seconds are no stampede.
+# The shops fill up over this time, so that the first seconds are not too busy.
 OPENING_MS = 6_000
 
-# Shares of the events. What is late or sent again is an ordinary browser's and network's doing.
+# Shares of the events. Late and repeated events are usual with browsers and networks.
 LATE, REPEATED, MALFORMED = 0.01, 0.012, 0.006
 LATE_MS, AGAIN_MS = (1_500, 4_000), (50, 900)
 MAIL = "someone@mail.example"
@@ -31,7 +31,7 @@ Note = Literal["", "late", "repeated", "malformed"]
 
 
 class TrafficRecord(NamedTuple):
-    """A Kafka record, and when to send it (ms UTC); ``note`` says what is odd about it."""
+    """A Kafka record, and when to send it (ms UTC); ``note`` says what is unusual about it."""
 
     send_ms: int
     topic: str
@@ -41,15 +41,15 @@ class TrafficRecord(NamedTuple):
 
 
 def traffic(*, seed: int, rate: float, start_ms: int) -> Iterator[TrafficRecord]:
-    """Yield what is sent from ``start_ms`` on, without end, in the order of ``send_ms``.
+    """Yield records from ``start_ms`` on, without end, in the order of ``send_ms``.
 
     One shopper after the other takes a seat; the pauses between them keep the average ``rate``.
     """
     random, order, visitors = Random(seed), count(), count(1)
     seats = ceil(rate * LIFE_S / EVENTS_A_LIFE)
     pause_ms = max(0.0, seats * EVENTS_A_LIFE / rate - LIFE_S) * 1000
-    # A number is a seat that a newcomer takes, which opens the next one: a busy shop need not be
-    # filled before it sends its first record.
+    # A number is a seat: a new shopper takes it, and the next seat opens. So a busy shop sends
+    # records before it is full.
     agenda: list[tuple[int, int, int | Shopper | TrafficRecord]] = [(start_ms, next(order), 0)]
 
     def put(at_ms: float, what: int | Shopper | TrafficRecord) -> None:
@@ -78,11 +78,11 @@ def _sent(events: list[Event], random: Random) -> Iterator[TrafficRecord]:
 
 
 def records(event: Event, random: Random) -> Iterator[TrafficRecord]:
-    """Yield an event as it is sent: mostly once and at once."""
+    """Yield the records of an event: usually one, without delay."""
     topic, key, fields = TOPIC_OF[type(event)], event.visitor.encode(), _fields(event)
     value = msgspec.json.encode(fields)
     chance = random.random()
-    # Not the signs of leaving: their answers would be late as well, and only show that.
+    # Not exit signals: their answers would only be late, too.
     if chance < LATE and topic == PAGE_VIEWS and not isinstance(event, ExitSignalled):
         yield TrafficRecord(event.at_ms + random.randint(*LATE_MS), topic, key, value, "late")
         return
@@ -95,13 +95,13 @@ def records(event: Event, random: Random) -> Iterator[TrafficRecord]:
 
 
 def _fields(event: Event) -> dict[str, Any]:
-    """Return an event as a storefront would write it: what it has no value for, it leaves out."""
+    """Return an event as a shop writes it, without fields that have no value."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _malformed(fields: dict[str, Any], random: Random) -> tuple[bytes | None, bytes]:
-    """Return key and value of a record that no worker can ever process."""
+    """Return key and value of a record that no worker can process."""
     key, value = fields["visitor"].encode(), msgspec.json.encode(fields)
     return random.choice(
         (

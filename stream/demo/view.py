@@ -1,6 +1,6 @@
-"""What the demo shows: a live view on a terminal, plain lines anywhere else.
+"""The demo's output: a live view on a terminal, plain lines anywhere else.
 
-The one rule: only formatting. What is shown was counted by the tally, and nothing is measured here.
+Only formatting: the tally counts, and nothing is measured here.
 """
 
 import sys
@@ -94,13 +94,13 @@ def standing(tally: Tally) -> list[tuple[str, str]]:
 
 
 def lag(tally: Tally) -> str:
-    """Return how long after they were due the triggers were decided."""
+    """Return the delay from due to decided of all triggers, as text."""
     cuts = tally.lag_ms()
     return f"p50 {cuts[0]:,.0f} ms, p99 {cuts[1]:,.0f} ms" if cuts else "-"
 
 
 def panel(tally: Tally, at_s: float) -> Panel:
-    """Return everything at a glance."""
+    """Return the panel with all figures."""
     figures = Table.grid(padding=(0, 2))
     for name, value in standing(tally):
         figures.add_row(name, Text(value, style="bold"))
@@ -116,7 +116,7 @@ def panel(tally: Tally, at_s: float) -> Panel:
 
 
 def trigger_line(trigger: Trigger) -> str:
-    """Return a trigger as one line for people."""
+    """Return a trigger as one readable line."""
     due = datetime.fromtimestamp(trigger.due_at_ms / 1000, UTC)
     cart = money(trigger.cart.value_minor, trigger.cart.currency) if trigger.cart else "-"
     score = f"{trigger.score.value:.2f}" if trigger.score else "-"
@@ -140,7 +140,7 @@ def money(minor: int, currency: str | None) -> str:
 
 
 def summary(tally: Tally, produced: int, took_s: float, seed: int) -> list[str]:
-    """Return the lines that end the demo; the equation is printed as it is, right or wrong."""
+    """Return the summary; its sum is printed even if it is wrong."""
     odd = ", ".join(f"{tally.sent[note]:,} {words}" for note, words in ODDITIES.items())
     parts = " + ".join(f"{number:,} {part}" for part, number in tally.parts().items())
     rows = [

@@ -65,7 +65,7 @@ def test_both_kinds_of_trigger_come_and_the_events_add_up(command, tmp_path):
     assert program.wait(120) == 0, program.output
     lines = program.output.splitlines()
     assert "\x1b" not in program.output
-    assert re.fullmatch(r"a shop to walk through: http://127\.0\.0\.1:\d+ .*", lines[0])
+    assert re.fullmatch(r"a shop to click through: http://127\.0\.0\.1:\d+ .*", lines[0])
     assert any(" s  cart_abandonment  " in line for line in lines)
     assert any(" s  exit_intent       " in line for line in lines)
     summary = lines[lines.index("Summary") :]

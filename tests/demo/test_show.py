@@ -71,7 +71,7 @@ class FakeView:
 
 @pytest.fixture(autouse=True)
 def _always_looking(monkeypatch):
-    monkeypatch.setattr(shows, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(shows, "POLL_EVERY_S", 0.0)
     monkeypatch.setattr(shows, "QUIET_S", 0.0)
 
 

@@ -1,5 +1,5 @@
-"""The demo's shop: pages as a shop would have them, and beside them what is known of the shopper.
+"""The demo's shop: a shop's pages, and a live page that shows what is known of the shopper.
 
-The one rule: the shop uses Cartwake as any shop does, by script and edge; only the live page
-looks behind, into the demo's own Kafka and Redis, and only at who shows a signed id.
+The shop uses Cartwake as any shop does, by script and edge. Only the live page reads the demo's own
+Kafka and Redis, and only for a visitor with a signed id.
 """

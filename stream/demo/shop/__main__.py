@@ -1,4 +1,4 @@
-"""``python -m stream.demo.shop``: the shop as a process, told all by its environment."""
+"""``python -m stream.demo.shop``: the shop as a process, configured by its environment."""
 
 import os
 
@@ -12,18 +12,18 @@ from stream.demo.shop.watch import Watch
 
 def main() -> None:
     """Serve until terminated."""
-    told = os.environ
+    env = os.environ
     place = ShopAccess(
-        told["SHOP_EDGE"],
-        told["SHOP_BROWSER_KEY"],
-        told["SHOP_SERVER_KEY"],
-        told["SHOP_SIGNING_KEY"],
+        env["SHOP_EDGE"],
+        env["SHOP_BROWSER_KEY"],
+        env["SHOP_SERVER_KEY"],
+        env["SHOP_SIGNING_KEY"],
     )
-    watch = Watch(told["SHOP_KAFKA"], told["SHOP_REDIS"], told["SHOP_GROUP"], SHOP.tenant)
+    watch = Watch(env["SHOP_KAFKA"], env["SHOP_REDIS"], env["SHOP_GROUP"], SHOP.tenant)
     uvicorn.run(
-        ShopServer(place, watch, Inbox(), int(told["SHOP_SMTP_PORT"])).app(),
+        ShopServer(place, watch, Inbox(), int(env["SHOP_SMTP_PORT"])).app(),
         host=LOOPBACK,
-        port=int(told["SHOP_PORT"]),
+        port=int(env["SHOP_PORT"]),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -1,7 +1,7 @@
 """The shop's server: its pages, its orders, and the live page's stream.
 
-The one rule: an order is told to the edge by this server, with the secret key; prices are those of
-the catalogue, whatever a page says.
+This server sends orders to the edge, with the secret key. Prices come from the catalogue, whatever
+a page sends.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from stream.demo.shop.inbox import Inbox, InboxMail, address_of
 from stream.demo.shop.watch import Watch, followed
 from stream.edge.visitors import COOKIE, Visitors
 
-LOOK_EVERY_S: Final = 0.25
+POLL_EVERY_S: Final = 0.25
 MOST_OF_ONE: Final = 99
 TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 PAGES: Final = {"/": "index.html", "/restore": "index.html", "/live": "live.html"}
@@ -39,7 +39,7 @@ INBOX: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>In
 
 
 class ShopAccess(NamedTuple):
-    """Where the shop is, and what it was given to talk to the edge."""
+    """The edge's address, and the keys for it."""
 
     edge: str
     browser_key: str
@@ -48,7 +48,7 @@ class ShopAccess(NamedTuple):
 
 
 class ShopServer:
-    """Answers the shop's pages."""
+    """Answers requests for the shop's pages."""
 
     def __init__(self, place: ShopAccess, watch: Watch, inbox: Inbox, smtp_port: int) -> None:
         self._place, self._watch = place, watch
@@ -100,7 +100,7 @@ class ShopServer:
         ]
         order = f"T-{uuid.uuid4().hex[:8]}"
         total = sum(line["product"]["price_minor"] * line["quantity"] for line in lines)
-        # Of who is not known nothing is told.
+        # Without a signed visitor nothing is sent.
         if self._visitors.verify(asked.get("visitor") or "", [SHOP.tenant]):
             event = {
                 "type": "order_completed",
@@ -112,48 +112,48 @@ class ShopServer:
                 "currency": "EUR",
                 "lines": lines,
             }
-            await asyncio.to_thread(self._tell_edge, event)
+            await asyncio.to_thread(self._send_to_edge, event)
         return JSONResponse({"order": order, "total_minor": total})
 
     async def stream(self, request: Request) -> Response:
-        """Return all that happens to the visitor whose signed id is shown."""
+        """Stream the records and the state of the visitor with this signed id."""
         known = self._visitors.verify(request.query_params.get("visitor", ""), [SHOP.tenant])
         if known is None:
             return PlainTextResponse("not a signed id\n", 403)
 
-        async def told() -> AsyncIterator[ServerSentEvent]:
-            async for one in followed(self._watch, known.visitor, LOOK_EVERY_S):
+        async def changes() -> AsyncIterator[ServerSentEvent]:
+            async for one in followed(self._watch, known.visitor, POLL_EVERY_S):
                 yield ServerSentEvent(json.dumps(one))
 
-        return EventSourceResponse(told())
+        return EventSourceResponse(changes())
 
     async def mails(self, request: Request) -> Response:
-        """Return the mails of the visitor whose signed id the cookie is."""
+        """Return the mails of the cookie's visitor."""
         rows = "".join(
             f'<li><a href="/inbox/{one.number}">{escape(one.subject)}</a>'
             f"<time>{escape(one.at)}</time></li>"
             for one in self._mails(request)
         )
         body = f"<ul>{rows}</ul>" if rows else "<p>No mail yet. Leave something in the cart.</p>"
-        return self._told(INBOX.format(body=body))
+        return self._html(INBOX.format(body=body))
 
     async def mail(self, request: Request) -> Response:
         """Return one mail as a mail program shows it."""
         number = request.path_params["number"]
         found = next((one for one in self._mails(request) if one.number == number), None)
-        return self._told(found.html) if found else PlainTextResponse("not yours\n", 404)
+        return self._html(found.html) if found else PlainTextResponse("no such mail\n", 404)
 
     async def customer(self, request: Request) -> Response:
-        """Tell the e-mailer who a visitor is."""
+        """Answer the e-mailer's request for a customer."""
         if request.headers.get("authorization") != f"Bearer {self._place.server_key}":
-            return PlainTextResponse("who are you?\n", 401)
+            return PlainTextResponse("wrong token\n", 401)
         return JSONResponse({"email": address_of(request.path_params["visitor"]), "locale": "en"})
 
     def _mails(self, request: Request) -> list[InboxMail]:
         known = self._visitors.verify(request.cookies.get(COOKIE, ""), [SHOP.tenant])
         return self._inbox.of(known.visitor) if known else []
 
-    def _told(self, html: str) -> Response:
+    def _html(self, html: str) -> Response:
         policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:"
         return Response(
             html,
@@ -162,10 +162,10 @@ class ShopServer:
         )
 
     async def alive(self, _: Request) -> Response:
-        """Say that it serves."""
+        """Answer that the server runs."""
         return PlainTextResponse("ok\n")
 
-    def _tell_edge(self, event: dict[str, Any]) -> None:
+    def _send_to_edge(self, event: dict[str, Any]) -> None:
         login = b64encode(f"{self._place.server_key}:".encode()).decode()
         request = urllib.request.Request(  # noqa: S310 - the demo's own edge, on loopback
             f"{self._place.edge}/v1/events",

@@ -1,6 +1,6 @@
-"""The demo's mail server and mailboxes: every address leads to the shop's own inbox page.
+"""The demo's mail server and mailboxes: the shop's inbox page shows the mails of each address.
 
-The one rule: nothing is sent on; mails are kept in memory alone, the newest of them.
+No mail is relayed. The newest mails are kept in memory only.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class InboxMail(NamedTuple):
 
 
 class Inbox:
-    """Takes mails by SMTP, and shows each to whom it is for."""
+    """Takes mails by SMTP, and returns those of a visitor."""
 
     def __init__(self) -> None:
         self._mails: deque[InboxMail] = deque(maxlen=MAILS_KEPT)
@@ -55,7 +55,7 @@ class Inbox:
 
 
 def address_of(visitor: str) -> str:
-    """Return where a visitor's mails go."""
+    """Return a visitor's mail address."""
     return f"{visitor}@{DOMAIN}"
 
 

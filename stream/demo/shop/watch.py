@@ -1,7 +1,6 @@
-"""What is known of one visitor: what was read and decided, from Kafka, and the state, from Redis.
+"""What is known of one visitor: records from Kafka, and the state from Redis.
 
-The one rule: everything is bounded and kept in memory alone; a visitor who is not of the shop's
-tenant is not looked at.
+Everything is bounded and kept in memory only. Visitors of other tenants are ignored.
 """
 
 import asyncio
@@ -26,16 +25,16 @@ RECORDS_KEPT: Final = 100
 VISITORS_KEPT: Final = 1_000
 FETCH_WAIT_MS: Final = 20
 
-TopicMetadata = dict[str, Any]
+Fields = dict[str, Any]
 
 
 class Watch:
-    """Reads the demo's topics, and remembers the newest records of each visitor of the shop."""
+    """Reads the demo's topics, and keeps the newest records of each visitor of the shop."""
 
     def __init__(self, bootstrap: str, redis_url: str, group: str, tenant: str) -> None:
         self._bootstrap, self._group, self._tenant = bootstrap, group, tenant
         self._redis = Redis.from_url(redis_url)
-        self._records: OrderedDict[str, deque[TopicMetadata]] = OrderedDict()
+        self._records: OrderedDict[str, deque[Fields]] = OrderedDict()
         self._count = 0
 
     async def run(self) -> None:
@@ -58,39 +57,39 @@ class Watch:
             await self._redis.aclose()
 
     def take(self, topic: str, value: bytes) -> None:
-        """Remember a record, if it is of a visitor of the shop."""
+        """Keep a record if its visitor belongs to the shop."""
         try:
-            told = msgspec.json.decode(value, type=dict[str, Any])
+            fields = msgspec.json.decode(value, type=dict[str, Any])
         except msgspec.DecodeError:
             return
-        visitor = told.get("visitor")
-        if told.get("tenant") != self._tenant or not isinstance(visitor, str):
+        visitor = fields.get("visitor")
+        if fields.get("tenant") != self._tenant or not isinstance(visitor, str):
             return
         self._count += 1
         records = self._records.setdefault(visitor, deque(maxlen=RECORDS_KEPT))
-        records.append({"number": self._count, "topic": topic, "record": told})
+        records.append({"number": self._count, "topic": topic, "record": fields})
         self._records.move_to_end(visitor)
         if len(self._records) > VISITORS_KEPT:
             self._records.popitem(last=False)
 
-    def since(self, visitor: str, number: int) -> Iterator[TopicMetadata]:
-        """Yield what was read of a visitor after a record."""
+    def since(self, visitor: str, number: int) -> Iterator[Fields]:
+        """Yield the records of a visitor after the one with this number."""
         return (one for one in self._records.get(visitor, ()) if one["number"] > number)
 
-    async def state(self, visitor: str) -> TopicMetadata:
-        """Return what Redis holds of a visitor, in words; empty where it holds nothing."""
+    async def state(self, visitor: str) -> Fields:
+        """Return a visitor's state from Redis in words; empty if there is none."""
         shard = (murmur2(visitor.encode()) & 0x7FFFFFFF) % PARTITIONS
         name = VISITOR_CODEC.name_of(VisitorKey(self._tenant, visitor))
         ask: Any = self._redis.execute_command
         data = await ask("HGET", f"{self._group}:{{{shard}}}:state", name)
         wake_ms = await ask("ZSCORE", f"{self._group}:{{{shard}}}:wake", name)
-        told = readable(VISITOR_CODEC.decode(data)) if data else {}
-        return told | ({"looked at again at_ms": int(wake_ms)} if wake_ms else {})
+        fields = readable(VISITOR_CODEC.decode(data)) if data else {}
+        return fields | ({"next timer at_ms": int(wake_ms)} if wake_ms else {})
 
 
-def readable(state: Visitor) -> TopicMetadata:
-    """Return a state as people read it."""
-    told: TopicMetadata = {
+def readable(state: Visitor) -> Fields:
+    """Return a state in words."""
+    fields: Fields = {
         "consent": {
             purpose: {
                 "status": choice.status,
@@ -101,11 +100,11 @@ def readable(state: Visitor) -> TopicMetadata:
         }
     }
     if state.erased_ms is not None:
-        told["erased up to at_ms"] = state.erased_ms
-    return told | (_behaviour(state.behaviour) if state.behaviour else {})
+        fields["erased up to at_ms"] = state.erased_ms
+    return fields | (_behaviour(state.behaviour) if state.behaviour else {})
 
 
-def _behaviour(known: Behaviour) -> TopicMetadata:
+def _behaviour(known: Behaviour) -> Fields:
     cart = known.cart
     reminders, exits = CART_ABANDONMENT.memory_in(known), EXIT_INTENT.memory_in(known)
     return {
@@ -122,7 +121,7 @@ def _behaviour(known: Behaviour) -> TopicMetadata:
     }
 
 
-async def followed(watch: Watch, visitor: str, every_s: float) -> AsyncIterator[TopicMetadata]:
+async def followed(watch: Watch, visitor: str, every_s: float) -> AsyncIterator[Fields]:
     """Yield, for ever, new records and the state when it has changed."""
     number, before = 0, None
     while True:
