@@ -15,7 +15,7 @@ from stream.delivery.backlog import PendingDelivery
 from stream.delivery.channel import Accepted, Channel, Declined, Failed, Later, MessageT
 from stream.delivery.fresh_state import FreshState, InDoubt
 from stream.delivery.metrics import DeliveryMetrics
-from stream.delivery.recheck import objection, quiet_until_ms
+from stream.delivery.recheck import quiet_until_ms, recheck
 from stream.delivery.trigger_reader import Taken, TriggerReader
 from stream.domain.campaign.reasons import Reason
 from stream.domain.feedback import (
@@ -174,7 +174,7 @@ class Dispatcher(Generic[MessageT]):
     async def _recheck(self, taken: Taken, trigger: Trigger) -> Later | Reason | None:
         """Return why it must not be sent by all that is stored now; None: nothing is against it."""
         state, now_ms = await self.fresh_state.state(taken), self.now_ms()
-        if (why := objection(trigger, state, now_ms)) is not None:
+        if (why := recheck(trigger, state, now_ms)) is not None:
             return why
         until_ms = quiet_until_ms(state) if trigger.class_ == "marketing" else 0
         return Later(until_ms, "still_here") if until_ms > now_ms else None

@@ -12,7 +12,7 @@ from stream.domain.records import Trigger
 from stream.domain.visitor import Behaviour, Visitor
 
 
-def objection(
+def recheck(
     trigger: Trigger, state: Visitor | None, now_ms: int, kinds: Kinds = REGISTRY
 ) -> Reason | None:
     """Return the first reason against sending a trigger; None if there is none.

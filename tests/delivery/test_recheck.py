@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.delivery.recheck import objection, quiet_until_ms
+from stream.delivery.recheck import quiet_until_ms, recheck
 from stream.domain.campaign.reasons import Reason
 from stream.domain.visitor import Visitor
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, a_shopper, line, reminding
@@ -20,7 +20,7 @@ def ann():
 
 
 def said(shopper, now_ms=DUE + MINUTE, number=0):
-    return objection(shopper.triggers[number], shopper.state, now_ms)
+    return recheck(shopper.triggers[number], shopper.state, now_ms)
 
 
 def test_nothing_speaks_against_a_mail_to_who_has_not_moved(ann):
@@ -79,8 +79,8 @@ def test_what_is_useless_is_expired_whatever_else_there_is(ann):
 
 
 def test_of_whom_nothing_is_known_nothing_is_allowed(ann):
-    assert objection(ann.triggers[0], None, DUE) is Reason.NO_CONSENT
-    assert objection(ann.triggers[0], Visitor(), DUE) is Reason.NO_CONSENT
+    assert recheck(ann.triggers[0], None, DUE) is Reason.NO_CONSENT
+    assert recheck(ann.triggers[0], Visitor(), DUE) is Reason.NO_CONSENT
 
 
 def test_bought_again_after_a_second_reminder_of_the_same_cart(ann):
@@ -105,9 +105,9 @@ def test_an_exit_offer_does_not_mind_the_cart():
     ann = a_shopper()
     ann.adds(at=MINUTE)
     ann.leaves(at=2 * MINUTE)
-    assert objection(ann.triggers[0], ann.state, 2 * MINUTE + 1) is None
+    assert recheck(ann.triggers[0], ann.state, 2 * MINUTE + 1) is None
     ann.refuses("personalization", at=2 * MINUTE + 2)
-    assert objection(ann.triggers[0], ann.state, 2 * MINUTE + 3) is Reason.NO_CONSENT
+    assert recheck(ann.triggers[0], ann.state, 2 * MINUTE + 3) is Reason.NO_CONSENT
 
 
 def test_a_visitor_counts_as_still_here_for_a_while_after_the_last_activity(ann):

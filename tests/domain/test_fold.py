@@ -1,6 +1,10 @@
+from typing import get_args
+
 import pytest
 
-from stream.domain.fold import KNOWN_ORDERS, RECENT_EVENTS, FoldOutcome
+from stream.domain.events import BehaviourEvent
+from stream.domain.fold import ACTS, KNOWN_ORDERS, RECENT_EVENTS, FoldOutcome
+from stream.domain.kinds import REGISTRY
 from stream.domain.policy import TOMBSTONE_LIFE_MS
 from stream.domain.session import Session
 from tests.domain.build import HOUR, IDLE, MINUTE, Shopper, a_shopper, line
@@ -224,3 +228,11 @@ def test_the_tombstone_is_without_content_and_lasts_30_days():
     assert ann.grants(at=100, read=99 + TOMBSTONE_LIFE_MS) is FoldOutcome.REFUSED
     ann.waits(until=100 + TOMBSTONE_LIFE_MS)
     assert ann.state.is_unknown
+
+
+def test_the_table_of_acts_has_every_type_of_behaviour():
+    assert set(ACTS) == set(get_args(BehaviourEvent))
+
+
+def test_what_kinds_hear_is_behaviour():
+    assert set(REGISTRY.hears) <= set(get_args(BehaviourEvent))
