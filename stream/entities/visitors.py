@@ -15,6 +15,7 @@ from stream.domain.policy import Policies
 from stream.domain.records import Trigger
 from stream.domain.topics import LANES, TYPE_OF
 from stream.domain.visitor import Visitor, VisitorKey
+from stream.runtime.failpoint import arms, raising
 from stream.shard.clock import Fact
 
 
@@ -44,6 +45,7 @@ class VisitorCodec:
 
 
 VISITOR_CODEC: Final = VisitorCodec()
+FAILPOINT: Final = "fold"
 
 
 class VisitorFold(FoldContext):
@@ -68,6 +70,21 @@ class VisitorFold(FoldContext):
         return next_due_ms(self.state, self.policy, self.kinds)
 
 
+class FailingFold(VisitorFold):
+    """The fold of a process in which a failpoint is armed at ``fold``."""
+
+    def apply(self, fact: Fact[Any], now_ms: int) -> str:
+        """Fold, then fail if this is the armed visitor."""
+        outcome = super().apply(fact, now_ms)
+        raising(FAILPOINT, self.key.visitor)
+        return outcome
+
+    def pass_deadlines(self, until_ms: int, judged_ms: int | None) -> None:
+        """Handle the deadlines, then fail if this is the armed visitor."""
+        super().pass_deadlines(until_ms, judged_ms)
+        raising(FAILPOINT, self.key.visitor)
+
+
 class VisitorEntity:
     """Implements ``stream.shard.entity.Entity``."""
 
@@ -79,6 +96,8 @@ class VisitorEntity:
     def __init__(self, policies: Policies, score: ScoreFeatures, kinds: Kinds = REGISTRY) -> None:
         self._policies, self._score, self._kinds = policies, score, kinds
         self.policy_digest = policies.digest()
+        # Asked for once: a fold is much too frequent to ask each time.
+        self._fold = FailingFold if arms(FAILPOINT) else VisitorFold
 
     read = staticmethod(facts.read)
     dead_letter = staticmethod(facts.dead_letter)
@@ -87,7 +106,7 @@ class VisitorEntity:
     def open(self, key: VisitorKey, state: Visitor | None, effects: list[Any]) -> VisitorFold:
         """Implements ``Entity.open``."""
         policy = self._policies.of(key.tenant)
-        return VisitorFold(key, state or Visitor(), policy, self._score, 0, effects, self._kinds)
+        return self._fold(key, state or Visitor(), policy, self._score, 0, effects, self._kinds)
 
     @staticmethod
     def key_to_check(needs: Sequence[str]) -> VisitorKey:

@@ -1,7 +1,7 @@
 """A model at one moment, as bytes that any worker can read.
 
-The one rule: plain data only. Whoever can write to Redis must not be able to run code in a
-worker, so there is no pickle; what cannot be read is refused and rebuilt from its topic.
+Plain data only: a writer to Redis must not be able to run code in a worker, so there is no pickle.
+A snapshot that cannot be read is refused and learnt again from its topic.
 """
 
 from typing import Annotated, Final
@@ -23,6 +23,10 @@ Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 class UnreadableSnapshot(ValueError):  # noqa: N818 (named for what the caller has to handle)
     """These bytes are no snapshot that this recipe could go on from."""
+
+
+class NewerSnapshot(UnreadableSnapshot):
+    """A newer version has written it: it must not be replaced by what this version learns."""
 
 
 class ModelState(Struct, frozen=True):
@@ -67,12 +71,16 @@ def decode(data: bytes) -> Snapshot:
 
     Raises
     ------
+    NewerSnapshot
+        If its format is newer than this version's.
     UnreadableSnapshot
-        If it is damaged, or of another format or recipe. The caller then learns from the start of
-        the topic, and serves the prior meanwhile.
+        If it is damaged, or of an older format or another recipe. The caller then learns from the
+        start of the topic, and serves the prior meanwhile.
     """
     try:
         header = msgspec.msgpack.decode(data, type=_Header)
+        if header.format > FORMAT:
+            raise NewerSnapshot(f"they have format {header.format}, this version reads {FORMAT}")
         if (header.format, header.recipe) != (FORMAT, RECIPE):
             raise UnreadableSnapshot(
                 f"snapshot is of format {header.format} and recipe {header.recipe!r}, "

@@ -47,6 +47,11 @@ def passing(name: str) -> None:
         _armed.passed()
 
 
+def arms(name: str) -> bool:
+    """Return whether the place of this name is armed; for places that are passed very often."""
+    return name == _armed.name
+
+
 def raising(name: str, unit: str) -> None:
     """Raise if this unit is armed to fail at the place of this name.
 

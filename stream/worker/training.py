@@ -1,7 +1,7 @@
 """The trainer: one worker learns from labelled examples and stores versioned models.
 
-The one rule: models and the offset up to which they have learnt are stored together, so that
-learning is as repeatable as folding.
+Models and the offset up to which they have learnt are stored together, so that learning is as
+repeatable as folding.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from stream.adapters.wire.codec import Rejected, decode_example
 from stream.domain.predictions import MODELS
 from stream.learning.scorer import ModelScorer
-from stream.learning.snapshot import Snapshot, UnreadableSnapshot
+from stream.learning.snapshot import NewerSnapshot, Snapshot, UnreadableSnapshot
 from stream.learning.trainer import Trainer
 from stream.worker.metrics import Metrics
 
@@ -30,10 +30,12 @@ class Models(Protocol):
     """Where snapshots are kept."""
 
     async def load(self) -> Snapshot | None:
-        """Return the newest snapshot; None where there is none.
+        """Return the newest snapshot; None if there is none.
 
         Raises
         ------
+        NewerSnapshot
+            It was made by a newer version.
         UnreadableSnapshot
             It was made by another version; the models are to be learnt again from their topic.
         """
@@ -67,12 +69,18 @@ class Training:
         return len(self._waiting) > FULL
 
     async def claim(self, start: int) -> int:
-        """Take up where the stored models stand, and return the offset to read from."""
+        """Go on from the stored models, and return the offset to read from."""
         self._waiting = []
-        snapshot = None
+        self._trainer = snapshot = None
         try:
             snapshot = await self._models.load()
             self._stored = snapshot.offset if snapshot else None
+        except NewerSnapshot as why:
+            said = (
+                "A newer version has written the models: %s. Upgrade this worker: it does not train"
+            )
+            log.error(said, why)  # noqa: TRY400 - the line says all of it
+            return start
         except UnreadableSnapshot as why:
             log.warning("The stored models cannot be read (%s); learning again from the topic", why)
             self._stored = await self._models.offset()

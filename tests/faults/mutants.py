@@ -14,7 +14,9 @@ from stream import cli
 from stream.adapters.kafka import sink
 from stream.adapters.redis.connection import Connection
 from stream.adapters.wire import codec, outgoing
-from stream.domain import decisions, fold
+from stream.domain import fold
+from stream.domain.campaign import arbiter
+from stream.entities.visitors import VisitorEntity
 from stream.runtime import worker_clock
 from stream.shard import shard
 from stream.shard.ports import DeadLetter
@@ -67,7 +69,7 @@ def _same_body() -> None:
 def _consent() -> None:
     """Let a refusal drop nothing, decide as if all were granted, and look no last time."""
     fold.refuse = lambda *_: None
-    decisions.permits = decisions.stands = lambda *_: True
+    arbiter.permits = arbiter.stands = lambda *_: True
     shard.lets_pass = lambda *_: True
 
 
@@ -84,13 +86,15 @@ def _fence() -> None:
 
 def _dead_letters() -> None:
     """Drop what can never be processed, without a word."""
-    read = claimed.read
-    claimed.read = lambda records: [it for it in read(records) if not isinstance(it, DeadLetter)]
+    read = VisitorEntity.read
+    VisitorEntity.read = staticmethod(
+        lambda records: [it for it in read(records) if not isinstance(it, DeadLetter)]
+    )
 
 
 def _limit() -> None:
     """Make dead letters of a whole input, where that is what it holds."""
-    shards.Shards._is_spoilt = lambda *_: False
+    shards.Shards._excess = lambda *_: None
 
 
 def _silence() -> None:
@@ -109,7 +113,7 @@ def _backlog() -> None:
     In small steps, or the row's backlog would be one: in a step facts come before timers anyway.
     """
     claimed.MAX_BATCH = 20
-    claimed.Merge.clock_ms = lambda _: time.time_ns() // 1_000_000
+    claimed.Merge.clock_ms = property(lambda _: time.time_ns() // 1_000_000)
 
 
 def _clocks() -> None:

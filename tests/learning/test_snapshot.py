@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from stream.domain.predictions import AFTER_ADD, AFTER_EXIT
 from stream.learning.recipes import RECIPE
-from stream.learning.snapshot import FORMAT, UnreadableSnapshot, decode, encode
+from stream.learning.snapshot import FORMAT, NewerSnapshot, UnreadableSnapshot, decode, encode
 from tests.learning.samples import examples
 from tests.learning.test_trainer import trained
 
@@ -106,3 +106,9 @@ def test_bytes_that_would_run_code_when_unpickled_run_none(snapshot, tmp_path):
     assert not trap.exists()
     pickle.loads(hostile)  # noqa: S301 - the trap itself works
     assert trap.exists()
+
+
+def test_a_snapshot_of_a_newer_version_is_told_from_one_that_is_damaged():
+    newer = msgspec.msgpack.encode({"format": 2, "recipe": RECIPE, "what": "nobody knows"})
+    with pytest.raises(NewerSnapshot, match="they have format 2, this version reads 1"):
+        decode(newer)

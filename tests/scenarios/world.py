@@ -154,9 +154,9 @@ class Log:
 class World:
     """Everything that outlives a worker."""
 
-    def __init__(self, *events, store=None, sink=None, policy=POLICY):
+    def __init__(self, *events, store=None, sink=None, policy=POLICY, score=lambda *_: None):
         self.now_ms = T0
-        self.policy = policy
+        self.policy, self.score = policy, score
         self.log = Log(*events)
         self.store = store or MemoryStore(VISITOR_CODEC)
         self.sink = sink or MemorySink()
@@ -208,7 +208,7 @@ class Worker:
 
     async def claim(self):
         world = self.world
-        visitors = VisitorEntity(Policies(world.policy), lambda *_: None)
+        visitors = VisitorEntity(Policies(world.policy), world.score)
         owner = await world.store.claim(0, visitors.policy_digest)
         known = owner.watermark.offsets
         merge = Merge({topic: known.get(topic, 0) for topic in LANES})

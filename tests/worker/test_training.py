@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from stream.adapters.wire.codec import encode_record
 from stream.domain.predictions import AFTER_ADD, MODELS
 from stream.learning.scorer import ModelScorer
-from stream.learning.snapshot import UnreadableSnapshot
+from stream.learning.snapshot import NewerSnapshot, UnreadableSnapshot
 from stream.learning.trainer import Trainer
 from stream.worker import training as module
 from stream.worker.metrics import Metrics
@@ -25,10 +25,12 @@ class Models:
     """Implements ``stream.worker.training.Models`` in memory; ``unreadable`` is the store's."""
 
     def __init__(self):
-        self.snapshot, self.unreadable, self.loads = None, False, 0
+        self.snapshot, self.unreadable, self.newer, self.loads = None, False, False, 0
 
     async def load(self):
         self.loads += 1
+        if self.newer:
+            raise NewerSnapshot("they have format 2")
         if self.unreadable:
             raise UnreadableSnapshot("snapshot is of format 0")
         return self.snapshot
@@ -216,6 +218,21 @@ async def test_models_that_cannot_be_read_are_learnt_again_and_replaced(training
     assert said() == [
         "The stored models cannot be read (snapshot is of format 0); learning again from the topic"
     ]
+
+
+async def test_models_of_a_newer_version_are_neither_replaced_nor_trained(training, models, said):
+    newer, models.newer = taught(3), True
+    models.snapshot = newer
+    assert await training.claim(5) == 5
+    assert not training.is_owned
+    await learn(training, *records(5, 9))
+    await training.save()
+    assert models.snapshot is newer
+    (line,) = said()
+    assert line == (
+        "A newer version has written the models: they have format 2. Upgrade this worker: it does"
+        " not train"
+    )
 
 
 async def test_a_trainer_that_was_given_back_learns_and_stores_nothing(training, models):
