@@ -1,7 +1,7 @@
-"""What goes wrong in a way that a person can put right.
+"""Errors that a person can correct.
 
-The one rule: a message is one clear line that says what, where and what would help. The command
-line prints it without a traceback; any other exception is a defect of ours.
+A message is one clear line: what failed, where, and what would help. The command line prints it
+without a traceback; any other exception is a defect of ours.
 """
 
 

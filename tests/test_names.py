@@ -13,13 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STREAM = ROOT / "stream"
-# Names still given twice. Remove a name once it is unique; never add one.
-STILL_DOUBLE = frozenset(
-    {
-        "Counts",
-        "Handed",
-    }
-)
 # Phrases that stand for a plain one, and what to write instead.
 RIDDLES = {
     "The one rule": "state the rule itself",
@@ -38,8 +31,6 @@ RIDDLES = {
     "who need not": "name the subject",
     "none where there is none": "returns None if ...",
 }
-# Rooms that are not rewritten yet. Remove a room once its texts are plain; never add one.
-STILL_RIDDLES = frozenset(path.name for path in STREAM.iterdir()) - {"admin"}
 
 
 def parsed(folder=STREAM):
@@ -63,16 +54,11 @@ def texts(tree):
             yield node.lineno, re.sub(r"\s+", " ", node.value)
 
 
-def room(path):
-    return path.relative_to(STREAM).parts[0]
-
-
 def test_a_class_name_is_given_once():
     double = {name: at for name, at in class_places(parsed()).items() if len(at) > 1}
     lines = [
         f"class {name} is defined in {' and in '.join(at)}: rename all but one after what it is"
         for name, at in double.items()
-        if name not in STILL_DOUBLE
     ]
     assert not lines, "\n".join(lines)
 
@@ -82,7 +68,6 @@ def test_texts_are_plain(phrase):
     found = [
         f"{path.relative_to(ROOT)}:{line}: {phrase!r}: {RIDDLES[phrase]}"
         for path, tree in parsed().items()
-        if room(path) not in STILL_RIDDLES
         for line, text in texts(tree)
         if re.search(rf"\b{phrase}\b", text, re.IGNORECASE)
     ]

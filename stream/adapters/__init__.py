@@ -1,4 +1,4 @@
-"""Everything that can fail: Kafka, Redis, bytes from strangers, and what operators look at.
+"""Everything that can fail: Kafka, Redis, and the bytes of records.
 
-The one rule: nothing further inside imports this room; it fills the ports that they define.
+No inner room imports this one; it implements their ports.
 """

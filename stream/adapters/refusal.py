@@ -1,6 +1,6 @@
-"""A server that answers and does not let these settings in: why, in a kind and in words.
+"""A server that answers but refuses these settings: the kind of refusal, and its text.
 
-The one rule: the words are the server's or the network's own, and hold no password.
+The text is the server's or the network's own, and contains no password.
 """
 
 from enum import StrEnum

@@ -1,6 +1,6 @@
-"""TLS for every client alike: whom to trust, and what an untrusted server is called.
+"""TLS for every client: the trusted authorities, and the words for an untrusted server.
 
-The one rule: a server proves who it is, by its name and an authority; there is no way round it.
+A server must prove its identity, by its name and an authority; it cannot be switched off.
 """
 
 import ssl

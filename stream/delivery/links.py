@@ -1,7 +1,7 @@
-"""The links of a message: signed, so that whoever follows one need not log in.
+"""The signed links of a message: no login is needed to use one.
 
-The one rule: a link says whose message it was, and for what it may be used, and nothing in it can
-be changed. Signed with the first of the keys, believed with any.
+A link names its message and its one use, and nothing in it can be changed. The first key signs and
+every key verifies.
 """
 
 import hashlib

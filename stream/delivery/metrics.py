@@ -1,6 +1,6 @@
-"""The metrics of whoever acts on triggers, each with what it means and what to do about it.
+"""The metrics of programs that deliver triggers, each with its meaning and what to do about it.
 
-The one rule: as in ``stream.worker.metrics``: base units, and no label that a stranger can invent.
+Base units, as in ``stream.worker.metrics``, and no label with values that a stranger can invent.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics

@@ -1,7 +1,7 @@
-"""The cart: what is in it, what it is worth, and since when.
+"""The cart: its lines, its value, and the time of its last change.
 
-The one rule: a change of the cart is a change of its fingerprint (ids, variants, quantities);
-prices, names and pictures may change beneath it.
+A change of the cart is a change of its fingerprint (ids, variants, quantities); prices, names and
+pictures may change without one.
 """
 
 from collections.abc import Sequence

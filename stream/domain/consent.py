@@ -1,6 +1,6 @@
-"""What a visitor allows, per purpose. Everything is refused unless it is granted.
+"""A visitor's consent, per purpose. Everything is refused unless it is granted.
 
-The one rule: of two choices the later counts, of two at the same moment the refusal.
+Of two choices the later counts; of two at the same moment the refusal.
 """
 
 from typing import Literal, get_args

@@ -1,8 +1,7 @@
-"""Events that storefronts publish: one type per row of the contract, with every bound.
+"""Events of shops and visitors: one type per row of the contract, with every bound.
 
-The one rule: an event that the codec lets through is valid, and nobody behind it checks a field
-again.
-Unknown fields are ignored, because a newer producer must not break an older worker.
+An event that the codec accepts is valid; no later code checks its fields again. Unknown fields are
+ignored, because a newer producer must not break an older worker.
 """
 
 import re

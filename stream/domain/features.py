@@ -1,7 +1,7 @@
-"""What a model may know about a shopper: counters kept per visitor, and the features they give.
+"""The features of a model: counters kept per visitor, and the numbers made from them.
 
-The one rule: a feature is known when the prediction is taken, and none identifies a person. So
-no id is among them, of a page no more than its kind, of names from an open set only a bucket.
+A feature is known when the prediction is made, and none identifies a person. So no id is among
+them; of a page only its kind, and of names from an open set only a bucket.
 """
 
 from functools import lru_cache

@@ -1,8 +1,7 @@
 """What became of a trigger: on the page, in a mailbox, at a shop's endpoint.
 
-The one rule: it tells of a trigger that was published, and changes no visitor's state; whoever
-measures what triggers do reads it from its own topic. Whoever acts on triggers reads there, too,
-what has been done with them already.
+Feedback concerns a published trigger. Programs that measure the effect of triggers read it, and
+programs that deliver triggers read there what they have done already.
 """
 
 from typing import Annotated, Final

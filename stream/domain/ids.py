@@ -1,6 +1,6 @@
 """Deterministic identities: the same facts always give the same id, in every process.
 
-The one rule: parts are joined by length, so no choice of tenant or visitor can imitate another.
+Parts are joined with their lengths, so no choice of tenant or visitor can imitate another.
 """
 
 from hashlib import blake2b

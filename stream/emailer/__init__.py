@@ -1,7 +1,7 @@
-"""The reference e-mailer: reads triggers, and sends each shopper one mail for each, or none.
+"""The e-mailer: reads triggers, and sends each shopper one mail for each, or none.
 
-    trigger ─► directory (who is that?) ─► cap, quiet hours, pace ─► template ─► asked again ─► SMTP
+    trigger ─► directory (address) ─► cap, quiet hours, pace ─► template ─► recheck ─► SMTP
 
-The one rule: an address is asked for right before a mail and kept nowhere: not in Kafka, not in
-Redis, not in a log, not in a metric.
+The address is requested right before a mail and stored nowhere: not in Kafka, not in Redis, not in
+a log, not in a metric.
 """

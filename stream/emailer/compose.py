@@ -1,7 +1,7 @@
 """From a trigger and its recipient to a mail: subject, text and HTML from templates.
 
-The one rule: a mail of one trigger is the same each time, its ``Message-ID`` too, so that a mailbox
-can tell a repeat. Templates are Jinja2, and for HTML MJML; a shop's own stand before ours.
+The mail of a trigger is always the same, with the same ``Message-ID``, so that a mailbox can
+recognize a repeat. Templates are Jinja2, and MJML for HTML; a shop's own come before the defaults.
 """
 
 from collections.abc import Iterator

@@ -87,7 +87,7 @@ class CsvDirectory:
     """A file with a header: visitor, email, and if known name, locale, timezone and tenant.
 
     It is read again after each change, once it has been unchanged for ``UNCHANGED_FOR_S``. Until
-    then who is in the version before is found, and nobody is taken to be absent.
+    then customers of the previous version are found, and no visitor counts as unknown.
     """
 
     def __init__(self, file: Path) -> None:

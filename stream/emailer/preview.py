@@ -1,6 +1,6 @@
-"""``cartwake emailer --preview``: the mails as they would be, in a browser, on loopback.
+"""``cartwake emailer --preview``: shows the mails in a browser, on loopback; none is sent.
 
-The one rule: templates are read anew for each page, so that whoever writes one sees it at once.
+Templates are read again for each page, so that a change is visible at once.
 """
 
 from html import escape

@@ -1,7 +1,6 @@
-"""Quiet hours: when nobody wants a mail, by the recipient's own clock.
+"""Quiet hours: no marketing mails at night, by the recipient's own clock.
 
-The one rule: local hours are those of the IANA zone, through every change of the clock. Moments are
-milliseconds UTC.
+Local hours follow the IANA zone, through every change of the clock. Moments are milliseconds UTC.
 """
 
 from datetime import UTC, datetime, time, timedelta

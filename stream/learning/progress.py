@@ -1,6 +1,6 @@
-"""How well a model has done so far: progressive figures, each example scored before it is learnt.
+"""Progressive figures of a model: each example is scored before it is learnt.
 
-The one rule: plain numbers of bounded size, so that they are stored along with the model.
+They are plain numbers of bounded size, and are stored with the model.
 """
 
 from math import log

@@ -1,7 +1,7 @@
 """How a model is made: one logistic regression per prediction, taught one example at a time.
 
-The one rule: what changes the answer to the same examples changes ``RECIPE`` too, so that nobody
-goes on from a state that was learnt otherwise.
+Whatever changes the answer to the same examples must change ``RECIPE``, too, so that no model goes
+on from a state of another recipe.
 
 AdaGrad [1]_ gives each feature a rate of its own that decays as the feature is seen: a country's
 first shopper teaches as much about it as the first shopper of all did about the rest. An adaptive

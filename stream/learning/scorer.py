@@ -1,6 +1,6 @@
-"""Scores features with the models as they were at one moment, or as a trainer has them now.
+"""Scores features with the models of a snapshot, or with a trainer's current ones.
 
-The one rule: scoring changes nothing.
+Scoring changes nothing.
 """
 
 from typing import Self

@@ -1,7 +1,7 @@
 """Teaches the models, one labelled prediction after the other.
 
-The one rule: an example is scored before it is learnt, and learnt once. So the same topic gives
-the same models and figures, however often reading it was interrupted.
+An example is scored before it is learnt, and learnt once. So the same topic gives the same models
+and figures, however often reading it was interrupted.
 """
 
 from typing import Final

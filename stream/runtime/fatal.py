@@ -1,7 +1,7 @@
-"""The end for anything unexpected, in a task or at the top of a process: its supervisor knows best.
+"""The end of the process after an unexpected exception, in a task or at the top of a program.
 
-The one rule: nothing that nobody has foreseen is gone on from. Faust would acknowledge what failed,
-which loses events.
+A process does not go on after an unforeseen exception: Faust would acknowledge the failed records,
+which loses events. The supervisor starts it again.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
-"""The garbage collector, told that what a long-lived process has loaded is there to stay.
+"""Tuning of Python's garbage collector: objects of a loaded program are frozen.
 
-The one rule: it still runs, only seldom; nearly nothing here needs it, as records and states hold
-no cycles.
+The collector still runs, but seldom: records and states have no reference cycles.
 """
 
 import gc

@@ -1,7 +1,7 @@
-"""What operators and their tools ask a running worker: its metrics, is it alive, is it ready.
+"""The HTTP pages of a running process: metrics, is it alive, is it ready.
 
-The one rule: answers come from what was given in, on threads of their own, so a check must be safe
-to ask there and quick. No request is logged, and none changes anything.
+Requests are answered on threads of their own, so a check must be fast and safe to call there.
+Requests are not logged and change nothing.
 """
 
 import json

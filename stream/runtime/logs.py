@@ -1,7 +1,7 @@
 """The log of every process: lines for people on a terminal, one JSON object a line elsewhere.
 
-The one rule: of what comes beside a sentence only ``FIELDS`` are written, and of an exception only
-its kind and where it was: its own words may quote a record.
+Beside the message only ``FIELDS`` are written. Of an exception only its type and place are
+written, because its text may quote a record.
 """
 
 import logging

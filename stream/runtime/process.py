@@ -93,11 +93,11 @@ class StopSignal:
 
     @property
     def is_received(self) -> bool:
-        """Whether the program was told to stop."""
+        """Whether a signal to stop was received."""
         return bool(self._received)
 
     async def wait(self) -> None:
-        """Return once the program is told to stop."""
+        """Return once a signal to stop is received."""
         await self._event.wait()
 
     def raise_if_interrupted(self) -> None:

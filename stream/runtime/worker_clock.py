@@ -1,8 +1,8 @@
-"""The worker's clock: the wall clock's time, but without its jumps.
+"""The worker's clock: the system's time without its jumps.
 
-The one rule: time goes on with the machine's own steady clock, and is set by the wall clock only
-where Redis's agrees with it. Where too few clocks agree nobody knows the time: marks then carry no
-new moment, so that nothing becomes due.
+It follows the machine's monotonic clock, and is set by the system clock only while Redis's clock
+agrees. Without two clocks that agree the time is unknown: marks carry no new moment, so nothing
+becomes due.
 """
 
 import logging
@@ -28,7 +28,7 @@ Ask = Callable[[], Awaitable[int | None]]
 
 
 def system_ms() -> int:
-    """Return what this machine's clock says, for who need not mind that it may jump."""
+    """Return the system clock, ms UTC. It may jump."""
     return time.time_ns() // 1_000_000
 
 

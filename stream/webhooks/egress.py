@@ -1,7 +1,7 @@
-"""Where requests may go: the open internet, over TLS, unless the settings say otherwise.
+"""The addresses that requests may go to: public ones, over TLS, unless the settings allow others.
 
-The one rule: what a name resolves to is looked at in the moment of connecting, so that no name can
-lead into the shop's own network, whatever it resolved to before.
+A host name's addresses are checked at the moment of connecting, so no name can lead into the shop's
+own network, whatever it resolved to before.
 """
 
 import socket

@@ -104,5 +104,5 @@ def _shards(
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until it is told to stop, and return its exit code."""
+    """Run a worker until it receives a signal to stop, and return its exit code."""
     return process.run(settings, build_app)

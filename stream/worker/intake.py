@@ -1,7 +1,7 @@
 """What this worker reads: its shards and, on one worker, the training examples.
 
-The one rule: after an assignment nothing is read before the shards are claimed and the consumer
-stands where their state ends.
+After an assignment nothing is read before the shards are claimed and the consumer has seeked to
+the end of their state.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ class Intake:
     def ready(self) -> Ready:
         """Return what the agents get, under a partition that Faust knows them by.
 
-        All shards whose turn it is go at once: the way through Faust costs as much as a step.
+        All shards that are ready go together: passing through Faust costs as much as a step.
         """
         shards = self.shards.hand_out()
         ready: Ready = [(TopicPartition(INPUTS[0], shards[0].number), shards)] if shards else []

@@ -1,7 +1,7 @@
-"""All metrics, each with what it means and what to do about it.
+"""All metrics of a worker, each with its meaning and what to do about it.
 
-The one rule: base units, the prefix ``cartwake_``, and no label whose values a stranger can
-invent: an unknown event type is counted under a name of ours, and no visitor is ever a label.
+Base units, the prefix ``cartwake_``, and no label whose values a stranger can invent: unknown
+event types share one name, and a visitor is never a label.
 """
 
 from prometheus_client import (

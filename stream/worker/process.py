@@ -40,7 +40,7 @@ class QuietWorker(faust.Worker):  # type: ignore[misc, unused-ignore]
 
 
 def run(settings: Settings, build: Build) -> int:
-    """Run a worker until it is told to stop; return its exit code."""
+    """Run a worker until it receives a signal to stop; return its exit code."""
     with process("working", settings.worker.log_level):
         quiet_clients()
         registry = CollectorRegistry()

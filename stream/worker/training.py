@@ -41,7 +41,7 @@ class Models(Protocol):
         """
 
     async def offset(self) -> int | None:
-        """Return the newest snapshot's offset, readable or not; None where there is none."""
+        """Return the newest snapshot's offset, readable or not, or None."""
 
     async def save(self, snapshot: Snapshot, learnt_from: int | None) -> bool:
         """Store a snapshot over the one at offset ``learnt_from``; False where it is another."""

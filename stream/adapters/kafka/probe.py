@@ -1,7 +1,7 @@
-"""A fresh client's word on whether Kafka serves, where our own client's silence may be its fault.
+"""Asks a fresh client whether Kafka serves, because our own client's silence may be its own fault.
 
-The one rule: it says no where anything that a process needs is away, be it one partition's leader:
-one that is restarted while its servers are away gains nothing.
+The answer is no if anything that a process needs is unavailable, even one partition's leader: a
+restart would not help while servers are away.
 """
 
 import asyncio

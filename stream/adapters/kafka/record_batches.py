@@ -1,7 +1,7 @@
-"""Records on their way to Kafka, in the batches that Kafka keeps them in: of one partition each.
+"""Records for Kafka, sent as whole batches of one partition.
 
-The one rule: within a partition records keep their order. A batch has one answer for all of its
-records; sent one by one each would have its own, at twice the price.
+Within a partition records keep their order. A batch has one acknowledgement for all its records;
+one for each record would cost twice as much.
 """
 
 import asyncio

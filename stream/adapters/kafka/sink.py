@@ -1,6 +1,6 @@
-"""The sink in Kafka: acknowledged by all replicas, by an idempotent producer.
+"""The sink in Kafka: an idempotent producer, acknowledged by all replicas.
 
-The one rule: what cannot be sent now is sent later; only Kafka's own limits change a record.
+A record that cannot be sent now is sent later; only Kafka's own limits change a record.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ LEFT: Final = LeftError()
 TOGETHER: Final = TogetherError()
 
 
-class Handed(NamedTuple):
-    """Entries, by their numbers, and what tells what becomes of them."""
+class SentBatch(NamedTuple):
+    """The numbers of the entries in a sent batch, and its acknowledgement or error."""
 
     numbers: Sequence[int]
     answer: Awaitable[object] | Exception
@@ -83,9 +83,9 @@ class KafkaSink:
 
     async def _handed(
         self, entries: Sequence[Entry], looked: float, *, alone: bool
-    ) -> list[Handed]:
+    ) -> list[SentBatch]:
         """Hand entries over, up to the first that is refused or comes too late."""
-        handed: list[Handed] = []
+        handed: list[SentBatch] = []
         numbers: Sequence[int] = range(len(entries))
         try:
             async with asyncio.timeout(self._left_s(looked)):  # others may be before it for long
@@ -93,11 +93,11 @@ class KafkaSink:
                     numbers = batch.numbers
                     if not self._is_fresh(looked):
                         break
-                    handed.append(Handed(numbers, await batch.send()))
+                    handed.append(SentBatch(numbers, await batch.send()))
         except TimeoutError:
             pass
         except Exception as error:  # noqa: BLE001 - told apart where all outcomes are known
-            handed.append(Handed(numbers, error))
+            handed.append(SentBatch(numbers, error))
         return handed
 
     def _again(self, entries: Sequence[Entry], outcomes: Sequence[Exception | None]) -> list[Entry]:
@@ -121,7 +121,7 @@ class KafkaSink:
             log.warning("Kafka does not acknowledge (%s); sending again", type(cause).__name__)
 
 
-async def _outcomes(handed: Sequence[Handed], count: int) -> list[Exception | None]:
+async def _outcomes(handed: Sequence[SentBatch], count: int) -> list[Exception | None]:
     """Return, for each of so many entries, why it is not acknowledged; None where it is."""
     outcomes: list[Exception | None] = [LEFT] * count
     for numbers, answer in handed:

@@ -1,7 +1,6 @@
-"""How topics have to be for each other, for the workers and for those whose data they hold.
+"""Requirements on topics: partitions, retention, sizes.
 
-The one rule: nothing here asks Kafka. ``topics check``, a starting worker and ``doctor`` judge by
-these same functions.
+Nothing here calls Kafka. ``topics check``, a starting worker and ``doctor`` use the same functions.
 """
 
 from collections.abc import Iterable, Mapping

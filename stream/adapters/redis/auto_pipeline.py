@@ -1,7 +1,7 @@
-"""Auto-pipelining: many callers' commands in one round trip, those asked for meanwhile in the next.
+"""Auto-pipelining: commands of many callers in one round trip.
 
-The one rule: each caller gets the answer, or the error, of its own command; only what happens to
-the connection is everybody's.
+Each caller gets the answer, or the error, of its own command; only a failure of the connection
+concerns all of them.
 """
 
 import asyncio

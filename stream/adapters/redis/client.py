@@ -1,6 +1,6 @@
 """redis-py's clients, as the settings name them: of one server, or of a cluster.
 
-The one rule: a client tries once. Waiting and trying again is the connection's, which says so.
+A client tries once. Waiting and retrying is the task of ``connection``, which logs it.
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
-"""A connection to Redis that waits while the server is away, and says so once.
+"""A connection to Redis that waits while the server is unavailable, and logs it once.
 
-The one rule: a caller never sees an outage, only an answer; whether a write happened before the
-connection broke is for the scripts to find out, so every one of them may be run again.
+A caller never sees an outage, only an answer. A write may have happened before the connection
+broke, so every script may be run again.
 """
 
 import asyncio

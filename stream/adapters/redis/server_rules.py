@@ -1,7 +1,6 @@
-"""How a Redis has to be, and for how many shards its state is.
+"""Requirements on a Redis server, and the partition count that its state is for.
 
-The one rule: nothing here asks Redis. A starting worker refuses by these same words that ``doctor``
-shows.
+Nothing here calls Redis. A starting worker refuses with the same words that ``doctor`` shows.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
-"""What Redis's errors mean: an outage that passes, a refusal, or a mistake of ours.
+"""The meaning of Redis's errors: a passing outage, a refusal, or a mistake of ours.
 
-The one rule: no more is read out of an error than its class, its words and what caused it.
+Only the class, the text and the cause of an error are used.
 """
 
 import re

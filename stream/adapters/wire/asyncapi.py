@@ -1,7 +1,6 @@
-"""The AsyncAPI 3 document of every topic, seen from Cartwake: what it receives and what it sends.
+"""The AsyncAPI 3 document of every topic, as seen by Cartwake: what it receives and what it sends.
 
-The one rule: the document stands alone. Its schemas are the ones in the files beside it, gathered
-under ``components``, so that any tool reads it without a second file.
+The document needs no other file: the schemas beside it are gathered under ``components``.
 """
 
 from typing import Any, Final

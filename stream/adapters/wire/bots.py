@@ -1,6 +1,6 @@
-"""Who is not a shopper: user agents that a maintained list calls robots.
+"""Bots: user agents that a maintained list names.
 
-The one rule: only what calls itself a robot is one; an absent user agent is not.
+Only a user agent that identifies itself as a bot is one; an absent user agent is not.
 The list is https://github.com/monperrus/crawler-user-agents.
 """
 

@@ -1,7 +1,7 @@
-"""Bytes to events and states, and back: the place that believes nothing it reads.
+"""Bytes to events and states, and back. Input is not trusted.
 
-The one rule: what is refused is never repeated in words, because it may be personal data. A
-`Rejected` names the place and the rule that it breaks, and nothing else.
+A refusal never repeats the refused text, because it may be personal data. A `Rejected` names the
+place and the rule that it breaks, and nothing else.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The contract's records as JSON Schema, made from the types that read and write them.
 
-The one rule: what a type says is not said again here; the tables add only what it cannot say.
+The schema says what the types say; the tables here add only what types cannot say.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
-"""What Cartwake publishes, as Kafka records: topic, key, value and headers of every effect.
+"""Everything that Cartwake publishes, as Kafka records: topic, key, value and headers.
 
-The one rule: key and value depend on the effect alone, so that a repeated record repeats them.
-Headers follow CloudEvents 1.0 (Kafka binding, binary mode), for dead letters KIP-1034 as well.
+Key and value depend on the effect alone, so a repeated record is the same. Headers follow
+CloudEvents 1.0 (Kafka binding, binary mode), for dead letters KIP-1034 as well.
 """
 
 from datetime import UTC, datetime, timedelta

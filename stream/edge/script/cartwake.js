@@ -3,7 +3,7 @@
  *
  *   <script async src="https://events.shop.example/cartwake.js" data-key="BROWSER KEY"></script>
  *
- * The one rule: before consent to `personalization` nothing is stored and nothing is sent, and after a
+ * Before consent to `personalization` nothing is stored and nothing is sent, and after a
  * refusal nothing is left. It never throws into the page, and the page never waits for it.
  *
  * README.md beside this file has the attributes and the calls.

@@ -1,7 +1,7 @@
-"""Fetching: everything aiokafka has for this worker, and when its answers were asked for.
+"""Fetching: everything aiokafka has for this worker, and when each fetch was requested.
 
-The one rule: this is the only place that reaches into aiokafka's fetcher, in the consumer's own
-thread, and each reach is pinned by a test.
+This is the only module that uses aiokafka's fetcher directly, in the consumer's own thread; each
+private name that it uses is pinned by a test.
 """
 
 import asyncio

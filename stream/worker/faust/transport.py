@@ -1,7 +1,7 @@
-"""The seams of Faust through which it hands an agent one merged batch of one shard at a time.
+"""The seams of Faust: an agent gets one merged batch of one shard at a time.
 
-The one rule: every override here is one of the seams that ``tests/adapters/kafka`` pins to the
-version in use. Anything unexpected in one of them ends the process: Faust would hang or go on.
+Every override here is a seam that ``tests/worker/faust`` pins to the version in use. Anything
+unexpected in one of them ends the process, because Faust would hang or go on.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 CLOCK = re.compile(r"-?\d{1,17}")
 
 HINT_WAIT_S = 0.02
-"""How long a hint that is owed waits for other shards' to go with it."""
+"""How long a due offset commit waits for those of other shards."""
 
 HINT_WITHIN_S = 5.0
 
