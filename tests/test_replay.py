@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from stream import replay
-from stream.config.settings import CartAbandonmentSettings, HoldoutSettings, Settings
+from stream.config.settings import SECTIONS, HoldoutSettings, Settings
 from stream.errors import CartwakeError
 from tests.scenarios.world import (
     DAY,
@@ -344,7 +344,8 @@ def test_a_score_is_what_the_model_had_learnt_by_then(run, monkeypatch):
 
 def test_settings_count(run):
     short = Settings(
-        holdout=HoldoutSettings(fraction=0.0), cart_abandonment=CartAbandonmentSettings(idle_s=60)
+        holdout=HoldoutSettings(fraction=0.0),
+        cart_abandonment=SECTIONS["cart_abandonment"](idle_s=60),
     )
     assert due(run(*abandoned(), settings=short)) == [T0 + MINUTE]
     nobody = Settings(holdout=HoldoutSettings(fraction=1.0))

@@ -7,7 +7,6 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 from email.utils import parseaddr
-from itertools import pairwise
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
@@ -79,11 +78,6 @@ def redis_nodes(text: str) -> list[str]:
     return [url._replace(netloc=f"{login}{at}{node}").geturl() for node in nodes.split(",")]
 
 
-def _rise_from_zero(steps: tuple[int, ...]) -> bool:
-    rising = all(a < b for a, b in pairwise(steps))
-    return steps[:1] == (0,) and rising and steps[-1] <= YEAR_S
-
-
 def _is_web(text: str) -> bool:
     url = urlsplit(text)
     return not text or (url.scheme in {"http", "https"} and bool(url.netloc) and "@" not in text)
@@ -139,9 +133,6 @@ ADDRESSES: Final = Allowed(
 )
 REDIS: Final = Allowed(
     f"a URL with a host and one of the schemes {', '.join(REDIS_SCHEMES)}", Predicate(_is_redis)
-)
-STEPS: Final = Allowed(
-    "a list of whole seconds that starts with 0 and rises", LIST, Predicate(_rise_from_zero)
 )
 # The group is also the prefix of the Redis keys, where a brace would move the shard's hash tag.
 GROUP: Final = Allowed(

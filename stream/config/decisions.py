@@ -1,33 +1,9 @@
-"""What decides whether a shopper is addressed: the kinds of trigger, sessions, models, holdout."""
+"""What decisions need beside the kinds' own parameters: sessions, models, holdout."""
 
 from typing import Annotated
 
-from stream.config.bounds import DAY_S, NOT_EMPTY, SECONDS, SHARE, STEPS, WEEK, YEAR_S, whole
+from stream.config.bounds import NOT_EMPTY, SECONDS, SHARE, WEEK
 from stream.config.section import Section, means
-
-
-class CartAbandonmentSettings(Section):
-    """When an abandoned cart is worth a reminder."""
-
-    idle_s: Annotated[int, WEEK, means("time without activity before the first reminder")] = 1800
-    steps_s: Annotated[
-        tuple[int, ...], STEPS, means("reminders, counted from the first one on")
-    ] = (0, 86_400, 259_200)
-    min_value_minor: Annotated[
-        int, whole(0, 2**53, "minor units"), means("smallest cart worth a reminder")
-    ] = 0
-    max_age_s: Annotated[int, SECONDS, means("oldest last change of the cart")] = 259_200
-
-
-class ExitIntentSettings(Section):
-    """When a leaving shopper is worth an offer."""
-
-    min_dwell_ms: Annotated[
-        int, whole(0, DAY_S * 1000, "milliseconds"), means("shortest stay on the page")
-    ] = 4000
-    cooldown_s: Annotated[
-        int, whole(0, YEAR_S, "seconds"), means("least time between two offers to one visitor")
-    ] = 604_800
 
 
 class SessionSettings(Section):

@@ -64,14 +64,21 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _refusal(error: ValidationError, sources: Sources) -> UsageError:
-    """Return what people read of the first value that is not allowed."""
-    section, name = map(str, error.errors(include_url=False, include_input=False)[0]["loc"][:2])
+    """Return the line about the first value that is not allowed."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    section, *names = map(str, first["loc"])
+    # What a kind itself refuses is a text that begins with the name of one of its settings.
+    text = "" if names else str(first["ctx"]["error"])
+    name = names[0] if names else text.partition(" ")[0]
     setting = f"{section}.{name}"
-    source, value = next(
-        (source, values[name])
-        for source in sources
-        if name in (values := source().get(section, {}))
-    )
+    for source in sources:
+        values = source().get(section, {})
+        if name in values:
+            detail = text or _not_allowed(setting, values[name])
+            return UsageError(f"{source.where(setting)}: {detail}")
+    return UsageError(f"{section}: {text}")
+
+
+def _not_allowed(setting: str, value: object) -> str:
     field = KNOWN[setting]
-    given = shown(value) if field.repr else "what is given"
-    return UsageError(f"{source.where(setting)}: {given} is not {allowed_words(field)}")
+    return f"{shown(value) if field.repr else 'what is given'} is not {allowed_words(field)}"

@@ -1,16 +1,14 @@
 """Settings: one frozen value, each setting with its unit in its name and its default beside it."""
 
+from typing import TYPE_CHECKING
+
+from pydantic import create_model
 from pydantic.fields import FieldInfo
 
-from stream.config.decisions import (
-    CartAbandonmentSettings,
-    ExitIntentSettings,
-    HoldoutSettings,
-    LearningSettings,
-    SessionSettings,
-)
+from stream.config.decisions import HoldoutSettings, LearningSettings, SessionSettings
 from stream.config.edge import EdgeSettings
 from stream.config.emailer import EmailerSettings
+from stream.config.kinds import KIND_SECTIONS
 from stream.config.section import Section
 from stream.config.servers import KafkaSettings, RedisSettings
 from stream.config.webhooks import WebhookSettings
@@ -20,11 +18,9 @@ __all__ = [
     "KNOWN",
     "SECRETS",
     "SECTIONS",
-    "CartAbandonmentSettings",
     "DeadLetterSettings",
     "EdgeSettings",
     "EmailerSettings",
-    "ExitIntentSettings",
     "HoldoutSettings",
     "KafkaSettings",
     "LearningSettings",
@@ -36,15 +32,24 @@ __all__ = [
 ]
 
 
-class Settings(Section):
+if TYPE_CHECKING:
+    # A section for each kind of trigger, by the kind's name: `of_kind` returns it.
+    KindSections = Section
+else:
+    KindSections = create_model(
+        "KindSections",
+        __base__=Section,
+        **{name: (section, section()) for name, section in KIND_SECTIONS.items()},
+    )
+
+
+class Settings(KindSections):
     """All settings of one process."""
 
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     worker: WorkerSettings = WorkerSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
-    cart_abandonment: CartAbandonmentSettings = CartAbandonmentSettings()
-    exit_intent: ExitIntentSettings = ExitIntentSettings()
     session: SessionSettings = SessionSettings()
     learning: LearningSettings = LearningSettings()
     holdout: HoldoutSettings = HoldoutSettings()
@@ -52,9 +57,16 @@ class Settings(Section):
     emailer: EmailerSettings = EmailerSettings()
     webhooks: WebhookSettings = WebhookSettings()
 
+    def of_kind(self, name: str) -> Section:
+        """Return the section of a kind of trigger."""
+        section: Section = getattr(self, name)
+        return section
 
+
+# In the order of docs/settings.md: the kinds come last.
 SECTIONS: dict[str, type[Section]] = {
-    name: type(field.default) for name, field in Settings.model_fields.items()
+    name: type(Settings.model_fields[name].default)
+    for name in sorted(Settings.model_fields, key=KIND_SECTIONS.__contains__)
 }
 KNOWN: dict[str, FieldInfo] = {
     f"{section}.{name}": field

@@ -7,7 +7,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from stream.config.loading import load
-from stream.config.settings import SECRETS, CartAbandonmentSettings, Settings
+from stream.config.settings import SECRETS, SECTIONS, Settings
 from stream.errors import UsageError
 
 
@@ -31,7 +31,7 @@ def refusal(file: Path | None = None, **environ: str) -> str:
 
 def test_a_file_sets_what_it_names_and_nothing_else(written):
     settings = load(written("[cart_abandonment]\nidle_s = 3\nsteps_s = [0, 10]\n"), {})
-    assert settings.cart_abandonment == CartAbandonmentSettings(idle_s=3, steps_s=(0, 10))
+    assert settings.cart_abandonment == SECTIONS["cart_abandonment"](idle_s=3, steps_s=(0, 10))
     assert settings.session == Settings().session
 
 
@@ -152,6 +152,10 @@ def test_a_refusal_says_what_was_given_and_what_is_allowed(written):
     )
     assert refusal(CARTWAKE_WORKER__CLOCK="wall") == (
         'CARTWAKE_WORKER__CLOCK: worker.clock: "wall" is not one of live, records'
+    )
+    assert refusal(CARTWAKE_CART_ABANDONMENT__STEPS_S="[60]") == (
+        "CARTWAKE_CART_ABANDONMENT__STEPS_S: cart_abandonment.steps_s: steps_s must start with 0"
+        " and rise"
     )
     assert refusal(CARTWAKE_CART_ABANDONMENT__IDLE_S="soon\nish") == (
         r'CARTWAKE_CART_ABANDONMENT__IDLE_S: cart_abandonment.idle_s: "soon\nish"'

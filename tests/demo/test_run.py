@@ -11,7 +11,7 @@ import pytest
 from stream import demo
 from stream.config.loading import load
 from stream.config.settings import (
-    CartAbandonmentSettings,
+    SECTIONS,
     HoldoutSettings,
     Settings,
     WorkerSettings,
@@ -142,7 +142,7 @@ def test_the_worker_is_told_of_short_times_and_of_our_servers():
 
 def test_thresholds_that_somebody_has_set_are_kept():
     chosen = Settings(
-        cart_abandonment=CartAbandonmentSettings(idle_s=5, steps_s=(0, 60)),
+        cart_abandonment=SECTIONS["cart_abandonment"](idle_s=5, steps_s=(0, 60)),
         holdout=HoldoutSettings(fraction=0.5),
         worker=WorkerSettings(log_level="debug", metrics_port=1, clock="records"),
     )
