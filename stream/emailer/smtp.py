@@ -38,6 +38,8 @@ PERMANENT: Final = 500
 # The mail is larger than the server takes (RFC 1870).
 TOO_LARGE: Final = 552
 MOST_SUSPECTS: Final = 1_000
+# So many failures at mails, with no answer in between, mean that the server fails at all.
+FAILURES_IN_A_ROW: Final = 3
 
 
 class Delayed(Struct, frozen=True):
@@ -76,6 +78,7 @@ class Mailer:
         self._held_until = 0.0
         self._is_up: bool | None = None
         self._accepted = 0  # mails so far
+        self._failures = 0  # in a row
         self._suspects: dict[str, int] = {}  # mails at which it failed, and ``_accepted`` then
 
     @property
@@ -103,6 +106,7 @@ class Mailer:
         self, mail: EmailMessage, smtp: SMTP | None, error: Exception
     ) -> Delayed | Declined | ServerUnavailable:
         """Return what it means that the server failed at a mail without an answer about it."""
+        self._failures += 1
         if smtp is not None:
             accepted_then = self._suspects.pop(mail["Message-ID"], self._accepted)
             self._suspects[mail["Message-ID"]] = self._accepted
@@ -110,7 +114,9 @@ class Mailer:
                 del self._suspects[next(iter(self._suspects))]
             if accepted_then < self._accepted:  # another mail got through: the server works
                 return _own_fault(error)
-        self._hold(error)
+        # It let us in: whether it fails at others, too, only they can show.
+        if smtp is None or self._failures >= FAILURES_IN_A_ROW:
+            self._hold(error)
         return ServerUnavailable()
 
     async def close(self) -> None:
@@ -149,7 +155,7 @@ class Mailer:
         """Keep the connection for the next mail: the server works."""
         if smtp is not None and smtp.is_connected:
             self._idle.append(Connected(smtp, time.monotonic()))
-        self._hold_s, self._held_until = FIRST_HOLD_S, 0.0
+        self._hold_s, self._held_until, self._failures = FIRST_HOLD_S, 0.0, 0
         self._note(is_up=True, why="")
         return answer
 
