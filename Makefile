@@ -98,6 +98,9 @@ schemas: setup ## write schemas/ from the code
 settings: setup ## write docs/settings.md from the code
 	@$(BIN)/python -m stream.config.reference docs/settings.md
 
+topics: setup ## write deploy's permissions and topics from the table of topics
+	@$(BIN)/python -m deploy.topics
+
 dashboards: setup ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana
 

@@ -18,47 +18,44 @@ allow() {
     "$tool" $cluster --add --allow-principal "User:$who" "$@"
 }
 
-# The processor: reads and learns, and publishes what it has decided. It makes no topic.
-allow cartwake-worker --operation Read --group "$group" \
-    --topic consent-events --topic cart-events --topic page-views --topic training-examples
-allow cartwake-worker --operation Write \
-    --topic triggers --topic decisions --topic trigger-cancels --topic dead-letters \
-    --topic training-examples
-
-# The shop's producers: tell, and read nothing.
-allow storefront --operation Write \
-    --topic consent-events --topic cart-events --topic page-views
-
-# cartwake edge: tells what it is told over HTTP, and brings triggers to the page, in no group.
-allow edge --operation Write \
-    --topic consent-events --topic cart-events --topic page-views --topic message-feedback
+# Written by `make topics` from stream/domain/topics.py, down to the line END.
+# The processor: reads its shards and learns. It makes no topic.
+allow cartwake-worker --operation Read --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views --topic training-examples
+allow cartwake-worker --operation Write --topic visitor-facts --topic triggers --topic decisions \
+    --topic trigger-cancels --topic dead-letters --topic training-examples
+# The shop's producers: they write and read nothing.
+allow storefront --operation Write --topic consent-events --topic cart-events --topic page-views
+# cartwake edge: writes what it gets over HTTP, reads triggers in no group.
 allow edge --operation Read --topic triggers --topic trigger-cancels
+allow edge --operation Write --topic consent-events --topic message-feedback --topic cart-events \
+    --topic page-views
+# Acts on triggers, and asks how far the lanes reach.
+allow emailer --operation Read --topic message-feedback --topic triggers --topic trigger-cancels
+allow emailer --operation Write --topic message-feedback
+allow emailer --operation Describe --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views
+# Acts on triggers, and asks how far the lanes reach.
+allow webhooks --operation Read --topic message-feedback --topic triggers --topic trigger-cancels
+allow webhooks --operation Write --topic message-feedback
+allow webhooks --operation Describe --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views
+# People: topics, dead-letters, doctor and status.
+allow cartwake-operator --operation Read --topic dead-letters
+allow cartwake-operator --operation Write --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views
+allow cartwake-operator --operation Create --operation Describe --operation DescribeConfigs \
+    --operation Alter --operation AlterConfigs --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views --topic triggers \
+    --topic decisions --topic trigger-cancels --topic dead-letters --topic training-examples
+# KEDA, which scales the workers: how far the group is, and where the log ends.
+allow autoscaler --operation Describe --topic consent-events --topic visitor-facts \
+    --topic message-feedback --topic cart-events --topic page-views
+# END
 
-# Whoever acts on triggers: reads what has been done already, tells what it does, and asks how far the
-# inputs reach without reading them.
-for sender in emailer webhooks; do
-    allow "$sender" --operation Read \
-        --topic triggers --topic trigger-cancels --topic message-feedback
-    allow "$sender" --operation Write --topic message-feedback
-    allow "$sender" --operation Describe \
-        --topic consent-events --topic cart-events --topic page-views
-done
-# The one is a consumer group of that name, the other one for each endpoint: webhooks.crm, webhooks.sms.
+# Consumer groups. The e-mailer is one of that name, webhooks one for each endpoint: webhooks.crm.
+allow cartwake-worker --operation Read --group "$group"
 allow emailer --operation Read --group emailer
 allow webhooks --operation Read --resource-pattern-type prefixed --group webhooks.
-
-# KEDA, which scales the workers: how far the group is, and where the log ends.
-allow autoscaler --operation Describe --group "$group" \
-    --topic consent-events --topic cart-events --topic page-views
-
-# People who run it: cartwake topics create and check, cartwake dead-letters list and replay,
-# cartwake doctor and status, which see who has which shard and join nothing.
+allow autoscaler --operation Describe --group "$group"
 allow cartwake-operator --operation Describe --group "$group"
-allow cartwake-operator --operation Create --operation Describe --operation DescribeConfigs \
-    --operation Alter --operation AlterConfigs \
-    --topic consent-events --topic cart-events --topic page-views \
-    --topic triggers --topic decisions --topic trigger-cancels --topic dead-letters \
-    --topic training-examples --topic message-feedback
-allow cartwake-operator --operation Read --topic dead-letters
-allow cartwake-operator --operation Write \
-    --topic consent-events --topic cart-events --topic page-views

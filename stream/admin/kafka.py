@@ -13,7 +13,7 @@ from stream.admin.kafka_survey import KafkaSurvey
 from stream.admin.roles import check_rights
 from stream.admin.topic_checks import check_topic
 from stream.config.settings import Settings
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TOPICS
+from stream.domain.topics import LANES, TOPICS
 
 # The newest version of Fetch, and the first release of Kafka that supports it.
 RELEASES: Final = (
@@ -37,9 +37,7 @@ def check_kafka(survey: KafkaSurvey, settings: Settings) -> Iterator[Finding]:
         if name in survey.counts:
             yield from check_topic(name, survey, settings)
         else:
-            # Workers do not need it.
-            say = warn if name == MESSAGE_FEEDBACK else fail
-            yield say(f"topic {name}", "does not exist, or this user may not see it", CREATE)
+            yield fail(f"topic {name}", "does not exist, or this user may not see it", CREATE)
     for observed in too_small(survey.configs):
         yield fail("dead letters", observed, "set its max.message.bytes higher")
     if survey.unreadable:

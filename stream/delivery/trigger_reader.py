@@ -33,6 +33,9 @@ from stream.runtime.retry import retries
 log = logging.getLogger(__name__)
 
 READ: Final = (TRIGGERS, TRIGGER_CANCELS, MESSAGE_FEEDBACK)
+# The lanes that decide whether a trigger may still be acted on. Not the one that this program
+# writes: each message would wait until the workers have read the outcome of the one before.
+ASKED: Final = tuple(name for name in LANES if name != MESSAGE_FEEDBACK)
 UNIT: Final = "record"
 WAIT_MS: Final = 100
 FORGET_EVERY_S: Final = 60.0
@@ -278,7 +281,7 @@ class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped
         """
         async with asyncio.timeout(ANSWER_WITHIN_S):
             found = await self._asker.end_offsets(
-                [TopicPartition(topic, share.number) for topic in LANES]
+                [TopicPartition(topic, share.number) for topic in ASKED]
             )
         return {partition.topic: end for partition, end in found.items()}
 

@@ -26,10 +26,10 @@ from stream.demo import embedded, storefront, view
 from stream.demo.embedded import Broker, Child, WorkerProcess
 from stream.demo.show import Show
 from stream.demo.storefront import Addresses, EdgeProcess, EmailerProcess, Secrets, ShopProcess
-from stream.demo.tally import READ_TOPICS, Tally
+from stream.demo.tally import Tally
 from stream.demo.traffic import traffic
 from stream.demo.view import View
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TRAINING_EXAMPLES
+from stream.domain.topics import LANES, TOPICS
 from stream.errors import CartwakeError
 
 EVENTS_PER_S = 50.0
@@ -95,9 +95,7 @@ def _start(
     stack: ExitStack, settings: Settings, at: Addresses, known: Secrets
 ) -> tuple[Broker, WorkerProcess, EdgeProcess, EmailerProcess, ShopProcess]:
     """Start everything; the stack stops it in reverse order."""
-    broker = stack.enter_context(
-        Broker([*LANES, *READ_TOPICS, MESSAGE_FEEDBACK, TRAINING_EXAMPLES])
-    )
+    broker = stack.enter_context(Broker(TOPICS))
     folder = stack.enter_context(_folder())
     redis_url = stack.enter_context(embedded.redis_server(folder))
     environment = worker_environment(settings, broker.bootstrap, redis_url)

@@ -12,15 +12,16 @@ from stream.domain import session as sessions
 from stream.domain.campaign.arbiter import decide
 from stream.domain.cart import Cart
 from stream.domain.consent import Choice, choices, granted, is_newer, permits
+from stream.domain.contacts import note
 from stream.domain.context import FoldContext
 from stream.domain.events import (
-    AnyEvent,
     BehaviourEvent,
     CartUpdated,
     CheckoutStarted,
     CheckoutStepCompleted,
     ConsentUpdated,
     ErasureRequested,
+    Event,
     ExitSignalled,
     OrderCompleted,
     OrderRefunded,
@@ -34,6 +35,7 @@ from stream.domain.events import (
     ProductViewed,
 )
 from stream.domain.features import observe
+from stream.domain.feedback import FEEDBACK_TYPES
 from stream.domain.forget import erase, refuse
 from stream.domain.ids import digest, remember, remembers
 from stream.domain.kinds.kind import Heard
@@ -50,24 +52,25 @@ class FoldOutcome(StrEnum):
     """What a fold did with an event."""
 
     APPLIED = "applied"
-    STALE = "stale"  # a consent choice older than the one that counts: read, and ignored
+    STALE = "stale"  # read, and ignored: an older choice, feedback about no trigger of this state
     DUPLICATE = "duplicate"
     REFUSED = "refused_consent"
     BOT = "bot"
 
 
-def apply(context: FoldContext, event: AnyEvent, at_ms: int, *, bot: bool) -> FoldOutcome:
+def apply(context: FoldContext, event: Event, at_ms: int, *, bot: bool) -> FoldOutcome:
     """Fold one event whose (clamped) event time is ``at_ms``; ``bot``: a robot sent it."""
-    if bot and not isinstance(event, (ConsentUpdated, ErasureRequested)):
+    fold = FOLDS[type(event)]
+    if bot and fold is not _choose and fold is not _erase:
         return FoldOutcome.BOT
     if context.state.erased_ms is not None and at_ms <= context.state.erased_ms:
         return FoldOutcome.REFUSED
-    if isinstance(event, ConsentUpdated):
-        return _choose(context, event, at_ms)
-    if isinstance(event, ErasureRequested):
-        erase(context, at_ms)
-        return FoldOutcome.APPLIED
-    return _behave(context, event, at_ms)
+    return fold(context, event, at_ms)
+
+
+def _erase(context: FoldContext, _: ErasureRequested, at_ms: int) -> FoldOutcome:
+    erase(context, at_ms)
+    return FoldOutcome.APPLIED
 
 
 def _choose(context: FoldContext, event: ConsentUpdated, at_ms: int) -> FoldOutcome:
@@ -94,6 +97,26 @@ def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
     return remembers(state.consent_ids, event_digest) or (
         state.behaviour is not None and remembers(state.behaviour.recent, event_digest)
     )
+
+
+def _note_feedback(context: FoldContext, event: Event, at_ms: int) -> FoldOutcome:
+    """Note what became of a trigger: no activity, and nothing becomes due by it."""
+    state = context.state
+    if not permits(state.consent, "personalization", at_ms):
+        return FoldOutcome.REFUSED
+    event_digest = digest(event.id)
+    if _is_repeated(state, event_digest):
+        return FoldOutcome.DUPLICATE
+    behaviour = state.behaviour
+    if behaviour is None:
+        return FoldOutcome.STALE
+    campaigns = {sent.trigger_id: sent.kind for sent in behaviour.sent}
+    contacts = note(behaviour.contacts, campaigns, event, at_ms)
+    if contacts is None:
+        return FoldOutcome.STALE
+    behaviour.contacts = contacts
+    behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
+    return FoldOutcome.APPLIED
 
 
 def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutcome:
@@ -199,4 +222,14 @@ ACTS: Final[dict[type[BehaviourEvent], Act | None]] = {
     CheckoutStepCompleted: None,
     PaymentFailed: None,
     OrderRefunded: None,
+}
+
+Fold = Callable[[FoldContext, Any, int], FoldOutcome]
+
+# How each type of event in the lanes is folded; a type without a row fails a test.
+FOLDS: Final[dict[type[Event], Fold]] = {
+    ConsentUpdated: _choose,
+    ErasureRequested: _erase,
+    **dict.fromkeys(FEEDBACK_TYPES, _note_feedback),
+    **dict.fromkeys(ACTS, _behave),
 }

@@ -14,6 +14,7 @@ from stream.domain.feedback import FEEDBACK_TYPES
 from stream.domain.records import Decision, Example, Trigger, TriggerCancel
 
 CONSENT_EVENTS: Final = "consent-events"
+VISITOR_FACTS: Final = "visitor-facts"
 MESSAGE_FEEDBACK: Final = "message-feedback"
 CART_EVENTS: Final = "cart-events"
 PAGE_VIEWS: Final = "page-views"
@@ -73,12 +74,23 @@ _ROWS: Final = (
         is_lane=True,
     ),
     Topic(
+        name=VISITOR_FACTS,
+        about="What Cartwake's own parts tell the shards. Internal: no producer may write it.",
+        types=(),
+        writers=("worker", "operator"),
+        readers=("worker",),
+        retention_days=_A_WEEK,
+        is_lane=True,
+    ),
+    Topic(
         name=MESSAGE_FEEDBACK,
         about="What became of triggers: actions on the page, messages, their cancels.",
         types=FEEDBACK_TYPES,
-        writers=("edge", *_SENDERS),
-        readers=_SENDERS,
+        writers=("edge", *_SENDERS, "operator"),
+        readers=("worker", *_SENDERS),
+        # Programs that measure what actions do read it in time.
         retention_days=_FOUR_WEEKS,
+        is_lane=True,
     ),
     Topic(
         name=CART_EVENTS,

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct, field
 
 from stream.domain.cart import Cart
 from stream.domain.consent import Consent
+from stream.domain.contacts import Contact
 from stream.domain.features import Profile
 from stream.domain.records import Score
 from stream.domain.session import Session
@@ -61,6 +62,7 @@ class Behaviour(Struct, array_like=True):
     sent: list[SentTrigger] = []
     profile: Profile = field(default_factory=Profile)
     memory: dict[str, Raw] = {}
+    contacts: list[Contact] = []
 
 
 class Visitor(Struct, array_like=True):

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stream.adapters.wire.bots import is_bot
 from stream.config.settings import Settings
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
+from stream.domain.topics import LANES, TRIGGER_CANCELS, TRIGGERS
 from stream.edge import service
 from stream.edge.collector.device import device_of
 from stream.edge.gateway.hub import Hub
@@ -84,7 +84,7 @@ def _program(settings: Settings, registry: CollectorRegistry, listening: str) ->
             f"listening on {listening}",
             f"tenants {' '.join(sorted({key.tenant for key in edge.keys}))}",
             f"Kafka at {settings.kafka.bootstrap}",
-            f"topics {' '.join((*LANES, MESSAGE_FEEDBACK, TRIGGERS, TRIGGER_CANCELS))}",
+            f"topics {' '.join((*LANES, TRIGGERS, TRIGGER_CANCELS))}",
         ),
         Where("edge.metrics", edge.metrics_host, edge.metrics_port),
         registry,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from stream.domain.policy import DAY_MS
-from stream.domain.topics import DEAD_LETTERS, LANES, TOPICS, read_by
+from stream.domain.topics import DEAD_LETTERS, LANES, TOPICS, read_by, written_by
 
 MIB: Final = 2**20
 # What is published: a dead letter may be as large as Kafka takes by default, and has headers. All
@@ -18,6 +18,8 @@ HEADERS_BYTES: Final = 16 * 1024
 
 # What programs that act on triggers read or ask about, partition by partition beside the lanes.
 ACTED_ON: Final = tuple(dict.fromkeys((*LANES, *read_by("emailer", "webhooks"))))
+# Topics in which records of any size may arrive; what Cartwake writes itself is bounded already.
+FROM_OUTSIDE: Final = written_by("storefront")
 
 
 def missing(counts: Mapping[str, int], wanted: Iterable[str] = TOPICS) -> Iterable[str]:
@@ -36,7 +38,9 @@ def uneven(counts: Mapping[str, int], what: str = "the inputs") -> Iterable[str]
 def too_small(configs: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
     """Yield why a bad record may find no place among the dead letters."""
     limits = {name: int(config["max.message.bytes"]) for name, config in configs.items()}
-    needed = max([limits[name] for name in LANES if name in limits], default=0) + HEADERS_BYTES
+    needed = (
+        max([limits[name] for name in FROM_OUTSIDE if name in limits], default=0) + HEADERS_BYTES
+    )
     if limits.get(DEAD_LETTERS, needed) < needed:
         yield (
             f"{DEAD_LETTERS} takes records up to {limits[DEAD_LETTERS]} bytes (max.message.bytes), "

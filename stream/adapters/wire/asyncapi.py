@@ -20,6 +20,8 @@ SHARDED: Final = (
     f"{', '.join(LANES)} have the same number of partitions; partition n of them is shard n. "
     "Producers partition by the key as the Java client does (murmur2)."
 )
+# Topics whose records are part of the contract; an internal lane without types has none yet.
+DESCRIBED: Final = tuple(name for name, row in TOPICS.items() if row.types or row.ce_type)
 KEY_IS_VISITOR: Final[Schema] = {
     "type": "string",
     "minLength": 1,
@@ -50,7 +52,7 @@ def document() -> dict[str, Any]:
         },
         "defaultContentType": JSON,
         "servers": {"default": {"host": KafkaSettings().bootstrap, "protocol": "kafka"}},
-        "channels": {topic: _channel(topic) for topic in TOPICS},
+        "channels": {topic: _channel(topic) for topic in DESCRIBED},
         "operations": _operations(),
         "components": {"messages": _messages(), "schemas": _schemas()},
     }
@@ -73,7 +75,11 @@ def _channel(topic: str) -> Schema:
 
 def _operations() -> Schema:
     """Return who receives and sends what: the workers, and the programs that act on triggers."""
-    received = {f"receive-{topic}": _operation("receive", topic) for topic in read_by("worker")}
+    received = {
+        f"receive-{topic}": _operation("receive", topic)
+        for topic in read_by("worker")
+        if topic in DESCRIBED
+    }
     sent = {
         f"send-{topic}": _operation("send", topic)
         for topic in written_by("worker", "emailer", "webhooks")

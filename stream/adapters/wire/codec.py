@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, Union
 
 import msgspec
 import orjson
 
 from stream.adapters.wire.state_format_1 import decode_format_1
-from stream.domain.events import MAX_EVENT_BYTES, SHAPES, AnyEvent, Context, Event
+from stream.domain.events import MAX_EVENT_BYTES, SHAPES, Context, Event
 from stream.domain.policy import FUTURE_MS, LATENESS_MS
 from stream.domain.records import Example
 from stream.domain.topics import LANES, TOPIC_OF, TYPE_OF, event_types
@@ -54,12 +54,10 @@ USUAL_CHARACTERS: Final = 64
 
 _shaped: Final = attrgetter(*SHAPES)
 
-_EVENTS: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _EXAMPLES: Final = msgspec.json.Decoder(Example)
 # The types of events that shards read, by name.
-LANE_TYPES: Final = cast(
-    "dict[str, type[AnyEvent]]", {TYPE_OF[kind]: kind for kind in event_types(LANES)}
-)
+LANE_TYPES: Final[dict[str, type[Event]]] = {TYPE_OF[kind]: kind for kind in event_types(LANES)}
+_EVENTS: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Union[*LANE_TYPES.values()])
 _RECORDS: Final = msgspec.json.Encoder(order="deterministic")
 
 # The leading byte of a stored state, and the format of all that a visitors' shard stores. A new
@@ -71,7 +69,7 @@ _STATES: Final = msgspec.msgpack.Encoder()
 _STORED: Final = msgspec.msgpack.Decoder(Visitor)
 
 
-def decode(value: bytes | None, topic: str | None = None) -> AnyEvent:
+def decode(value: bytes | None, topic: str | None = None) -> Event:
     """Return the event in a record's value; with ``topic`` it must be one of that topic's.
 
     Raises
@@ -81,7 +79,7 @@ def decode(value: bytes | None, topic: str | None = None) -> AnyEvent:
     """
     text = _checked(value)
     try:
-        event: AnyEvent | None = _EVENTS.decode(text)
+        event: Event | None = _EVENTS.decode(text)
     except (msgspec.DecodeError, RecursionError):
         event = None
     # Not inside the block above, or a traceback would show the decoder's error with the value.
@@ -199,7 +197,7 @@ def _checked(value: bytes | None) -> bytes:
     return value
 
 
-def _reconsider(value: bytes, topic: str | None) -> AnyEvent:
+def _reconsider(value: bytes, topic: str | None) -> Event:
     """Find out why the fast decoder refused, and whether it was right.
 
     It holds every occurrence of a repeated key against the rules, where only the last one

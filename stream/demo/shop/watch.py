@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 from stream.demo.embedded import PARTITIONS
 from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.kinds.exit_intent import EXIT_INTENT
-from stream.domain.topics import DECISIONS, LANES, MESSAGE_FEEDBACK, TRIGGER_CANCELS, TRIGGERS
+from stream.domain.topics import DECISIONS, LANES, TRIGGER_CANCELS, TRIGGERS
 from stream.domain.visitor import Behaviour, Visitor, VisitorKey
 from stream.entities.visitors import VISITOR_CODEC
 
-READ: Final = (*LANES, MESSAGE_FEEDBACK, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
+READ: Final = (*LANES, DECISIONS, TRIGGERS, TRIGGER_CANCELS)
 RECORDS_KEPT: Final = 100
 VISITORS_KEPT: Final = 1_000
 FETCH_WAIT_MS: Final = 20

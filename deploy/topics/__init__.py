@@ -1,0 +1,1 @@
+"""What deployments say of topics: Kafka's permissions and Strimzi's resources, from one table."""
