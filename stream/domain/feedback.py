@@ -1,7 +1,8 @@
 """What became of a trigger: on the page, in a mailbox, at a shop's endpoint.
 
-Feedback concerns a published trigger. Programs that measure the effect of triggers read it, and
-programs that deliver triggers read there what they have done already.
+Each event is about a trigger that was published. Shards read them and remember what became of a
+visitor's triggers (`stream.domain.contacts`); programs that act on triggers read here what has been
+done with them already.
 """
 
 from typing import Annotated, Final

@@ -13,6 +13,7 @@ from stream.domain.events import (
     Product,
     Purposes,
 )
+from stream.domain.fold import FOLDS
 from stream.domain.topics import LANES, TYPE_OF, event_types
 
 COMMON = {"id", "tenant", "visitor", "at_ms", "received_at_ms", "context"}
@@ -34,9 +35,26 @@ FIELDS = {
     "order_refunded": "order total_minor",
     "consent_updated": "purposes valid_until_ms? source? policy?",
     "erasure_requested": "",
+    "action_shown": "trigger_id",
+    "action_clicked": "trigger_id",
+    "action_dismissed": "trigger_id",
+    "message_sent": "trigger_id channel",
+    "message_refused": "trigger_id channel code?",
+    "message_skipped": "trigger_id channel reason attempts?",
+    "message_bounced": "trigger_id channel",
+    "message_clicked": "trigger_id channel",
+    "message_unsubscribed": "trigger_id channel",
+    "cancel_sent": "trigger_id channel",
+    "cancel_refused": "trigger_id channel code?",
 }
 IN_TOPICS = {
     "consent-events": ["consent_updated", "erasure_requested"],
+    "visitor-facts": [],
+    "message-feedback": [
+        *("action_shown", "action_clicked", "action_dismissed", "message_sent"),
+        *("message_refused", "message_skipped", "cancel_sent", "cancel_refused"),
+        *("message_bounced", "message_clicked", "message_unsubscribed"),
+    ],
     "cart-events": [
         *("product_added", "product_removed", "cart_updated", "checkout_started"),
         *("checkout_step_completed", "payment_failed", "order_completed", "order_refunded"),
@@ -59,8 +77,19 @@ def test_each_topic_has_the_types_of_the_contract():
     assert {t: [TYPE_OF[kind] for kind in row.types] for t, row in LANES.items()} == IN_TOPICS
 
 
-def test_consent_comes_first_at_equal_timestamps_then_the_cart_then_pages():
-    assert list(LANES) == ["consent-events", "cart-events", "page-views"]
+def test_consent_comes_first_at_equal_timestamps_then_facts_feedback_the_cart_and_pages():
+    assert list(LANES) == [*IN_TOPICS]
+    assert next(iter(LANES)) == "consent-events"
+
+
+def test_each_type_of_event_in_the_lanes_is_folded_and_belongs_to_one_topic():
+    assert set(FOLDS) == set(event_types(LANES))
+    assert len(event_types(LANES)) == sum(len(row.types) for row in LANES.values())
+
+
+def test_nobody_outside_may_write_internal_facts():
+    outside = {"storefront", "edge", "emailer", "webhooks"}
+    assert outside.isdisjoint(LANES["visitor-facts"].writers)
 
 
 @pytest.mark.parametrize("kind", event_types(LANES), ids=TYPE_OF.get)

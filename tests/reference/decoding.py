@@ -210,6 +210,15 @@ A_PRODUCT = (REQUIRED, _object(PRODUCT))
 LINES = _list(_object({"product": A_PRODUCT, "quantity": (REQUIRED, QUANTITY)}), longest=500)
 SIGNALS = ("pointer_left_top", "tab_hidden", "back_navigation", "fast_scroll_up", "idle")
 
+TRIGGER_ID = (REQUIRED, _shaped("[0-9a-f]{32}"))
+MESSAGE: Fields = {"trigger_id": TRIGGER_ID, "channel": (REQUIRED, _text(1, 128))}
+STATUS_CODE, COUNT = _whole(100, 599), _whole(0, SAFE)
+REASONS = (
+    *("fired", "no_consent", "expired", "cart_empty", "cart_too_small", "cart_too_old"),
+    *("already_fired", "cooldown", "dwell_too_short", "holdout", "cancelled", "bought"),
+    *("cart_changed", "no_address", "template", "gone", "defect"),
+)
+
 TYPES: dict[str, dict[str, Fields]] = {
     "consent-events": {
         "consent_updated": {
@@ -219,6 +228,24 @@ TYPES: dict[str, dict[str, Fields]] = {
             "policy": MAYBE_TEXT,
         },
         "erasure_requested": {},
+    },
+    "visitor-facts": {},
+    "message-feedback": {
+        "action_shown": {"trigger_id": TRIGGER_ID},
+        "action_clicked": {"trigger_id": TRIGGER_ID},
+        "action_dismissed": {"trigger_id": TRIGGER_ID},
+        "message_sent": MESSAGE,
+        "message_refused": {**MESSAGE, "code": (OPTIONAL, STATUS_CODE)},
+        "message_skipped": {
+            **MESSAGE,
+            "reason": (REQUIRED, _one_of(*REASONS)),
+            "attempts": (DEFAULTED, COUNT),
+        },
+        "cancel_sent": MESSAGE,
+        "cancel_refused": {**MESSAGE, "code": (OPTIONAL, STATUS_CODE)},
+        "message_bounced": MESSAGE,
+        "message_clicked": MESSAGE,
+        "message_unsubscribed": MESSAGE,
     },
     "cart-events": {
         "product_added": {

@@ -34,7 +34,9 @@ def apply(shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now_m
         return "refused_consent"
     if _is_duplicate(visitor, event):
         return "duplicates"
-    _behave(shop, visitor, event, at_ms, now_ms)
+    # Here triggers have no ids, so feedback is always about a trigger that is not known.
+    if TOPIC_OF[event["type"]] != "message-feedback":
+        _behave(shop, visitor, event, at_ms, now_ms)
     return "applied"
 
 

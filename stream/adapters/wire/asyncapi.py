@@ -74,17 +74,14 @@ def _channel(topic: str) -> Schema:
 
 
 def _operations() -> Schema:
-    """Return who receives and sends what: the workers, and the programs that act on triggers."""
-    received = {
-        f"receive-{topic}": _operation("receive", topic)
-        for topic in read_by("worker")
+    """Return what the workers receive, and what they and the senders of messages send."""
+    received, sent = read_by("worker"), written_by("worker", "emailer", "webhooks")
+    return {
+        f"{action}-{topic}": _operation(action, topic)
+        for action, topics in (("receive", received), ("send", sent))
+        for topic in topics
         if topic in DESCRIBED
     }
-    sent = {
-        f"send-{topic}": _operation("send", topic)
-        for topic in written_by("worker", "emailer", "webhooks")
-    }
-    return received | sent
 
 
 def _operation(action: str, topic: str) -> Schema:

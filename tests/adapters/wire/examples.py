@@ -10,6 +10,8 @@ COMMON = {"id": "e1", "visitor": "v1", "at_ms": 1_470_000_000_000}
 PRODUCT = {"id": "p1", "variant": "red", "price_minor": 1999, "currency": "EUR"}
 LINES = [{"product": PRODUCT, "quantity": 2}]
 # One event per type with the fields that it must have.
+ACTION = {"trigger_id": "0f" * 16}
+MESSAGE = {**ACTION, "channel": "email"}
 REQUIRED = {
     "page_viewed": {"url": "/"},
     "product_viewed": {"product": PRODUCT},
@@ -27,8 +29,16 @@ REQUIRED = {
     "order_refunded": {"order": "o1", "total_minor": 100},
     "consent_updated": {"purposes": {"personalization": "granted"}},
     "erasure_requested": {},
+    **dict.fromkeys(("action_shown", "action_clicked", "action_dismissed"), ACTION),
+    **dict.fromkeys(("message_sent", "message_refused", "message_bounced"), MESSAGE),
+    **dict.fromkeys(("message_clicked", "message_unsubscribed"), MESSAGE),
+    **dict.fromkeys(("cancel_sent", "cancel_refused"), MESSAGE),
+    "message_skipped": {**MESSAGE, "reason": "expired"},
 }
 OPTIONAL = {
+    **{name: [] for name in REQUIRED if name.startswith(("action_", "message_", "cancel_"))},
+    "message_refused": ["code"],
+    "cancel_refused": ["code"],
     "page_viewed": ["title", "referrer", "tags"],
     "product_viewed": [],
     "product_list_viewed": ["list", "products"],
