@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from stream.adapters.kafka import topics as kafka_topics
+from stream.admin import topics as kafka_topics
 from stream.config.settings import KafkaSettings, Settings
 from stream.domain.topics import LANES, TOPICS, Role, read_by, written_by
 

@@ -7,7 +7,7 @@ from typing import Final
 from stream.adapters.kafka.connect import Unreachable, metadata, partition_counts, refuse
 from stream.adapters.kafka.topic_rules import ACTED_ON, missing, uneven
 from stream.config.settings import Settings
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK
+from stream.domain.topics import LANES
 
 RETRY_S: Final = 1.0
 
@@ -25,9 +25,8 @@ async def require(settings: Settings, waiting: Say) -> int:
         Topics are missing, or the lanes' partition counts differ.
     """
     counts = await _patiently(settings, waiting)
-    # A worker neither reads nor writes what the edge hears back.
     inputs = {name: counts[name] for name in LANES if name in counts}
-    refuse(settings, [*missing({**counts, MESSAGE_FEEDBACK: 1}), *uneven(inputs)])
+    refuse(settings, [*missing(counts), *uneven(inputs)])
     return counts[next(iter(LANES))]
 
 
