@@ -22,7 +22,7 @@ from bench.cpu import Reading
 from bench.events import PARTITIONS, Log
 from bench.http_load import Asked, ask, listen, post
 from bench.results import Run, latencies
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK
+from stream.domain.topics import LANES
 from stream.edge.visitors import Visitors
 from tests.rig.kafka import Kafka
 from tests.rig.processes import LOOPBACK, Program, cartwake_environment, free_port, wait_until
@@ -231,7 +231,7 @@ def _kafka(folder: Path) -> Iterator[Kafka]:
     kafka = Kafka(folder / "kafka", java_options=())
     kafka.start()
     try:
-        kafka.create_topics([*LANES, *OUTPUTS, MESSAGE_FEEDBACK], PARTITIONS)
+        kafka.create_topics([*LANES, *OUTPUTS], PARTITIONS)
         kafka.create_topics([TRAINING], 1)
         yield kafka
     finally:

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 import pytest
 
 from stream.config.settings import EdgeSettings, Settings
-from stream.domain.topics import LANES, MESSAGE_FEEDBACK
+from stream.domain.topics import LANES
 from stream.edge import serve
 from stream.edge.visitors import Visitors
 from stream.errors import CartwakeError, UsageError
@@ -68,7 +68,7 @@ class Running:
 
 @pytest.fixture
 def kafka(empty_kafka):
-    empty_kafka.create_topics([*LANES, "triggers", "trigger-cancels", MESSAGE_FEEDBACK], 3)
+    empty_kafka.create_topics([*LANES, "triggers", "trigger-cancels"], 3)
     return empty_kafka
 
 

@@ -40,7 +40,8 @@ from tests.rig.secure_redis import SecureRedis, password
 
 WORKER, OPERATOR, STOREFRONT, EMAILER, WEBHOOKS, EDGE, AUTOSCALER = ROLES
 OUT = {"triggers", "decisions", "trigger-cancels", "dead-letters", "training-examples"}
-ALL = {*LANES, *OUT, "message-feedback"}
+ALL = {*LANES, *OUT}
+FROM_SHOPS = {"consent-events", "cart-events", "page-views"}
 VISITOR = "v-4711"
 BOTH = {"personalization": "granted", "marketing_email": "granted"}
 PRODUCT = {"id": "mug", "price_minor": 1200, "currency": "EUR"}
@@ -194,12 +195,12 @@ READS = {
     AUTOSCALER: set(),
 }
 WRITES = {
-    WORKER: OUT,
+    WORKER: {*OUT, "visitor-facts"},
     OPERATOR: set(LANES),
-    STOREFRONT: set(LANES),
+    STOREFRONT: FROM_SHOPS,
     EMAILER: {"message-feedback"},
     WEBHOOKS: {"message-feedback"},
-    EDGE: {*LANES, "message-feedback"},
+    EDGE: {*FROM_SHOPS, "message-feedback"},
     AUTOSCALER: set(),
 }
 GROUPS = {

@@ -136,7 +136,10 @@ class Kafka:
         self, names: Iterable[str], partitions: int, config: Mapping[str, str] | None = None
     ) -> None:
         """Create topics; one that exists already is an error."""
-        topics = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in names]
+        topics = [
+            NewTopic(name, partitions, 1, config=dict(config or {}))
+            for name in dict.fromkeys(names)
+        ]
         admin = self._admin()  # by name, since the answers come only while it lives
         created = admin.create_topics(topics, operation_timeout=CALL_TIMEOUT_S)
         for name, done in created.items():
