@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 
 from stream.config.loading import load
 from stream.config.webhooks import Endpoint
-from stream.delivery.channel import Failed, Sent
+from stream.delivery.channel import Accepted, Failed
 from stream.delivery.links import CartLink, Content, Links
 from stream.domain.feedback import MESSAGES
 from stream.domain.records import TriggerCancel
@@ -256,8 +256,8 @@ async def test_a_receiver_takes_what_our_channel_signs_once_and_nothing_else(lan
     secret = settings(tmp_path, trial()[-1]).webhooks.endpoints[0].secrets[0]
     try:
         await listening(port)
-        assert [await posted(port, secret) for _ in range(2)] == [Sent(), Sent()]
-        assert await posted(port, secret, cancel=CANCEL) == Sent()
+        assert [await posted(port, secret) for _ in range(2)] == [Accepted(), Accepted()]
+        assert await posted(port, secret, cancel=CANCEL) == Accepted()
         other = "whsec_" + b64encode(b"another secret").decode()
         assert isinstance(await posted(port, other), Failed)
         assert await posted(port, secret, b"{}") == 401
@@ -298,3 +298,21 @@ def test_shell_is_shell_and_python_is_python(guide):
         subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     for block in blocks(guide, "python"):
         compile(block.text, guide, "exec")
+
+
+@pytest.mark.parametrize("guide", ["add-a-kind", "add-a-vendor", "add-a-channel"])
+def test_what_a_guide_adds_to_the_code_works_there(guide, tmp_path):
+    """The guide's shell and diffs, in order, on a copy of the code."""
+    for part in ("stream", "tests"):
+        shutil.copytree(REPOSITORY / part, tmp_path / part, symlinks=True)
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    printed = ""
+    for block in blocks(guide, heading="First success"):
+        if block.language == "sh":
+            printed += shell(block.text.replace(".venv/bin/python", sys.executable), tmp_path)
+        elif block.language == "diff":
+            command = ["patch", "-p1"]
+            subprocess.run(command, cwd=tmp_path, input=block.text, text=True, check=True)
+    (expected,) = blocks(guide, "text", "First success")
+    for line in expected.text.splitlines():
+        assert line in printed
