@@ -20,7 +20,7 @@ from standardwebhooks import Webhook
 from stream.config.loading import load
 from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Accepted, Failed
-from stream.delivery.links import CartLink, Content, Links
+from stream.delivery.links import CartLink, LinkedLine, Links
 from stream.domain.feedback import MESSAGES
 from stream.domain.records import TriggerCancel
 from stream.webhooks.egress import session
@@ -126,7 +126,9 @@ def test_feedback_has_all_its_types_and_reasons():
 def test_a_carts_link_answers_what_the_guide_says(tmp_path):
     told = next(json.loads(one.text) for one in blocks("storefront", "json", ANSWER))
     edge = settings(tmp_path, trial()[0]).edge
-    link = CartLink("default", "v-4711", "7" * 32, told["fingerprint"], [Content("mug", None, 2)])
+    link = CartLink(
+        "default", "v-4711", "7" * 32, told["fingerprint"], [LinkedLine("mug", None, 2)]
+    )
     token = Links(edge.signing_keys).sign("cart", link)
     assert Shop(edge).client.get(f"/v1/carts/{token}").json() == told
 
