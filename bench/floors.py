@@ -83,7 +83,7 @@ class Recording(MemoryStore):
     """A store in memory that keeps what each commit would have sent to Redis."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(VISITOR_CODEC)
         self.commits: list[list[tuple[Any, ...]]] = []
 
     async def commit(self, owner: Ownership, commit: Commit) -> list[str]:
