@@ -68,7 +68,7 @@ class Folding(Generic[KeyT, StateT]):
         guarded: AbstractSet[KeyT],
     ) -> None:
         self.report = Report()
-        self.failed: set[KeyT] = set()
+        self.failed: dict[KeyT, Exception] = {}
         self.visits: dict[KeyT, Visit[StateT]] = {}
         self._guarded: dict[KeyT, GuardedVisit[StateT]] = {}
         self._entity = entity
@@ -98,8 +98,8 @@ class Folding(Generic[KeyT, StateT]):
                     visit.close(clock)
                 except MemoryError:
                     raise
-                except Exception:  # noqa: BLE001 - folded once more with a guard
-                    self.failed.add(key)
+                except Exception as error:  # noqa: BLE001 - folded once more with a guard
+                    self.failed[key] = error
 
     @property
     def defects(self) -> Iterator[tuple[KeyT, FoldDefect]]:
@@ -134,8 +134,8 @@ class Folding(Generic[KeyT, StateT]):
             outcome = visit.take(fact, clock)
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - folded once more with a guard
-            self.failed.add(fact.key)
+        except Exception as error:  # noqa: BLE001 - folded once more with a guard
+            self.failed[fact.key] = error
             del self.visits[fact.key]
             return DEAD
         if outcome is None:

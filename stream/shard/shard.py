@@ -127,9 +127,11 @@ class Shard(Generic[KeyT, StateT]):
         keys = dict.fromkeys([one.key for one in batch.inputs if isinstance(one, Fact)])
         keys |= dict.fromkeys(due)
         guarded: set[KeyT] = set()
+        given_up: dict[KeyT, FoldDefect] = {}
         is_due = set(due)
         while True:
-            loaded = await self._load(list(keys))
+            loaded = await self._load([key for key in keys if key not in given_up])
+            loaded.unreadable = {**loaded.unreadable, **given_up}
             folding = Folding(self.entity, batch, loaded, guarded)
             for key in keys:
                 if key not in loaded.unreadable:
@@ -137,7 +139,12 @@ class Shard(Generic[KeyT, StateT]):
             folding.run()
             if not folding.failed:
                 return folding, self._put_off(batch, folding, is_due)
-            guarded |= folding.failed
+            given_up |= {  # not even the guard holds: its state cannot be copied
+                key: FoldDefect(STATE, error)
+                for key, error in folding.failed.items()
+                if key in guarded
+            }
+            guarded |= folding.failed.keys()
 
     async def _load(self, keys: Sequence[KeyT]) -> Loaded[KeyT, StateT]:
         try:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from stream.domain.visitor import Visitor
 from stream.entities import visitors
+from stream.entities.visitors import VISITOR_CODEC
 from stream.shard.defects import (
     FIRST_RETRY_MS,
     LAST_RETRY_MS,
@@ -156,6 +158,27 @@ async def test_a_visitor_whose_state_cannot_be_read_gets_dead_letters_and_no_tri
     assert world.triggers() == [("ann", "cart_abandonment", DUE)]
     assert world.store._shards[0].states[key(BAD)] == b"\x00damaged"
     assert worker.shard.owner.next_due_ms > DUE + MINUTE
+
+
+async def test_a_visitor_whose_state_cannot_even_be_copied_is_given_up(world, failing, monkeypatch):
+    events, _ = failing
+    worker = await left_carts(world, "ann")
+    encode = VISITOR_CODEC.encode
+    odd = Visitor(erased_ms=13)
+    world.store._shards[0].states[key(BAD)] = encode(odd)
+
+    def uncopied(state):
+        if state == odd:
+            raise OverflowError
+        return encode(state)
+
+    monkeypatch.setattr(visitors.VisitorCodec, "encode", staticmethod(uncopied))
+    events.add((BAD, "PageViewed"))
+    bad = world.log.write(viewed(T0 + 2 * MINUTE, BAD))
+    world.log.write(viewed(T0 + 2 * MINUTE, "ann"))
+    (report,) = await until(world, worker, T0 + 3 * MINUTE)
+    assert [one.value for one in letters(world)] == [bad.value]
+    assert report.events["page-views", "page_viewed", "applied"] == 1
 
 
 async def test_a_dead_letter_of_a_defect_can_be_sent_back(world, failing):
