@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from tests.edge.shop import BROWSER, HOOK_SECRET, NOW_MS, PAGE, Shop
+from tests.edge.shop import BROWSER, EDGE, HOOK_SECRET, NOW_MS, PAGE, Shop
 
 
 @pytest.fixture
@@ -33,6 +33,15 @@ def test_a_call_of_a_server_is_stored(shop):
     (event,) = shop.log.events
     assert (event["type"], event["tenant"], event["visitor"]) == ("product_added", "tea", "v1")
     assert event["at_ms"] == NOW_MS
+
+
+def test_an_amount_without_a_currency_is_in_the_shops():
+    shop = Shop(edge=EDGE.model_copy(update={"currency": "JPY"}))
+    for own in ({}, {"currency": "EUR"}):
+        properties = {"product_id": "oolong", "price": 1500} | own
+        shop.server("/v1/track", added(anonymousId="v1", properties=properties))
+    prices = [one["product"]["price_minor"] for one in shop.log.events]
+    assert prices == [1500, 150000]
 
 
 def test_a_page_may_name_its_key_in_the_body(shop):
