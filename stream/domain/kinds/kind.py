@@ -7,7 +7,7 @@ remembers of a visitor in the visitor's state, under its own name, and nowhere e
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder
@@ -130,27 +130,32 @@ class Kind(Generic[ParametersT, MemoryT]):
 
     def parameters_in(self, policy: Policy) -> ParametersT:
         """Return the parameters of a policy; the defaults if it has none for this kind."""
-        return cast("ParametersT", policy.parameters.get(self.name) or self._defaults)
+        parameters: Any = policy.parameters.get(self.name)
+        return self._defaults if parameters is None else parameters
 
     def memory_in(self, behaviour: Behaviour) -> MemoryT | None:
         """Return what this kind remembers of a visitor, to be changed in place; None: nothing."""
-        memories = cast("dict[str, Any]", behaviour.memory)
-        stored = memories.get(self.name)
-        if type(stored) is Raw:
-            stored = memories[self.name] = self._decoder.decode(stored)
-        return cast("MemoryT | None", stored)
+        memories: dict[str, Any] = behaviour.memory
+        memory = memories.get(self.name)
+        if type(memory) is Raw:
+            memory = memories[self.name] = self._decoder.decode(memory)
+        return memory
 
     def remember(self, behaviour: Behaviour) -> MemoryT:
         """Return what this kind remembers of a visitor, to be changed in place; new if nothing."""
         memory = self.memory_in(behaviour)
         if memory is None:
             memory = self.memory()
-            cast("dict[str, Any]", behaviour.memory)[self.name] = memory
+            memories: dict[str, Any] = behaviour.memory
+            memories[self.name] = memory
         return memory
 
     def next_due_ms(self, behaviour: Behaviour, policy: Policy) -> int | None:
         """Return when this kind has to propose something about a visitor next; None: never."""
-        memory = self.memory_in(behaviour)
+        memories: dict[str, Any] = behaviour.memory
+        memory = memories.get(self.name)
+        if type(memory) is Raw:
+            memory = self.memory_in(behaviour)
         if memory is None or self.due_ms is None:
             return None
         return self.due_ms(behaviour, memory, self.parameters_in(policy))

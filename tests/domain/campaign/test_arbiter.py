@@ -185,3 +185,13 @@ def test_the_defaults_are_those_of_the_contract():
     assert POLICY.gone_after_ms == 1_800_000
     holdout = type(POLICY)().holdout
     assert (holdout.fraction, holdout.salt) == (0.05, "cartwake")
+
+
+def test_candidates_are_decided_in_the_order_of_their_kinds_priority():
+    ann = a_shopper()
+    ann.adds(at=0)
+    context = ann.world.context(ann.who)
+    named = {name: noting(kind) for name, kind in KIND_OF.items()}
+    decide(context, [owed(kind=named[name]) for name in ("cart_abandonment", "exit_intent")])
+    decisions = [one.kind for one in context.effects if isinstance(one, Decision)]
+    assert decisions == ["exit_intent", "cart_abandonment"]
