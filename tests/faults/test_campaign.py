@@ -22,4 +22,4 @@ def test_whatever_is_broken_nothing_is_lost_and_nothing_is_invented(
 
 
 def test_each_row_of_the_matrix_has_its_file() -> None:
-    assert sorted(ROWS) == list(range(1, 26))
+    assert sorted(ROWS) == [*range(1, 28), 29]
