@@ -13,13 +13,12 @@ from prometheus_client import CollectorRegistry
 from stream.config.settings import Settings
 from stream.delivery import trigger_reader as module
 from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
+from stream.domain.topics import TOPICS
 from stream.runtime import retry
 from stream.runtime.bulkhead import Bulkhead, DefectCounter
 from tests.delivery.triggers import NOW_MS, cancel, trigger, was_sent
 
-COUNTS = dict.fromkeys(
-    ("page-views", "cart-events", "consent-events", *READ, "decisions", "dead-letters"), 1
-) | {"training-examples": 1}
+COUNTS = dict.fromkeys(TOPICS, 1)
 
 
 class Log:
