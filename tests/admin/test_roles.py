@@ -12,7 +12,7 @@ REFUSED = Group(refused="Group authorization failed")
 
 
 def granted(role: str, *, but: tuple[str, str] = ("", "")) -> dict[str, TopicMetadata]:
-    """Return what is told to a user with just the rights of a role, less one."""
+    """Return the topics as a user with the rights of a role sees them, without one right."""
     rights: dict[str, set[str]] = {}
     for operation, names in ROLES[role].topics.items():
         for name in names:
@@ -74,9 +74,9 @@ def test_where_anybody_may_do_everything_all_roles_fit():
 
 
 def test_a_topic_that_is_not_seen_is_a_missing_right_of_whoever_is_restricted():
-    told = granted("worker")
-    del told["page-views"]
-    assert check_rights("ann", told, GRANTED).observed.endswith(
+    topics = granted("worker")
+    del topics["page-views"]
+    assert check_rights("ann", topics, GRANTED).observed.endswith(
         "for worker it lacks Read on page-views"
     )
     seen = {
@@ -85,6 +85,6 @@ def test_a_topic_that_is_not_seen_is_a_missing_right_of_whoever_is_restricted():
     assert check_rights("ann", seen, GRANTED).severity is Severity.OK
 
 
-def test_what_a_broker_does_not_tell_is_not_missed():
-    untold = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, None))
-    assert check_rights("ann", untold, GRANTED).severity is Severity.OK
+def test_rights_that_a_broker_does_not_report_are_not_missing():
+    unreported = dict.fromkeys(healthy.COUNTS, TopicMetadata(1, 1, None))
+    assert check_rights("ann", unreported, GRANTED).severity is Severity.OK

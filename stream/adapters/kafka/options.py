@@ -1,4 +1,4 @@
-"""What the settings mean to Kafka's clients: addresses, logins and TLS."""
+"""Options of Kafka's clients from the settings: addresses, logins and TLS."""
 
 import logging
 from typing import Any
@@ -8,8 +8,8 @@ from stream.config.settings import KafkaSettings
 
 # Some hundred decisions; with Faust's 16 KiB a busy step waits for a dozen requests.
 BATCH_BYTES = 256 * 1024
-# Below what the topics take (see topics.py): a broker's refusal would leave an idempotent producer
-# of aiokafka unable to go on, so the refusal has to be the producer's own.
+# Below the topics' limit (see topic_rules.py): after a broker's refusal an idempotent producer of
+# aiokafka cannot continue, so the producer itself has to refuse.
 LARGEST_REQUEST_BYTES = 2 * 1024 * 1024 - 4096
 
 
@@ -29,11 +29,11 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def quiet_clients() -> None:
-    """Silence what the clients repeat every second while a server is away: we say it once."""
+    """Silence the clients' own log lines, which repeat every second while a server is down."""
     for name in ("aiokafka", "faust", "mode", "kafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def addresses(kafka: KafkaSettings) -> list[str]:
-    """Return the brokers that are named, each as ``host:port``."""
+    """Return the configured brokers, each as ``host:port``."""
     return [address.strip() for address in kafka.bootstrap.split(",")]

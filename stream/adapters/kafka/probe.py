@@ -1,7 +1,9 @@
-"""Asks a fresh client whether Kafka serves, because our own client's silence may be its own fault.
+"""Probes Kafka with a fresh client, if a process's own client has stopped making progress.
 
-The answer is no if anything that a process needs is unavailable, even one partition's leader: a
-restart would not help while servers are away.
+The probe fails if anything that the process needs is unavailable, even one partition's leader:
+a restart helps only if all servers are available. It is aiokafka's client, like the one that it
+replaces: an administrator's client would bring librdkafka's threads into every worker, and cannot
+tell whether aiokafka could log in.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from stream.config.settings import Settings
 
 
 def serves(settings: Settings, topics: Sequence[str], group: str) -> bool:
-    """Say, within bounds, whether all partitions of the topics are served, and the group."""
+    """Return, in bounded time, whether all partitions of the topics and the group are served."""
     try:
         return asyncio.run(_serves(settings, topics, group))
     except Exception:  # noqa: BLE001 - whatever keeps a fresh client from being served
@@ -29,6 +31,6 @@ async def _serves(settings: Settings, topics: Sequence[str], group: str) -> bool
         **client_options(settings.kafka), group_id=group, enable_auto_commit=False
     )
     async with asyncio.timeout(ANSWER_S), started(client) as consumer:
-        await consumer.end_offsets(read)  # their leaders know
-        await consumer.committed(read[0])  # the group's coordinator knows
+        await consumer.end_offsets(read)  # answered by their leaders
+        await consumer.committed(read[0])  # answered by the group's coordinator
     return True
