@@ -53,7 +53,7 @@ def test_a_healthy_kafka_is_ok_in_every_line():
         (4, "unknown version"),
     ],
 )
-def test_the_version_is_told_as_far_as_it_is_known(fetches, spoken):
+def test_the_version_is_reported_if_it_is_known(fetches, spoken):
     assert findings(healthy.kafka(fetches=fetches))[0].observed.endswith(f"3 brokers, {spoken}")
 
 
@@ -110,7 +110,7 @@ def test_triggers_of_another_count_keep_those_alone_from_running_who_act_on_them
         ({"min_insync_replicas": "1"}, "warn", "may be lost with one broker"),
     ],
 )
-def test_a_topic_s_settings_are_judged(changed, mark, words):
+def test_a_topic_s_settings_are_checked(changed, mark, words):
     text = line(healthy.kafka_with("page-views", **changed))
     assert text.startswith(f"{mark:<4}  {PAGES}: ")
     assert words in text
@@ -153,7 +153,7 @@ def test_a_dead_letter_that_finds_no_place_fails():
         ({"topics": topics(replicas=2, in_sync=2)}, "warn", "one broker down stops all writes"),
     ],
 )
-def test_copies_and_leaders_are_judged(survey, mark, words):
+def test_replicas_and_leaders_are_checked(survey, mark, words):
     text = line(healthy.kafka(**survey))
     assert text.startswith(f"{mark:<4}  {PAGES}: ")
     assert words in text
@@ -169,7 +169,7 @@ def test_fewer_copies_than_the_settings_want_are_findings():
     assert all(one.severity is Severity.OK for one in findings(structs.replace(survey, brokers=1)))
 
 
-def test_settings_that_are_not_told_are_no_failure():
+def test_settings_that_cannot_be_read_are_no_failure():
     survey = healthy.kafka(configs={}, unreadable=dict.fromkeys(healthy.COUNTS, "not authorized"))
     text = line(survey)
     assert text.startswith("warn  settings of topics: ")

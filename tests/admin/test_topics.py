@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from stream.admin import topics
 from stream.admin.topics import check, create
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.domain.topics import LANES, TOPICS
@@ -158,6 +159,12 @@ def test_create_tells_why_kafka_refuses(empty_kafka):
     assert "page-views was not created: " in why
     assert "replica" in why.lower()
     assert empty_kafka.topics() == {}
+
+
+async def test_a_topic_that_another_operator_created_meanwhile_is_no_error(empty_kafka, settings):
+    empty_kafka.create_topics(["page-views"], 3)
+    new = [topics._new_topic(name, settings) for name in ("page-views", "triggers")]
+    assert await topics._make(settings, new) == {"triggers": 3}
 
 
 # check
