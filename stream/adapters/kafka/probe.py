@@ -20,7 +20,7 @@ def serves(settings: Settings, topics: Sequence[str], group: str) -> bool:
     """Return, in bounded time, whether all partitions of the topics and the group are served."""
     try:
         return asyncio.run(_serves(settings, topics, group))
-    except Exception:  # noqa: BLE001 - whatever keeps a fresh client from being served
+    except Exception:  # noqa: BLE001 - any failure means that Kafka does not serve
         return False
 
 
