@@ -25,9 +25,9 @@ from stream.domain.policy import DAY_MS, MINUTE_MS
 from stream.domain.predictions import AFTER_ADD
 from stream.domain.records import Example
 from stream.domain.session import Session, advance
-from stream.learning.progress import Progress
+from stream.learning.progress import TrainingProgress
 from stream.learning.recipes import make_model
-from stream.learning.scorer import Scorer
+from stream.learning.scorer import ModelScorer
 from stream.learning.snapshot import encode
 from stream.learning.trainer import Trainer
 from tests.learning.lessons import Lessons
@@ -50,7 +50,7 @@ class Course(Struct):
 
     name: str
     trainer: Trainer
-    served: dict[str, Progress]
+    served: dict[str, TrainingProgress]
     examples: list[Example]
     days: list[float] = []
     roc_auc: list[float] = []
@@ -76,8 +76,8 @@ def main() -> None:
 def learn_month(name: str, *, everybody: bool) -> Course:
     """Fold the month; learn each example as soon as its label is known."""
     trainer = Trainer()
-    course = Course(name, trainer, {model: Progress() for model in trainer.learners}, [])
-    lessons = Lessons(Scorer.following(trainer), everybody=everybody)
+    course = Course(name, trainer, {model: TrainingProgress() for model in trainer.learners}, [])
+    lessons = Lessons(ModelScorer.following(trainer), everybody=everybody)
     for offset, example in enumerate(lessons.examples(told(name))):
         course.served[example.model].add(example.predicted, label=example.label)
         trainer.learn(example, offset)
@@ -167,7 +167,7 @@ def compare(course: Course) -> None:
         "adaptive random forest, 10 trees": (trees,),
         "mean of ours and the forest": mixture,
     }.items():
-        began, progress = time.process_time(), Progress()
+        began, progress = time.process_time(), TrainingProgress()
         for example in course.examples:
             answers = [model.predict_proba_one(example.features) for model in models]
             mean = sum(answer.get(True, 0.2) for answer in answers) / len(answers)
@@ -222,7 +222,7 @@ def in_visits(events: list[Event]) -> Iterator[tuple[Profile, Event, Session, bo
 
 def time_model(course: Course) -> None:
     """Print what a score and a lesson cost."""
-    scorer = Scorer.following(course.trainer)
+    scorer = ModelScorer.following(course.trainer)
     began = time.process_time()
     for example in course.examples:
         scorer(AFTER_ADD, example.features)

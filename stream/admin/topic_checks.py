@@ -6,6 +6,7 @@ from typing import Final
 from stream.adapters.kafka.describe import TopicMetadata
 from stream.adapters.kafka.options import LARGEST_REQUEST_BYTES
 from stream.adapters.kafka.topic_rules import (
+    FROM_OUTSIDE,
     LARGEST_BYTES,
     MIB,
     kept,
@@ -39,7 +40,7 @@ def check_topic(name: str, survey: KafkaSurvey, settings: Settings) -> Iterator[
     if config is not None:
         problems += _kept(name, config, is_backfill=is_backfill)
         problems += _bounded(subject, config)
-        problems += () if name in LANES else _size(subject, config)
+        problems += () if name in FROM_OUTSIDE else _size(subject, config)
     yield from problems or [ok(subject, _fine(survey.counts[name], config, topic))]
 
 

@@ -15,6 +15,7 @@ from stream.adapters.kafka.administer import admin_client, answer, ask, refusal_
 from stream.adapters.kafka.connect import ANSWER_S, metadata, partition_counts, refuse
 from stream.adapters.kafka.topic_rules import (
     ACTED_ON,
+    FROM_OUTSIDE,
     LARGEST_BYTES,
     kept,
     largest,
@@ -98,7 +99,7 @@ def _new_topic(name: str, settings: Settings) -> NewTopic:
         # With three replicas, two store a record before it counts as written.
         "min.insync.replicas": str(max(1, kafka.replication - 1)),
     }
-    if name not in LANES:
+    if name not in FROM_OUTSIDE:
         config["max.message.bytes"] = str(LARGEST_BYTES)
     return NewTopic(name, _count(name, kafka), kafka.replication, config=config)
 

@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 INPUTS = tuple(LANES)
 EXAMPLES = TopicPartition(TRAINING_EXAMPLES, 0)
+IN_PART = (
+    "Either that topic does not exist: create it with 'cartwake topics create'. Or workers of two"
+    " versions that read different topics are in this group: stop those of the older one."
+)
 
 Ready = list[tuple[TopicPartition, object]]
 
@@ -91,8 +95,8 @@ class Intake:
         for number, topics in _by_shard(wanted, limits):
             if self._unclaimed is not assigned:
                 break
-            if gone := [topic for topic in INPUTS if topic not in topics]:
-                self.shards.stop(number, f"{', '.join(gone)} does not exist")
+            if absent := [topic for topic in INPUTS if topic not in topics]:
+                self.shards.stop(number, f"it was assigned without {', '.join(absent)}", IN_PART)
                 continue
             claimed = await self.shards.claim(number, topics)
             offsets |= {TopicPartition(topic, number): at for topic, at in claimed.items()}
@@ -162,11 +166,6 @@ def _by_shard(
     inputs = (tp for tp in tps if tp.topic in LANES)
     for tp in sorted(inputs, key=lambda tp: INPUTS.index(tp.topic)):
         found[tp.partition][tp.topic] = limits[tp]
-    # A topic that was deleted is nowhere among them. Else the assignor has torn a shard apart.
-    there = {topic for topics in found.values() for topic in topics}
-    for number, topics in found.items():
-        if topics.keys() != there:
-            raise RuntimeError(f"shard {number} was assigned in part: {sorted(topics)}")
     return sorted(found.items())
 
 

@@ -20,7 +20,7 @@ import yaml
 
 from deploy.grafana import BOARDS
 from deploy.grafana.parts import WINDOW
-from stream.delivery.links import Links, Message
+from stream.delivery.links import Links, MessageLink
 from tests.real.mailing import NO_MAIL, PRODUCT, Shop, now_ms
 from tests.rig.endpoint import SECRET, Endpoint
 from tests.rig.kafka import Kafka
@@ -85,7 +85,7 @@ class Edge:
             [self._event("page_viewed", visitor, {"url": "/"})],
         )
         self.post("/v1/track", {"anonymousId": visitor, "event": "Spoon Bent", "type": "track"})
-        message = Message("default", visitor, "0" * 32)
+        message = MessageLink("default", visitor, "0" * 32)
         self.post("/v1/unsubscribe/" + Links(SIGNING_KEYS).sign("unsubscribe", message), {})
 
     def _event(self, kind: str, visitor: str, fields: dict[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from stream.edge.metrics import EdgeMetrics
 from stream.emailer.metrics import EmailerMetrics
+from stream.runtime.bulkhead import DefectCounter
 from stream.webhooks.metrics import WebhookMetrics
 from stream.worker.metrics import Metrics
 from tests.rig.processes import REPOSITORY
@@ -40,6 +41,8 @@ def labels_of():
     found = {}
     for kind in (Metrics, EdgeMetrics, EmailerMetrics, WebhookMetrics):
         for metric in vars(kind(CollectorRegistry())).values():
+            if isinstance(metric, DefectCounter):
+                metric = metric._counter  # noqa: PLW2901 - the metric that it wraps
             if isinstance(metric, MetricWrapperBase):
                 for ending in ENDINGS.get(metric._type, ("",)):
                     name = metric._name + ending

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from stream.domain.consent import Choice
-from stream.domain.context import FoldContext, Scorer
+from stream.domain.context import FoldContext, ScoreFeatures
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import AnyEvent
 from stream.domain.fold import apply
@@ -27,7 +27,7 @@ EVERYBODY = {"personalization": Choice("granted", 0)}
 class Lessons:
     """Folds events on their own clock; ``everybody`` overrules what shoppers chose."""
 
-    def __init__(self, score: Scorer, *, everybody: bool = False) -> None:
+    def __init__(self, score: ScoreFeatures, *, everybody: bool = False) -> None:
         self._score = score
         self._everybody = everybody
         self._policy = Policy()
