@@ -100,6 +100,12 @@ PIPELINE = Board(
                     (per_minute("cartwake_dead_letters_total", "reason"),),
                     "cpm",
                 ),
+                Panel(
+                    "Defects a minute",
+                    "Exceptions that the code does not handle; each costs its unit of work only.",
+                    (per_minute("cartwake_defects_total", "program, unit"),),
+                    "cpm",
+                ),
             ),
         ),
         Row(
