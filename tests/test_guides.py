@@ -302,7 +302,7 @@ def test_shell_is_shell_and_python_is_python(guide):
         compile(block.text, guide, "exec")
 
 
-@pytest.mark.parametrize("guide", ["add-a-kind", "add-a-vendor", "add-a-channel"])
+@pytest.mark.parametrize("guide", ["add-a-kind", "add-an-input", "add-a-vendor", "add-a-channel"])
 def test_what_a_guide_adds_to_the_code_works_there(guide, tmp_path):
     """The guide's shell and diffs, in order, on a copy of the code."""
     for part in ("stream", "tests"):

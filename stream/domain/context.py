@@ -1,5 +1,6 @@
 """What a fold works on: one visitor's state, the current moment, and the effects so far."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -17,6 +18,16 @@ class ScoreFeatures(Protocol):
 
     def __call__(self, model: str, features: dict[str, float]) -> Score | None:
         """Return P(label), in [0, 1], or None if the model is unknown."""
+
+
+class FoldOutcome(StrEnum):
+    """What a fold did with an event."""
+
+    APPLIED = "applied"
+    STALE = "stale"  # read, and ignored: an older choice, feedback about no trigger of this state
+    DUPLICATE = "duplicate"
+    REFUSED = "refused_consent"
+    BOT = "bot"
 
 
 class FoldContext(Struct):

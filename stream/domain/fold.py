@@ -4,7 +4,6 @@ The result depends only on the visitor's own events and deadlines, in their orde
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from stream.domain import cart as carts
@@ -13,7 +12,7 @@ from stream.domain.campaign.arbiter import decide
 from stream.domain.cart import Cart
 from stream.domain.consent import Choice, choices, granted, is_newer, permits
 from stream.domain.contacts import note
-from stream.domain.context import FoldContext
+from stream.domain.context import FoldContext, FoldOutcome
 from stream.domain.events import (
     BehaviourEvent,
     CartUpdated,
@@ -46,16 +45,6 @@ RECENT_EVENTS = 256
 KNOWN_ORDERS = 1024
 
 EventT = TypeVar("EventT")
-
-
-class FoldOutcome(StrEnum):
-    """What a fold did with an event."""
-
-    APPLIED = "applied"
-    STALE = "stale"  # read, and ignored: an older choice, feedback about no trigger of this state
-    DUPLICATE = "duplicate"
-    REFUSED = "refused_consent"
-    BOT = "bot"
 
 
 def apply(context: FoldContext, event: Event, at_ms: int, *, bot: bool) -> FoldOutcome:

@@ -6,9 +6,9 @@ from typing import Any, Final
 from stream.adapters.wire import facts
 from stream.adapters.wire.codec import STATE_FORMAT, decode_state, encode_state
 from stream.domain.consent import stands
-from stream.domain.context import FoldContext, ScoreFeatures
+from stream.domain.context import FoldContext, FoldOutcome, ScoreFeatures
 from stream.domain.deadlines import next_due_ms, pass_deadlines
-from stream.domain.fold import FoldOutcome, apply
+from stream.domain.fold import apply
 from stream.domain.kinds import REGISTRY
 from stream.domain.kinds.kind import Kinds
 from stream.domain.policy import Policies

@@ -1,8 +1,8 @@
 import pytest
 
 from stream.domain.consent import Choice, choices, granted, is_newer, permits, standing, stands
+from stream.domain.context import FoldOutcome
 from stream.domain.events import Purposes
-from stream.domain.fold import FoldOutcome
 from tests.domain.build import DAY, MINUTE, Shopper, a_shopper
 
 GRANTED = Choice("granted", 100, since_ms=100)

@@ -3,6 +3,7 @@
 import pytest
 
 from stream.domain.contacts import MAX_CONTACTS, RESULTS, Contact, note
+from stream.domain.context import FoldOutcome
 from stream.domain.feedback import (
     FEEDBACK_TYPES,
     ActionClicked,
@@ -12,7 +13,6 @@ from stream.domain.feedback import (
     MessageClicked,
     MessageSent,
 )
-from stream.domain.fold import FoldOutcome
 from tests.domain.build import HOUR, IDLE, MINUTE, Shopper, a_shopper
 
 EMAIL = {"channel": "email"}

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from stream.adapters.wire.codec import encode_state
 from stream.domain.cart import fingerprint_of, value_of
+from stream.domain.context import FoldOutcome
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import ConsentUpdated, ErasureRequested, OrderCompleted, Purposes
-from stream.domain.fold import FoldOutcome
 from stream.domain.kinds import KIND_OF
 from stream.domain.kinds.cart_abandonment import (
     CART_ABANDONMENT,
