@@ -1,4 +1,4 @@
-"""Retries without end, by stamina: the wait between two tries doubles up to a limit, with jitter.
+"""Retries, by stamina: the wait between two tries doubles up to a limit, with jitter.
 
 Not used where the tries themselves are the subject: Redis inside a step (`Connection.ask` keeps a
 count of failing calls and tells refusals from outages), messages (their waits are part of the
@@ -22,10 +22,12 @@ def retries(
     *errors: type[Exception],
     failed: Callable[[Exception], object] = lambda _: None,
     longest_s: float | None = None,
+    within_s: float | None = None,
 ) -> AsyncIterator[stamina.Attempt]:
     """Yield attempts until one ends without any of these errors; others are raised.
 
-    ``failed`` hears of each failed attempt.
+    ``failed`` hears of each failed attempt. After ``within_s`` the last error is raised; None: the
+    attempts go on without end.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def retries(
         stamina.retry_context(
             on=is_retried,
             attempts=None,
-            timeout=None,
+            timeout=within_s,
             wait_initial=min(FIRST_WAIT_S, longest),
             wait_max=longest,
             wait_jitter=min(FIRST_WAIT_S, longest),

@@ -8,12 +8,13 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from aiokafka.structs import TopicPartition
-from confluent_kafka import ConsumerGroupState, KafkaException, TopicCollection, Uuid
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, Uuid
 from confluent_kafka.admin import AclOperation, AdminClient
 from msgspec import Struct
 
 from stream.adapters.kafka.administer import answer, refusal_of
 from stream.adapters.kafka.connect import ANSWER_S
+from stream.runtime.retry import retries
 
 OPERATIONS: Final = {
     "Read": AclOperation.READ,
@@ -32,7 +33,19 @@ STATES: Final = {
     ConsumerGroupState.COMPLETING_REBALANCING: "CompletingRebalance",
 }
 
+# What a broker answers while a group's coordinator is being elected or reads its log.
+NO_COORDINATOR: Final = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+RETRY_S: Final = 0.2
+
 Allowed = frozenset[str]
+
+
+class _NoCoordinatorError(Exception):
+    """No broker coordinates the group yet."""
 
 
 class Member(Struct, frozen=True):
@@ -94,17 +107,30 @@ async def describe_topics(admin: AdminClient, names: Collection[str]) -> dict[st
 
 
 async def describe_group(admin: AdminClient, name: str) -> Group:
-    """Return the description of a group by its coordinator."""
+    """Return the description of a group by its coordinator; a new broker elects one first."""
+    try:
+        async for attempt in retries(_NoCoordinatorError, longest_s=RETRY_S, within_s=ANSWER_S):
+            with attempt:
+                return await _describe_group(admin, name)
+    except _NoCoordinatorError as late:
+        return Group(refused=str(late))
+    raise AssertionError  # the attempts end by returning or raising
+
+
+async def _describe_group(admin: AdminClient, name: str) -> Group:
     asked = admin.describe_consumer_groups(
         [name], include_authorized_operations=True, request_timeout=ANSWER_S
     )
     try:
-        told = await answer(asked[name])
+        found = await answer(asked[name])
     except KafkaException as error:
-        return Group(refused=refusal_of(error))
-    members = tuple(_member(one) for one in told.members)
-    state = STATES.get(told.state, "unknown")
-    return Group(state, members, _allowed(told.authorized_operations))
+        refused = refusal_of(error)
+        if error.args[0].code() in NO_COORDINATOR:
+            raise _NoCoordinatorError(error.args[0].name()) from None
+        return Group(refused=refused)
+    members = tuple(_member(one) for one in found.members)
+    state = STATES.get(found.state, "unknown")
+    return Group(state, members, _allowed(found.authorized_operations))
 
 
 def _member(told: Any) -> Member:  # noqa: ANN401 - confluent-kafka is shipped without types

@@ -33,7 +33,8 @@ async def test_a_worker_is_told_how_to_get_missing_topics(empty_kafka):
 async def test_a_worker_refuses_inputs_with_different_partition_counts(empty_kafka):
     empty_kafka.create_topics(TOPICS.keys() - {"page-views"}, 2)
     empty_kafka.create_topics(["page-views"], 3)
-    with pytest.raises(CartwakeError, match="consent-events 2, cart-events 2, page-views 3"):
+    counts = "consent-events 2, visitor-facts 2, message-feedback 2, cart-events 2, page-views 3"
+    with pytest.raises(CartwakeError, match=counts):
         await require(settings(empty_kafka.bootstrap), lambda _: None)
 
 
