@@ -70,7 +70,9 @@ class Pipeline:
         """Produce whole topics one after the other, dense ones first: as uneven as can be."""
         count = 0
         for topic in reversed(LANES):
-            records = ((key, value, at_ms, None, None) for key, value, at_ms in by_topic[topic])
+            records = (
+                (key, value, at_ms, None, None) for key, value, at_ms in by_topic.get(topic, ())
+            )
             count += self.kafka.produce(topic, records)
         return count
 

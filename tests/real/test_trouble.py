@@ -262,7 +262,7 @@ def test_topics_with_different_partition_counts_are_refused_in_one_line(
     (line,) = [it for it in done.stderr.splitlines() if not it.startswith("{")]
     assert line == (
         f"cartwake: Kafka at {empty_kafka.bootstrap}: the inputs need equally many partitions, but"
-        " have: consent-events 3, cart-events 2, page-views 2"
+        " have: consent-events 3, visitor-facts 2, message-feedback 2, cart-events 2, page-views 2"
     )
 
 

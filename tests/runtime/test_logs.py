@@ -246,7 +246,7 @@ def alone(tmp_path):
     ("command", "says"),
     [
         ("worker", "waiting for it"),
-        ("edge", "answering 503 until it does"),
+        ("edge", "does not acknowledge; trying again"),
         ("emailer", "waiting for it"),
     ],
 )

@@ -90,7 +90,11 @@ class Bench:
         topics = self.logs[number].topics
         return {
             topic: PartitionOffsets(
-                start, len(topics[topic]), (committed or {}).get(topic, 0), clock_ms, topic_id
+                start,
+                max(start, len(topics[topic])),
+                (committed or {}).get(topic, 0),
+                clock_ms,
+                topic_id,
             )
             for topic in LANES
         }

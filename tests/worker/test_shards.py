@@ -81,7 +81,7 @@ async def test_a_shard_is_read_from_where_its_state_ends_whatever_kafka_has_comm
     bench.shards.forget()
     committed = {"consent-events": 1, "cart-events": 2, "page-views": 1}
     offsets = await bench.claim(0, committed=committed)
-    assert offsets == {0: {"consent-events": 1, "cart-events": 1, "page-views": 0}}
+    assert offsets == {0: dict.fromkeys(LANES, 0) | {"consent-events": 1, "cart-events": 1}}
 
 
 async def test_what_was_committed_and_not_published_is_published_with_the_claim(bench, monkeypatch):
@@ -591,10 +591,10 @@ async def test_kafka_is_told_what_is_in_the_store_and_nothing_else(bench):
     assert {at for at, _ in bench.shards.offsets_to_commit().values()} == {0}
     await bench.turn()
     hints = {tp.topic: hint for tp, hint in bench.shards.offsets_to_commit().items()}
-    assert hints == {
-        "consent-events": (1, str(T0 + 2 * MINUTE)),
-        "cart-events": (1, str(T0 + 2 * MINUTE)),
-        "page-views": (0, str(T0 + 2 * MINUTE)),
+    at_ms = str(T0 + 2 * MINUTE)
+    assert hints == dict.fromkeys(LANES, (0, at_ms)) | {
+        "consent-events": (1, at_ms),
+        "cart-events": (1, at_ms),
     }
 
 
