@@ -54,7 +54,7 @@ class ClaimedShard(Generic[KeyT, StateT]):
     ) -> None:
         self.shard = shard
         self.merge = merge
-        self.spoilage = DeadLetterLimit(tolerance)
+        self.dead_letter_limit = DeadLetterLimit(tolerance)
         self.is_stepping = False
         self.handed_at = NEVER
         self.moved_at = time.monotonic()  # when it last had nothing to do, or had done something

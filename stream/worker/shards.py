@@ -205,7 +205,7 @@ class Shards(ClaimedShards[KeyT, StateT]):
 
         In recovery all records are folded again: they were judged the first time.
         """
-        return None if batch.recovering else owned.spoilage.exceeded(batch.inputs)
+        return None if batch.recovering else owned.dead_letter_limit.exceeded(batch.inputs)
 
     async def _stop_owned(
         self, owned: ClaimedShard[KeyT, StateT], why: str, todo: str, reason: str

@@ -87,10 +87,10 @@ def test_a_share_of_none_takes_none_once_there_are_enough_records():
 
 
 def test_what_is_kept_stays_small_whatever_comes():
-    spoilage = DeadLetterLimit(Tolerance(10**9, 1.0))
+    limit = DeadLetterLimit(Tolerance(10**9, 1.0))
     for _ in range(20):
-        spoilage.exceeded(records("x" * 5_000))
-    assert len(spoilage._window) == WINDOW
+        limit.exceeded(records("x" * 5_000))
+    assert len(limit._window) == WINDOW
 
 
 def plainly(text, max_in_a_row, max_share):
@@ -116,8 +116,8 @@ def test_batches_however_cut_are_judged_as_one_plain_count_judges_the_log(
 ):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WINDOW", 10)
-        spoilage = DeadLetterLimit(Tolerance(max_in_a_row, tenths / 10))
+        limit = DeadLetterLimit(Tolerance(max_in_a_row, tenths / 10))
         bounds = [0, *sorted(cuts), 60]
         parts = [records(text)[a:b] for a, b in pairwise(bounds)]
-        judged = [spoilage.exceeded(part) for part in parts]
+        judged = [limit.exceeded(part) for part in parts]
         assert any(judged) == plainly(text, max_in_a_row, tenths / 10)
