@@ -1,6 +1,6 @@
-"""All metrics of a worker, each with its meaning and what to do about it.
+"""All metrics of a worker, each with its meaning and what to do when it is bad.
 
-Base units, the prefix ``cartwake_``, and no label whose values a stranger can invent: unknown
+They use base units and the prefix ``cartwake_``. No client can invent values of a label: unknown
 event types share one name, and a visitor is never a label.
 """
 
@@ -16,17 +16,17 @@ from stream.adapters.wire.codec import Defect
 from stream.runtime.bulkhead import DefectCounter
 from stream.shard.ports import DEFECT
 
-# From one fetch wait to an outage of an hour.
+# From the wait for one fetch to an outage of an hour.
 LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class Metrics:
-    """The metrics of one process; a counter's name gets its ``_total`` from the client library."""
+    """The metrics of one process; the client library adds ``_total`` to a counter's name."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # They double the series for a moment of birth that nobody reads.
+        # They double the series, and no dashboard uses the creation times.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without a type
         self._registry = registry
         self._define_events()
@@ -40,8 +40,8 @@ class Metrics:
     def _define_events(self) -> None:
         self.events = self._counter(
             "events",
-            "Records read, by what became of them; when dead letters or refusals rise, ask what a "
-            "producer or a consent banner changed last.",
+            "Records read, by outcome; when dead letters or refusals rise, find out what changed "
+            "in a producer or a consent banner.",
             ("topic", "type", "outcome"),
         )
         self.event_lag_seconds = self._histogram(
@@ -52,23 +52,23 @@ class Metrics:
         )
         self.events_clamped = self._counter(
             "events_clamped",
-            "Events whose time was too far from their record's timestamp and was moved; when it "
-            "rises, a producer's clock is wrong or it sends late.",
+            "Events whose time was too far from their record's timestamp and was corrected; when "
+            "it rises, a producer's clock is wrong or it sends late.",
         )
         self.dead_letters = self._counter(
             "dead_letters",
             "Records that can never be processed, by reason; look at them with "
-            "'cartwake dead-letters list', mend the producer, then replay them.",
+            "'cartwake dead-letters list', correct the producer, then replay them.",
             ("reason",),
         )
-        # A series that is born with its first burst shows no rise: no alert would see that one.
+        # A series that begins with its first burst shows no rise, so no alert would see the burst.
         for reason in (*Defect, DEFECT):
             self.dead_letters.labels(reason)
 
     def _define_consent(self) -> None:
         self.consent_refused = self._counter(
             "consent_refused",
-            "Events or wake-ups that a missing consent stopped, by purpose; a sudden rise means "
+            "Events or wake-ups stopped by a missing consent, by purpose; a sudden rise means "
             "that a consent banner no longer reports grants.",
             ("purpose",),
         )
@@ -99,19 +99,19 @@ class Metrics:
         self.outbox_entries = self._gauge(
             "outbox_entries",
             "Effects committed and not yet acknowledged by Kafka; when it keeps growing, Kafka "
-            "does not take what is sent: look at kafka_up and the broker.",
+            "does not accept records: look at kafka_up and the broker.",
         )
         self.outbox_oldest_seconds = self._gauge(
             "outbox_oldest_seconds",
-            "For how long the oldest effect of the outbox has waited for Kafka, 0 where none does; "
-            "beyond 30 s look at the broker's health and at the rights on its topics.",
+            "How long the oldest effect of the outbox has waited for Kafka, 0 if the outbox is "
+            "empty; beyond 30 s look at the broker's health and at the rights on its topics.",
         )
 
     def _define_shards(self) -> None:
         self.timers_armed = self._gauge(
             "timers_armed",
-            "Visitors of the owned shards who have a wake-up ahead; a fall to zero with events "
-            "still read means lost state.",
+            "Visitors of the owned shards with a pending wake-up; a fall to zero while events are "
+            "read means that state was lost.",
         )
         self.commit_seconds = self._histogram(
             "commit_seconds",
@@ -121,29 +121,29 @@ class Metrics:
         )
         self.batch_records = self._histogram(
             "batch_records",
-            "Records in one batch; always the largest means a backlog: add workers.",
+            "Records in one batch; if it is always the maximum, there is a backlog: add workers.",
             BATCH,
         )
 
     def _define_owners(self) -> None:
         self.shards_owned = self._gauge(
             "shards_owned",
-            "Shards that this worker owns; over all workers they must add up to the partitions.",
+            "Shards that this worker owns; the sum over all workers must equal the partitions.",
         )
         self.shards_stopped = self._gauge(
             "shards_stopped",
-            "Shards that stopped because their log and their state do not fit, or because too much "
-            "of their input is dead letters; the worker's log says which and what to do.",
+            "Shards that stopped because their log and their state do not fit together, or because "
+            "too many records are dead letters; the worker's log says which and what to do.",
         )
         self.shard_still_seconds = self._gauge(
             "shard_still_seconds",
-            "For how long the stillest owned shard has had work and has not moved; beyond 30 s "
-            "with Kafka and Redis up it is stuck, and the worker soon ends itself: see its log.",
+            "The longest time that an owned shard has had work without a step; beyond 30 s with "
+            "Kafka and Redis up it is stuck, and the worker soon ends itself: see its log.",
         )
         self.shard_fenced = self._counter(
             "shard_fenced",
-            "Writes refused because somebody newer owns the shard; some at a rebalance are right, "
-            "a steady stream means paused or overloaded workers.",
+            "Writes refused because the shard has a newer owner; some at a rebalance are normal, a "
+            "steady stream means paused or overloaded workers.",
         )
         self.kafka_up = self._gauge(
             "kafka_up", "1 while Kafka answers, else 0; the worker waits and loses nothing."
@@ -154,9 +154,8 @@ class Metrics:
 
         self.clock_skew_seconds = self._gauge(
             "clock_skew_seconds",
-            "How far a clock (wall: this machine's) is ahead of the time that this worker goes by; "
-            "beyond 5 s either way set that clock right: it is not followed, or nothing becomes "
-            "due.",
+            "How far a clock (wall: this machine's) is ahead of this worker's time; beyond 5 s "
+            "either way correct that clock: the worker ignores it, or nothing becomes due.",
             ("clock",),
         )
 
@@ -169,12 +168,12 @@ class Metrics:
         )
         self.model_roc_auc = self._gauge(
             "model_roc_auc",
-            "Progressive area under the ROC curve; 0.5 is a coin: do not act on the scores.",
+            "Progressive area under the ROC curve; 0.5 is as good as chance: ignore the scores.",
             ("model",),
         )
         self.model_version = self._gauge(
             "model_version",
-            "Version of the snapshot that is served, 0 for the prior; when it stands still, the "
+            "Version of the snapshot that is served, 0 for the prior; if it does not change, the "
             "trainer does not run.",
             ("model",),
         )
