@@ -1,1 +1,1 @@
-"""Redis: where shards keep their state, and the trainer its models."""
+"""Redis: the store of the shards' state and of the trainer's models."""

@@ -1,7 +1,7 @@
 """Auto-pipelining: commands of many callers in one round trip.
 
-Each caller gets the answer, or the error, of its own command; only a failure of the connection
-concerns all of them.
+Each caller gets the answer, or the error, of its own command. Only a failure of the connection
+affects all callers.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ Command = tuple[Any, ...]
 
 
 class AutoPipeline:
-    """Pipelines commands over one connection of a client, made anew after whatever broke it.
+    """Pipelines commands over one connection of a client, and replaces the connection if it breaks.
 
-    redis-py's own way for a command, or for a pipeline, costs two to three times as much.
+    redis-py's own code for a command, or for a pipeline, costs two to three times as much.
     """
 
     def __init__(self, client: "Redis", within_s: float) -> None:
-        """Wait no longer than ``within_s`` seconds for the answers to what goes together."""
+        """Wait at most ``within_s`` seconds for the answers to commands sent together."""
         self._client = client
         self._within_s = within_s
         self._connection: AbstractConnection | None = None
@@ -44,9 +44,9 @@ class AutoPipeline:
         try:
             while self._waiting:
                 asked, self._waiting = self._waiting, []
-                told = await self._told([command for command, _ in asked])
-                for (_, answer), one in zip(asked, told, strict=True):
-                    if answer.done():  # its caller has given up
+                answers = await self._told([command for command, _ in asked])
+                for (_, answer), one in zip(asked, answers, strict=True):
+                    if answer.done():  # its caller was cancelled
                         continue
                     if isinstance(one, Exception):
                         answer.set_exception(one)
@@ -56,13 +56,13 @@ class AutoPipeline:
             self._sending = None
 
     async def _told(self, commands: list[Command]) -> list[Any]:
-        """Return each command's answer or error; an error of the connection is each one's."""
+        """Return each command's answer or error; an error of the connection applies to each."""
         try:
             async with asyncio.timeout(self._within_s):
                 return await self._exchanged(commands)
         except TimeoutError:
             error: Exception = NoAnswerError(f"no answer within {self._within_s:g} s")
-        except Exception as other:  # noqa: BLE001 - each caller judges it
+        except Exception as other:  # noqa: BLE001 - each caller handles it
             error = other
         return [error] * len(commands)
 
@@ -70,7 +70,7 @@ class AutoPipeline:
         if self._connection is None:
             pool: Any = self._client.connection_pool  # redis-py does not type what it returns
             connection = await pool.get_connection()
-            # Per command it would cost as much as the command itself. There is one for them all.
+            # A timeout per command costs as much as the command. One timeout covers all of them.
             connection.socket_timeout = None
             self._connection = connection
         packed = b"".join([hiredis.pack_command(command) for command in commands])

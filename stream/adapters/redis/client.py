@@ -1,6 +1,6 @@
-"""redis-py's clients, as the settings name them: of one server, or of a cluster.
+"""Makes redis-py's client for the URL in the settings: for one server, or for a cluster.
 
-A client tries once. Waiting and retrying is the task of ``connection``, which logs it.
+A client tries once. ``connection`` waits, retries and logs.
 """
 
 from typing import Any, Final
@@ -20,14 +20,14 @@ PORT: Final = 6379
 
 
 class Cluster(RedisCluster):
-    """redis-py's client, whose own stumbles while a cluster changes are outages like any other.
+    """redis-py's client, with its own errors while a cluster changes reported as an outage.
 
-    It closes connections under commands of other tasks, and knows of no node that has no slots
-    yet when it is sent there. Either ends in an ``AttributeError``.
+    It closes connections that other tasks use, and it does not know a node without slots when a
+    server redirects to it. Both raise ``AttributeError``.
     """
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Redis's
-        """Run a command where its keys are."""
+        """Run a command on the node that has its keys."""
         try:
             return await super().execute_command(*args, **kwargs)
         except AttributeError as error:
@@ -35,7 +35,7 @@ class Cluster(RedisCluster):
 
 
 def made(url: str, password: str, ssl_cafile: str) -> tuple[Redis | RedisCluster, str]:
-    """Return a client that connects at the first command, and an address to show to people.
+    """Return a client that connects at the first command, and an address to show in messages.
 
     Raises
     ------

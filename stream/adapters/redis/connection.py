@@ -1,7 +1,7 @@
 """A connection to Redis that waits while the server is unavailable, and logs it once.
 
 A caller never sees an outage, only an answer. A write may have happened before the connection
-broke, so every script may be run again.
+broke, so every script must allow a second run.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Connection:
-    """One client of a server or a cluster; ``address`` is fit to be shown to people."""
+    """One client of a server or a cluster; ``address`` is safe to show in messages."""
 
     def __init__(
         self,
@@ -45,20 +45,21 @@ class Connection:
         trial: bool = False,
         once: bool = False,
     ) -> None:
-        """Connect at the first question.
+        """Connect at the first command.
 
-        A ``trial`` waits for no refusal to be taken back; what is asked ``once`` waits for nothing.
+        A ``trial`` raises if the server refuses it; with ``once`` it also raises if the server is
+        unavailable.
 
         Raises
         ------
         UsageError
             The certificate authority's file is not PEM.
         """
-        # Any: redis-py types every answer for clients that decode it and for those that do not.
+        # Any: redis-py types every answer for clients that decode and for clients that do not.
         self.client: Any
         self.client, self.address = made(url, password, ssl_cafile)
         self.is_cluster = isinstance(self.client, RedisCluster)
-        # One node of a cluster that is away must not hold up what the others are asked.
+        # An unavailable node of a cluster must not delay commands to the other nodes.
         self.send = (
             self.client.execute_command
             if self.is_cluster
@@ -66,21 +67,21 @@ class Connection:
         )
         self.is_up = False
         self._trial, self._once = trial, once
-        self._failing: set[object] = set()  # one for each call that is tried again
+        self._failing: set[object] = set()  # one for each call that is being retried
         self._said_at = float("-inf")
-        self._refused: Refusal | None = None  # and how that was told
-        self._owes_word = False  # that the server is back, to whom was told that it is away
+        self._refused: Refusal | None = None  # the refusal that was logged last
+        self._is_outage_logged = False  # then the end of the outage is logged, too
 
     async def ask(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Return the call's answer, however long the server is away.
+        """Return the call's answer, however long the server is unavailable.
 
         Raises
         ------
         CartwakeError
-            This is a trial, and the server refuses it: the settings are wrong. Or it is asked
-            once, and does not serve. At work a refusal is waited for as well: somebody is changing
-            passwords or rights and will be done with it, and a script that was refused halfway must
-            be run again to its end.
+            This is a trial, and the server refuses it: the settings are wrong. Or this asks
+            once, and the server is unavailable. At work the call also waits after a refusal: an
+            operator is changing passwords or rights, and a script that was refused halfway must
+            run again to its end.
         """
         wait_s, mark = FIRST_WAIT_S, object()
         try:
@@ -99,38 +100,38 @@ class Connection:
             self._failing.discard(mark)
 
     async def run(self, *command: Any) -> Any:  # noqa: ANN401 - Redis's
-        """Return a command's answer, however long the server is away."""
+        """Return a command's answer, however long the server is unavailable."""
         return await self.ask(lambda: self.send(*command))
 
     def script(self, name: str) -> "Script":
-        """Return the atomic step of that name."""
+        """Return the script of that name: one atomic step."""
         source = files("stream.adapters.redis").joinpath("lua", f"{name}.lua").read_text()
         return Script(self, source)
 
     async def check(self) -> None:
-        """Refuse servers that would evict states to make room, every primary of a cluster.
+        """Refuse a server that would evict states; in a cluster check every primary.
 
         Raises
         ------
         CartwakeError
-            ``maxmemory-policy`` is not ``noeviction``, or one server is a cluster's node.
+            ``maxmemory-policy`` is not ``noeviction``, or the single server is a cluster's node.
         """
         for address, info in (await self.told()).items():
             for found, do in (*evicts(info), *foreign(info, is_cluster=self.is_cluster)):
                 raise CartwakeError(f"Redis at {address} {found}; {do}")
 
     async def told(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return what each server says of itself, every primary of a cluster."""
+        """Return each server's ``INFO``: of one server, or of every primary of a cluster."""
         if not self.is_cluster:
             return {self.address: await self.ask(self.client.info)}
         primaries = RedisCluster.PRIMARIES
         told = await self.ask(lambda: self.client.info(target_nodes=primaries))
-        # Where there is one node alone, redis-py gives its answer without its name.
+        # If there is only one node, redis-py returns its answer without its name.
         return {self.address: told} if "redis_version" in told else told
 
     async def time_ms(self) -> int | None:
-        """Return what time it is for the server; None where it does not tell: one try, no wait."""
-        # Of a cluster any node will do.
+        """Return the server's time, ms UTC; None if it does not answer the only attempt."""
+        # In a cluster any node will do.
         one = {"target_nodes": RedisCluster.RANDOM} if self.is_cluster else {}
         try:
             seconds, micros = await self.client.time(**one)
@@ -152,12 +153,12 @@ class Connection:
             raise CartwakeError(f"Redis at {self.address} does not serve ({error})") from error
         was_up, self.is_up = self.is_up, False
         now = time.monotonic()
-        # What only somebody can mend is worth a word in the middle of an outage, too.
+        # An operator has to resolve a refusal, so it is logged during an outage, too.
         is_news = refused is not None and refused != self._refused
-        # The connections that an outage leaves behind fail one by one after it.
+        # Old connections fail one by one after an outage.
         is_new = was_up and now - self._said_at > SAID_ONCE_S
         if is_news or is_new or self._said_at < 0:
-            self._said_at, self._owes_word, self._refused = now, True, refused
+            self._said_at, self._is_outage_logged, self._refused = now, True, refused
             why = refused.words if refused else f"does not serve ({error})"
             log.warning("Redis at %s %s; waiting for it", self.address, why)
 
@@ -165,21 +166,22 @@ class Connection:
         self._failing.discard(mark)
         if self._failing:  # a cluster may serve some shards and others not
             return
-        if self._owes_word:
+        if self._is_outage_logged:
             log.warning("Redis at %s serves again", self.address)
-        self._owes_word, self._refused, self.is_up = False, None, True
+        self._is_outage_logged, self._refused, self.is_up = False, None, True
 
 
 def connected(redis: RedisSettings, *, trial: bool = False, once: bool = False) -> Connection:
-    """Return the connection that these settings name."""
+    """Return a connection with these settings."""
     login = {"password": redis.password, "ssl_cafile": redis.ssl_cafile}
     return Connection(redis.url, **login, trial=trial, once=once)
 
 
 class Script:
-    """One atomic step: sent in full until a server has run it, and where one does not know it.
+    """One atomic step, sent by its hash once a server has run it.
 
-    Else by its hash. A refused hash costs all that was sent with it.
+    It is sent in full before that, and to a server that does not know the hash. After a refused
+    hash all arguments are sent a second time.
     """
 
     def __init__(self, connection: Connection, source: str) -> None:
@@ -197,7 +199,7 @@ class Script:
         if self._is_known:
             with suppress(NoScriptError):
                 return await send("EVALSHA", self._hash, *args)
-        # Where the keys are. SCRIPT LOAD would want all nodes of a cluster, and one more right.
+        # To the node that has the keys. SCRIPT LOAD would need all nodes, and one more right.
         answer = await send("EVAL", self._source, *args)
         self._is_known = True
         return answer

@@ -1,6 +1,6 @@
-"""Reads what the workers keep in Redis.
+"""Reads the workers' state in Redis.
 
-It claims no shard and writes nothing; what it returns may be older than the log.
+It claims no shard and writes nothing. What it returns may be older than the log.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from stream.shard.ports import KeyT, StateT, Watermark
 
 
 class Counts(Struct, frozen=True):
-    """How much a shard holds, and how often it has been claimed; ``overdue`` are wake-ups."""
+    """Counts of one shard; ``epoch`` is how often it was claimed, ``overdue`` are wake-ups."""
 
     epoch: int
     visitors: int
@@ -26,25 +26,25 @@ class Counts(Struct, frozen=True):
 
 
 class RedisReader:
-    """Looks at the shards of a group."""
+    """Reads the shards of a group."""
 
     def __init__(self, connection: Connection, group: str) -> None:
         self._connection, self._group = connection, group
 
     async def watermark(self, shard: int) -> Watermark:
-        """Return up to where the shard's state includes the log."""
+        """Return the offsets up to which the shard's state includes the log."""
         stored = await self._connection.run(
             "HGET", key_name(self._group, shard, "own"), "watermark"
         )
         return msgspec.json.decode(stored, type=Watermark) if stored else Watermark()
 
     async def partitions(self) -> int | None:
-        """Return of how many shards the group's state is; None where there is no state yet."""
+        """Return the group's number of shards; None if the group has no state yet."""
         stored = await self._connection.run("GET", partitions_key(self._group))
         return int(stored) if stored else None
 
     async def counts(self, shard: int, due_ms: int) -> Counts:
-        """Return how much the shard holds; wake-ups up to ``due_ms`` are overdue."""
+        """Return the shard's counts; wake-ups up to ``due_ms`` are overdue."""
         own, state, wake, out = (
             key_name(self._group, shard, kind) for kind in ("own", "state", "wake", "out")
         )
@@ -59,13 +59,13 @@ class RedisReader:
         return Counts(int(epoch or 0), *counted)
 
     async def stopped(self, shard: int) -> str:
-        """Return why its owner has stopped it for its dead letters; empty: it has not."""
+        """Return why the owner has stopped the shard; empty if it has not."""
         stored = await self._connection.run("HGET", key_name(self._group, shard, "own"), "stopped")
         return stored.decode() if stored else ""
 
 
 class RedisStates(RedisReader, Generic[KeyT, StateT]):
-    """Reads single states as well."""
+    """Also reads single states."""
 
     def __init__(self, connection: Connection, group: str, codec: Codec[KeyT, StateT]) -> None:
         super().__init__(connection, group)

@@ -1,6 +1,6 @@
-"""Requirements on a Redis server, and the partition count that its state is for.
+"""Requirements on a Redis server, and on the partition count of its state.
 
-Nothing here calls Redis. A starting worker refuses with the same words that ``doctor`` shows.
+Nothing here calls Redis. A starting worker and ``doctor`` use the same messages.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 
 class Misfit(NamedTuple):
-    """What does not fit, said of a server, and what to do."""
+    """How a server fails a requirement, and what to do."""
 
     found: str
     do: str
 
 
 def evicts(info: Mapping[str, Any]) -> Iterator[Misfit]:
-    """Yield why a server that says this of itself would lose states."""
+    """Yield why a server with this ``INFO`` would lose states."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         yield Misfit(
@@ -25,7 +25,7 @@ def evicts(info: Mapping[str, Any]) -> Iterator[Misfit]:
 
 
 def foreign(info: Mapping[str, Any], *, is_cluster: bool) -> Iterator[Misfit]:
-    """Yield why a server cannot be asked alone."""
+    """Yield why a client of one server cannot use this server."""
     if info.get("cluster_enabled") and not is_cluster:
         yield Misfit(
             "is a node of a cluster: redis.url needs redis+cluster:// or rediss+cluster://",
@@ -34,7 +34,7 @@ def foreign(info: Mapping[str, Any], *, is_cluster: bool) -> Iterator[Misfit]:
 
 
 def torn(known: int | None, count: int, address: str) -> Iterator[Misfit]:
-    """Yield why the state of ``known`` shards, None for no state, cannot go on with ``count``."""
+    """Yield why state of ``known`` shards, None for no state, does not fit ``count`` partitions."""
     if known not in {None, count}:
         yield Misfit(
             f"the input topics have {count} partitions, but Redis at {address} holds the state of"

@@ -30,7 +30,7 @@ from stream.shard.ports import (
     Watermark,
 )
 
-# States read at once while wake-ups are computed anew: some ms of Redis's time.
+# States per read while wake-ups are recomputed: some ms of Redis's time.
 SCAN: int = 500
 
 _entry = msgspec.msgpack.Decoder(Entry)
@@ -54,7 +54,7 @@ def partitions_key(group: str) -> str:
 
 
 async def fix_partitions(connection: Connection, group: str, count: int) -> None:
-    """Note how many shards there are. With another number, keys would change their shards.
+    """Store the number of shards. With another number, visitors would change their shards.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _due(score: bytes) -> int | None:
 
 
 def _place(entry_id: str) -> tuple[int, int]:
-    """Return the step of an outbox entry, and its number within the step."""
+    """Return the step of an outbox entry, and the entry's number within the step."""
     step, _, number = entry_id.partition(":")
     return int(step), int(number)
 

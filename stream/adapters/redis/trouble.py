@@ -1,6 +1,6 @@
-"""The meaning of Redis's errors: a passing outage, a refusal, or a mistake of ours.
+"""Classifies Redis's errors: a temporary outage, a refusal, or a bug in Cartwake.
 
-Only the class, the text and the cause of an error are used.
+It uses only the class, the text and the cause of an error.
 """
 
 import re
@@ -28,10 +28,10 @@ AWAY = (
     TimeoutError,
 )
 # Answers of a server that will recover: a full disk, a running script, a failover. Before Redis 7
-# the error of a script has the word further back, with a dash before it.
+# a script's error has the code later in the text, after a dash.
 PASSING = re.compile(
     r"(^|: -)(MISCONF|BUSY|OOM|NOREPLICAS|MASTERDOWN|TRYAGAIN|UNBLOCKED) "
-    # redis-py's own words, by an exception that mistakes of ours share.
+    # redis-py's own texts, in an exception class that our bugs raise, too.
     r"|^Redis Cluster cannot be connected|^All slots are not covered|could not agree on a valid"
 )
 NO_CLUSTER = "Cluster mode is not enabled on this node"
@@ -40,7 +40,7 @@ NO_RIGHT = "The user executing the script can't"
 
 
 def is_passing(error: Exception) -> bool:
-    """Say whether trying again will help sooner or later."""
+    """Return whether a retry will succeed sooner or later."""
     return (
         isinstance(error, AWAY)
         or PASSING.search(str(error)) is not None
@@ -49,7 +49,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def refusal(error: Exception) -> Refusal | None:
-    """Return how a server refuses these settings; None: it does not."""
+    """Return how a server refuses these settings; None if it does not."""
     for cause in causes(error):
         if isinstance(cause, AuthenticationError):
             return Refusal(Cause.LOGIN, f"refuses this login: {cause}")
