@@ -1,1 +1,1 @@
-"""Online models: score now, learn when the label is known. River lives here and nowhere else."""
+"""Online models: score now, learn when the label is known. Only this package imports River."""

@@ -1,6 +1,6 @@
 """Progressive figures of a model: each example is scored before it is learnt.
 
-They are plain numbers of bounded size, and are stored with the model.
+They are plain numbers of bounded size, stored with the model.
 """
 
 from math import log
@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 # itself would put all scores of a rare label into one bin.
 BINS: Final = 1_000
 BINS_PER_LOG_ODDS: Final = 50
-# What is believed to be sure is scored as nearly sure: one mistake must not cost infinitely much.
+# A probability of 0 or 1 is moved slightly: one wrong prediction must not cost infinitely much.
 SURE: Final = 1e-9
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -24,7 +24,7 @@ def _no_scores() -> list[int]:
 
 
 class TrainingProgress(Struct):
-    """Sums over all examples so far, and how many scores of either label fell into each bin."""
+    """Sums over all examples so far, and for each label the number of scores per bin."""
 
     examples: Count = 0
     log_loss_sum: Annotated[float, Meta(ge=0, le=1e18)] = 0.0
@@ -33,7 +33,7 @@ class TrainingProgress(Struct):
     negatives: Bins = field(default_factory=_no_scores)
 
     def add(self, probability: float, *, label: bool) -> None:
-        """Count what was believed of an example whose label has become known."""
+        """Count the predicted probability of an example whose label is now known."""
         sure = min(max(probability, SURE), 1 - SURE)
         self.examples += 1
         self.log_loss_sum -= log(sure if label else 1 - sure)

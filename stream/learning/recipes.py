@@ -1,10 +1,10 @@
 """How a model is made: one logistic regression per prediction, taught one example at a time.
 
-Whatever changes the answer to the same examples must change ``RECIPE``, too, so that no model goes
-on from a state of another recipe.
+If a change gives another answer to the same examples, change ``RECIPE``, too: no model may continue
+from the state of another recipe.
 
-AdaGrad [1]_ gives each feature a rate of its own that decays as the feature is seen: a country's
-first shopper teaches as much about it as the first shopper of all did about the rest. An adaptive
+AdaGrad [1]_ gives each feature a separate rate that decays each time the feature occurs: the first
+shopper of a country still moves its weight a lot, however many shoppers came before. An adaptive
 random forest cost 50 times as much and did worse, alone and mixed in (``docs/learning.md``).
 
 References
@@ -24,14 +24,14 @@ from stream.domain.predictions import AFTER_ADD, AFTER_EXIT
 RECIPE: Final = "logistic-adagrad-1"
 RATE: Final = 0.15
 INTERCEPT_RATE: Final = 0.01
-# P(order within the horizon) before any example: of shoppers with a cart every fifth buys, of
-# those about to leave hardly anybody.
+# P(order within the horizon) before any example: every fifth shopper with a cart buys, and almost
+# none of those about to leave.
 PRIORS: Final = {AFTER_ADD: 0.2, AFTER_EXIT: 0.01}
 DIGITS: Final = 6
 
 
 class Propensity(linear_model.LogisticRegression):
-    """River's logistic regression, with its state told and taken up again as plain data."""
+    """River's logistic regression; its state can be read and restored as plain data."""
 
     def __init__(self, prior: float) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class Propensity(linear_model.LogisticRegression):
         self.prior = prior
 
     def probability(self, features: dict[str, float]) -> float:
-        """Return P(label), in [0, 1]; untaught it is the prior, whatever the features.
+        """Return P(label), in [0, 1]; before any example it is the prior, whatever the features.
 
         Examples
         --------
@@ -54,13 +54,13 @@ class Propensity(linear_model.LogisticRegression):
 
     @property
     def squares(self) -> dict[str, float]:
-        """Per feature its sum of squared gradients, which slows its rate."""
+        """The sum of squared gradients of each feature; it lowers the feature's rate."""
         return dict(self.optimizer.g2)
 
     def take_up(
         self, intercept: float, weights: dict[str, float], squares: dict[str, float]
     ) -> None:
-        """Go on from what another model has learnt.
+        """Continue from what another model has learnt.
 
         River's count of steps is left out: it only matters to rates that depend on it.
         """
@@ -70,5 +70,5 @@ class Propensity(linear_model.LogisticRegression):
 
 
 def make_model(name: str) -> Propensity:
-    """Return an untaught model for the prediction ``name``."""
+    """Return a model for the prediction ``name`` that has learnt nothing."""
     return Propensity(PRIORS[name])

@@ -11,7 +11,7 @@ from stream.learning.trainer import Trainer, make_learners
 
 
 class ModelScorer:
-    """Implements ``ScoreFeatures``: answers the prior at first, then what was learnt."""
+    """Implements ``ScoreFeatures``: returns the prior at first, then what was learnt."""
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self._learners = make_learners(snapshot)
@@ -28,7 +28,7 @@ class ModelScorer:
         self._learners = make_learners(snapshot)
 
     def __call__(self, model: str, features: dict[str, float]) -> Score | None:
-        """Return P(label), in [0, 1], and the version that says so; None for an unknown model."""
+        """Return P(label), in [0, 1], and the model's version; None for an unknown model."""
         learner = self._learners.get(model)
         if learner is None:
             return None
@@ -36,5 +36,5 @@ class ModelScorer:
 
     @property
     def versions(self) -> dict[str, int]:
-        """Per model, how many examples it has learnt."""
+        """The number of examples that each model has learnt."""
         return {name: learner.version for name, learner in self._learners.items()}

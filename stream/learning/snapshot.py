@@ -1,7 +1,7 @@
-"""A model at one moment, as bytes that any worker can read.
+"""The models at one moment, as bytes that any worker can read.
 
-Plain data only: a writer to Redis must not be able to run code in a worker, so there is no pickle.
-A snapshot that cannot be read is refused and learnt again from its topic.
+Plain data only, no pickle: a program that can write to Redis must not be able to run code in a
+worker. A worker refuses a snapshot that it cannot read, and learns again from the topic.
 """
 
 from typing import Annotated, Final
@@ -15,22 +15,22 @@ from stream.learning.recipes import RECIPE
 
 FORMAT: Final = 1
 
-# Far beyond what is ever learnt; also keeps out what is not a number.
+# Far beyond any learnt value; the bounds also exclude NaN.
 Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
 SquareSum = Annotated[float, Meta(ge=0, le=1e18)]
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class UnreadableSnapshot(ValueError):  # noqa: N818 (named for what the caller has to handle)
-    """These bytes are no snapshot that this recipe could go on from."""
+    """The recipe of this version cannot continue from these bytes."""
 
 
 class NewerSnapshot(UnreadableSnapshot):
-    """A newer version has written it: it must not be replaced by what this version learns."""
+    """A newer version has written it: this version must not overwrite it."""
 
 
 class ModelState(Struct, frozen=True):
-    """All that a model has learnt: per feature its weight and its sum of squared gradients."""
+    """What a model has learnt: for each feature the weight and the sum of squared gradients."""
 
     intercept: Weight
     weights: dict[str, Weight]
@@ -39,9 +39,10 @@ class ModelState(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """All models, and the ``offset`` of the topic of examples from which they go on learning.
+    """All models, and the ``offset`` in the topic of examples from which they continue to learn.
 
-    ``river`` tells people what it was learnt with; whether it can be read, the recipe decides.
+    ``river`` is the version that learnt them, for information; ``recipe`` decides whether a
+    snapshot can be read.
     """
 
     format: int = FORMAT
@@ -52,7 +53,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     @property
     def versions(self) -> dict[str, int]:
-        """Per model, how many examples it has learnt."""
+        """The number of examples that each model has learnt."""
         return {name: state.progress.examples for name, state in self.models.items()}
 
 
@@ -67,7 +68,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes) -> Snapshot:
-    """Read what ``encode`` wrote, in whichever process.
+    """Read what ``encode`` wrote, in this or another process.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Teaches the models, one labelled prediction after the other.
 
-An example is scored before it is learnt, and learnt once. So the same topic gives the same models
-and figures, however often reading it was interrupted.
+It scores an example before it learns it, and learns it once. So the same topic gives the same
+models and figures, however often reading was interrupted.
 """
 
 from typing import Final
@@ -14,12 +14,12 @@ from stream.learning.progress import TrainingProgress
 from stream.learning.recipes import Propensity, make_model
 from stream.learning.snapshot import ModelState, Snapshot
 
-# Ours stay below 10. One absurd number would spoil a model for good.
+# Our features stay below 10. One absurd number would ruin a model for good.
 LARGEST_FEATURE: Final = 100.0
 
 
 class ModelReport(Struct, frozen=True):
-    """How a model has done, progressively; a figure is None until it can be told."""
+    """Progressive figures of a model; a figure is None until it can be computed."""
 
     examples: int
     version: int
@@ -29,7 +29,7 @@ class ModelReport(Struct, frozen=True):
 
 
 class Learner:
-    """A model and how well it has done; its version is the number of examples it has learnt."""
+    """A model and its progressive figures; its version is the number of examples learnt."""
 
     def __init__(self, name: str, state: ModelState | None = None) -> None:
         self.model: Propensity = make_model(name)
@@ -49,7 +49,7 @@ class Learner:
         self.model.learn_one(features, label)
 
     def state(self) -> ModelState:
-        """Return what has been learnt so far; learning on does not change it."""
+        """Return what the model has learnt so far; later learning does not change the result."""
         return ModelState(
             intercept=self.model.intercept,
             weights=self.model.weights,
@@ -59,22 +59,22 @@ class Learner:
 
 
 def make_learners(snapshot: Snapshot | None) -> dict[str, Learner]:
-    """Return a learner per model, as the snapshot left it; without one, untaught."""
+    """Return a learner per model, restored from the snapshot if there is one."""
     states = snapshot.models if snapshot is not None else {}
     return {name: Learner(name, states.get(name)) for name in MODELS}
 
 
 class Trainer:
-    """Goes through the topic of examples; ``offset`` is the next one to learn from."""
+    """Learns from the topic of examples; ``offset`` is that of the next example."""
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.offset = snapshot.offset if snapshot is not None else 0
         self.learners = make_learners(snapshot)
 
     def learn(self, example: Example, offset: int) -> None:
-        """Learn the example at ``offset``; what has been read before changes nothing.
+        """Learn the example at ``offset``; an example that was read before changes nothing.
 
-        An example of a model that is not known, or with absurd features, is passed over.
+        An example of an unknown model, or with absurd features, is skipped.
         """
         if offset < self.offset:
             return
@@ -84,17 +84,17 @@ class Trainer:
             learner.learn(example.features, label=example.label)
 
     def model(self, name: str) -> Propensity | None:
-        """Return a model as it is now; None where it is not known."""
+        """Return the current model; None if the name is unknown."""
         learner = self.learners.get(name)
         return learner.model if learner is not None else None
 
     def snapshot(self) -> Snapshot:
-        """Return models and offset together; learning on does not change it."""
+        """Return models and offset together; later learning does not change the result."""
         models = {name: learner.state() for name, learner in self.learners.items()}
         return Snapshot(offset=self.offset, models=models)
 
     def report(self) -> dict[str, ModelReport]:
-        """Return how each model has done."""
+        """Return the figures of each model."""
         return {name: _report(learner) for name, learner in self.learners.items()}
 
 
@@ -120,5 +120,5 @@ def _copied(progress: TrainingProgress) -> TrainingProgress:
 
 
 def _is_sound(features: dict[str, float]) -> bool:
-    # Comparing is false for what is not a number.
+    # Comparisons with NaN are false.
     return all(-LARGEST_FEATURE <= value <= LARGEST_FEATURE for value in features.values())
