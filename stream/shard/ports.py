@@ -11,7 +11,7 @@ from msgspec import Struct
 KeyT = TypeVar("KeyT")
 StateT = TypeVar("StateT")
 
-# Older than any moment an event can name: the clock of a shard that has not read anything.
+# Earlier than any time of an event: the clock of a shard that has read nothing.
 BEGINNING_MS = -(2**53) - 1
 
 # The reason of a dead letter whose record is fine: folding it failed.
@@ -23,7 +23,7 @@ class FencedError(Exception):
 
 
 class RewoundError(Exception):
-    """The store holds another watermark than this owner left there: it lost or regained data."""
+    """The store's watermark is not the one that this owner wrote: it lost or regained data."""
 
 
 class NewerFormatError(Exception):
@@ -36,7 +36,7 @@ class NewerFormatError(Exception):
 class UnreadableState(Exception):  # noqa: N818 - the state's condition
     """A stored state is damaged, or of a format that this version cannot read.
 
-    ``keys`` are those whose states cannot be read, where a store says so.
+    ``keys`` are the keys of unreadable states, if the store reports them.
     """
 
     def __init__(self, why: str, keys: Sequence[Any] = ()) -> None:
@@ -47,8 +47,8 @@ class UnreadableState(Exception):  # noqa: N818 - the state's condition
 class DeadLetter(Struct, frozen=True):
     """A record that can never be processed, with its original bytes and the reason.
 
-    ``detail`` is one line for people without personal data. ``attempt`` counts how often the
-    record has died; ``appended_ms`` is its timestamp, if the log has timestamps.
+    ``detail`` is one readable line without personal data. ``attempt`` counts how often the record
+    has become a dead letter; ``appended_ms`` is its timestamp, if the log has timestamps.
     """
 
     topic: str
@@ -65,7 +65,7 @@ class DeadLetter(Struct, frozen=True):
 class Entry(Struct, array_like=True, gc=False):
     """One record to be published, as bytes.
 
-    ``needs`` says what must still hold right before it is sent; the shard's entity reads it.
+    ``needs`` is what must still be granted right before it is sent; the shard's entity reads it.
     """
 
     topic: str
@@ -76,10 +76,11 @@ class Entry(Struct, array_like=True, gc=False):
 
 
 class Watermark(Struct, frozen=True):
-    """Up to where a shard's state includes the log: next offset per topic, clock, and step.
+    """The position in the log up to which a shard's state includes it: offsets, clock, step.
 
-    ``step`` rises with every commit, so that two commits at the same offsets differ. ``ids`` are
-    the topics' ids, if the log has them: a topic may be deleted and made anew under its name.
+    ``offsets`` has the next offset per topic. ``step`` rises with every commit, so that two commits
+    at the same offsets differ. ``ids`` are the topics' ids, if the log has them: a topic may be
+    deleted and created again under its name.
     """
 
     offsets: dict[str, int] = {}
@@ -89,7 +90,7 @@ class Watermark(Struct, frozen=True):
 
 
 class Ownership(Struct):
-    """Who may write a shard, and what the store holds of it, as its owner last saw it."""
+    """The right to write a shard, and the shard's figures as its owner last saw them."""
 
     shard: int
     epoch: int
@@ -99,13 +100,13 @@ class Ownership(Struct):
     armed: int = 0
     pending: int = 0
     stored: bytes = b""
-    """The watermark as the store has it, which an older version may have written differently."""
+    """The watermark's bytes in the store; an older version may have encoded it differently."""
     topic_ids: dict[str, str] = {}
-    """Which topics it reads, to be kept with its watermark."""
+    """The ids of the topics that it reads, stored with its watermark."""
     policy: str = ""
-    """The digest of the policies by which all wake-ups were computed; empty: not known."""
+    """The digest of the policies by which all wake-ups were computed; empty if unknown."""
     committed: float = float("-inf")
-    """When its latest commit that was written was asked for, on the monotonic clock."""
+    """When its latest successful commit was requested, on the monotonic clock."""
 
 
 class Commit(Struct, Generic[KeyT, StateT]):
@@ -118,9 +119,9 @@ class Commit(Struct, Generic[KeyT, StateT]):
 
 
 class Look(Struct, Generic[KeyT, StateT]):
-    """States as they were when nobody newer owned the shard, asked for at ``asked``.
+    """States read at a moment when the shard had no newer owner.
 
-    The moment is on the monotonic clock of the process that asked.
+    ``asked`` is when they were requested, on the monotonic clock of this process.
     """
 
     states: Mapping[KeyT, StateT]
@@ -128,16 +129,17 @@ class Look(Struct, Generic[KeyT, StateT]):
 
 
 class Store(Protocol[KeyT, StateT]):
-    """Where a shard's states, wake-ups, outbox and watermark live.
+    """Stores a shard's states, wake-ups, outbox and watermark.
 
-    If its server is away, an implementation waits and tries again; it never answers falsely.
+    If its server is unavailable, an implementation waits and tries again; it never returns a false
+    answer.
     """
 
     async def claim(self, shard: int, policy: str = "") -> Ownership:
-        """Take the shard: from now on every earlier owner's commit is fenced.
+        """Take the shard: from now on commits of every earlier owner are fenced.
 
-        ``policy`` is the digest of the owner's policies. A shard without states follows them from
-        now on; of another one the owner learns which policies its wake-ups follow.
+        ``policy`` is the digest of the owner's policies. The store keeps it for a shard without
+        states. For any other shard the result has the digest that its wake-ups follow.
 
         Raises
         ------
@@ -151,7 +153,7 @@ class Store(Protocol[KeyT, StateT]):
         Raises
         ------
         UnreadableState
-            Some of the states cannot be read; it names their keys.
+            Some of the states cannot be read; the error has their keys.
         """
 
     async def look(self, owner: Ownership, keys: Sequence[KeyT]) -> Look[KeyT, StateT]:
@@ -168,13 +170,13 @@ class Store(Protocol[KeyT, StateT]):
     def scan(self, owner: Ownership) -> AsyncIterator[dict[KeyT, StateT]]:
         """Yield the states of the whole shard in bounded chunks, without the unreadable ones.
 
-        A state that is not written meanwhile comes at least once.
+        A state that is not written meanwhile is yielded at least once.
         """
 
     async def arm(
         self, owner: Ownership, wakes: Mapping[KeyT, int | None], policy: str | None = None
     ) -> None:
-        """Write wake-ups alone, and with ``policy`` the digest that all of them follow.
+        """Write only wake-ups and, if given, ``policy``: the digest that all of them follow.
 
         Raises
         ------
@@ -191,22 +193,22 @@ class Store(Protocol[KeyT, StateT]):
         """Write all of it or nothing, and return the ids of the outbox entries.
 
         Committing the same watermark again changes nothing and returns no ids. On success
-        ``owner`` holds the new watermark, what the store says of wake-ups and outbox, and when
-        the commit was asked for: what it wrote may be sent as after a `look` of that moment.
+        ``owner`` has the new watermark, the store's figures of wake-ups and outbox, and when the
+        commit was requested: its entries may be sent as after a ``look`` at that moment.
 
         Raises
         ------
         FencedError
             The shard has a newer owner.
         RewoundError
-            The store's watermark is not the one that this owner left there, or its claim is gone.
+            The store's watermark is not the one that this owner wrote, or its claim is gone.
         """
 
     async def outbox(self, owner: Ownership) -> list[tuple[str, Entry]]:
         """Return the committed entries that have not been removed, the oldest first."""
 
     async def remove(self, owner: Ownership, ids: Sequence[str]) -> None:
-        """Remove published entries; ids that are gone already do no harm.
+        """Remove published entries; ids that are already removed do no harm.
 
         Raises
         ------
@@ -217,7 +219,7 @@ class Store(Protocol[KeyT, StateT]):
         """
 
     async def stop(self, owner: Ownership, why: str) -> None:
-        """Note why the shard is read no further, for operators; the next claim removes the note.
+        """Store why the owner stops the shard, for operators; the next claim removes it.
 
         Raises
         ------
@@ -229,14 +231,14 @@ class Store(Protocol[KeyT, StateT]):
 
 
 class Sink(Protocol):
-    """Where records are published."""
+    """Publishes records."""
 
     async def publish(self, entries: Sequence[Entry], looked: float) -> int:
-        """Return how many entries are acknowledged, counted from the first.
+        """Publish entries, and return how many are acknowledged, counted from the first.
 
         At least once, in order per key. ``looked`` is when the states that allow them were read,
-        on the monotonic clock. Entries that could not be handed over soon enough after it are
-        left: the process may have stood still, and the shard may have another owner by now.
+        on the monotonic clock. Entries that could not be handed over soon enough after it are not
+        sent: the process may have been paused, and the shard may have another owner by now.
         """
 
 
