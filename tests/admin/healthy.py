@@ -5,10 +5,10 @@ from typing import Any
 from msgspec import structs
 
 from stream.adapters.kafka.describe import OPERATIONS, Group, TopicMetadata
-from stream.adapters.kafka.topic_rules import LARGEST_BYTES
+from stream.adapters.kafka.topic_rules import FROM_OUTSIDE, LARGEST_BYTES
 from stream.admin.kafka_survey import KafkaSurvey
 from stream.admin.redis_survey import RedisSurvey
-from stream.domain.topics import LANES, TOPICS, TRAINING_EXAMPLES
+from stream.domain.topics import TOPICS, TRAINING_EXAMPLES
 
 DAY_MS = 86_400_000
 ALL = frozenset(OPERATIONS)
@@ -33,7 +33,7 @@ def config(name: str) -> dict[str, str]:
         "retention.ms": str(TOPICS[name].retention_days * DAY_MS),
         "retention.bytes": "-1",
         "min.insync.replicas": "2",
-        "max.message.bytes": "1048588" if name in LANES else str(LARGEST_BYTES),
+        "max.message.bytes": "1048588" if name in FROM_OUTSIDE else str(LARGEST_BYTES),
     }
 
 

@@ -240,7 +240,7 @@ def test_what_an_older_worker_did_not_know_passes_the_normal_path(shop):
     shop.bury(dead(known_now, topic="page-views", reason="unknown_type"))
     assert shop.replayed() == ["sent back: 1 dead letter: 1 unknown_type"]
     (applied,) = shop.work()
-    assert (applied.who.visitor, applied.at_ms) == (SECRET, NOW_MS)
+    assert (applied.key.visitor, applied.at_ms) == (SECRET, NOW_MS)
     assert len(shop.listed()) == 2, "nothing new has died"
 
 

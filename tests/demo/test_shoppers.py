@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from crawleruseragents import is_crawler
 
+from stream.adapters.kafka.topic_rules import FROM_OUTSIDE
 from stream.demo.catalogue import SHOPS
 from stream.demo.shoppers import MANNERS, WAYS, Location, Manner, Shopper
 from stream.demo.traffic import traffic
 from stream.domain import events
 from stream.domain.events import AnyEvent, Event
-from stream.domain.topics import LANES, event_types
+from stream.domain.topics import event_types
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def walk(manner: Manner, seed: int) -> list[Event]:
 
 
 def test_every_type_of_event_but_the_refund_occurs(day):
-    assert {type(event) for event in day} == set(event_types(LANES)) - {events.OrderRefunded}
+    assert {type(event) for event in day} == set(event_types(FROM_OUTSIDE)) - {events.OrderRefunded}
 
 
 def test_both_shops_sell_each_in_its_currency(day):
