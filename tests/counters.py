@@ -1,7 +1,8 @@
 """A throw-away kind of key: how often each product was seen and bought. No visitor is in sight.
 
-Seen ten minutes after it was last reported, a product is reported, as ``tenant/product`` with both
-counts; a report may be sent only while the product has not been banned.
+Ten minutes after it was first seen or bought, a product is reported, as ``tenant/product`` with
+both counts; a report may be sent only while the product has not been banned. A record without a
+product is for every partition: it says how long the tenant's products wait instead.
 """
 
 import json
@@ -27,12 +28,14 @@ class Product(Struct, array_like=True):
     seen: int = 0
     bought: int = 0
     banned: bool = False
-    report_ms: int | None = None
+    since_ms: int | None = None
+    wait_ms: int = REPORT_AFTER_MS
 
 
 class Happened(Struct):
     what: str
     at_ms: int
+    wait_ms: int = 0
 
 
 class Counted(Struct):
@@ -65,8 +68,12 @@ class ProductCodec:
 class ProductFold:
     """Implements ``stream.shard.entity.KeyFold``."""
 
-    def __init__(self, key, state, effects):
+    def __init__(self, key, state, effects, shared):
         self.key, self.state, self._effects = key, state or Product(), effects
+        self.follow(shared or Product())
+
+    def follow(self, shared):
+        self._wait_ms = shared.wait_ms
 
     @property
     def is_empty(self):
@@ -74,23 +81,28 @@ class ProductFold:
 
     def apply(self, fact, now_ms):
         what, state = fact.event.what, self.state
+        if what == "wait":
+            state.wait_ms = fact.event.wait_ms
+            return "applied"
         state.seen += what == "seen"
         state.bought += what == "bought"
         state.banned |= what == "banned"
         if what == "cursed":
             state.seen = -1
             raise ArithmeticError(fact.key)
-        if state.report_ms is None:
-            state.report_ms = fact.at_ms + REPORT_AFTER_MS
+        if state.since_ms is None:
+            state.since_ms = fact.at_ms
         return "applied"
 
     def pass_deadlines(self, until_ms, judged_ms):
-        if self.state.report_ms is not None and self.state.report_ms <= until_ms:
-            self.state.report_ms = None
+        due_ms = self.next_due_ms()
+        if due_ms is not None and due_ms <= until_ms:
+            self.state.since_ms = None
             self._effects.append(Counted(self.key, self.state.seen, self.state.bought))
 
     def next_due_ms(self):
-        return self.state.report_ms
+        since_ms = self.state.since_ms
+        return None if since_ms is None else since_ms + self._wait_ms
 
 
 class Products:
@@ -107,7 +119,7 @@ class Products:
 
     def _read(self, record):
         fields = json.loads(record.value)
-        event = Happened(fields["what"], fields["at_ms"])
+        event = msgspec.convert(fields, Happened)
         key = self.codec.key_of(record.key)
         return Fact(key, event, event.at_ms, record.timestamp, record.topic, record=record)
 
@@ -118,8 +130,11 @@ class Products:
     def type_name(self, event_type):
         return event_type.__name__.lower()
 
-    def open(self, key, state, effects):
-        return ProductFold(key, state, effects)
+    def open(self, key, state, effects, shared=None):
+        return ProductFold(key, state, effects, shared)
+
+    def shared_key(self, key):
+        return ProductKey(key.tenant, "")
 
     def key_to_check(self, needs):
         return ProductKey(*needs)

@@ -65,6 +65,9 @@ class VisitorFold(FoldContext):
         """Implements ``KeyFold.pass_deadlines``."""
         pass_deadlines(self, until_ms, judged_ms)
 
+    def follow(self, shared: Visitor) -> None:
+        """Implements ``KeyFold.follow``; see ``VisitorEntity.shared_key``."""
+
     def next_due_ms(self) -> int | None:
         """Implements ``KeyFold.next_due_ms``."""
         return next_due_ms(self.state, self.policy, self.kinds)
@@ -103,7 +106,17 @@ class VisitorEntity:
     dead_letter = staticmethod(facts.dead_letter)
     type_name = staticmethod(TYPE_OF.__getitem__)
 
-    def open(self, key: VisitorKey, state: Visitor | None, effects: list[Any]) -> VisitorFold:
+    @staticmethod
+    def shared_key(key: VisitorKey) -> None:
+        """Implements ``Entity.shared_key``: visitors share no state."""
+
+    def open(
+        self,
+        key: VisitorKey,
+        state: Visitor | None,
+        effects: list[Any],
+        shared: Visitor | None = None,  # noqa: ARG002 - see ``shared_key``
+    ) -> VisitorFold:
         """Implements ``Entity.open``."""
         policy = self._policies.of(key.tenant)
         return self._fold(key, state or Visitor(), policy, self._score, 0, effects, self._kinds)

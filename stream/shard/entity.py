@@ -2,16 +2,17 @@
 
 A shard knows no key. An `Entity` is one kind of key, visitors for example: its input topics, its
 fold, and the bytes in which its keys and states are stored. Nothing here reads a clock or waits.
+
+Some keys may share a state, such as what their tenant has decided. It lies under a key of its own;
+its sender writes each record for it to every partition, and every shard keeps a copy.
 """
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from stream.shard.clock import Fact
 from stream.shard.merge import Record
 from stream.shard.ports import DeadLetter, KeyT, StateT
-
-StateT_co = TypeVar("StateT_co", covariant=True)
 
 
 class Codec(Protocol[KeyT, StateT]):
@@ -44,11 +45,11 @@ class Codec(Protocol[KeyT, StateT]):
         """
 
 
-class KeyFold(Protocol[StateT_co]):
+class KeyFold(Protocol[StateT]):
     """One key's part in a step. It changes its state in place and adds to the step's effects."""
 
     @property
-    def state(self) -> StateT_co:
+    def state(self) -> StateT:
         """The state as folded so far."""
 
     @property
@@ -66,6 +67,9 @@ class KeyFold(Protocol[StateT_co]):
 
     def next_due_ms(self) -> int | None:
         """Return the next deadline; None if there is none."""
+
+    def follow(self, shared: StateT) -> None:
+        """Go on by the state that it shares with other keys, which has changed."""
 
 
 class Entity(Protocol[KeyT, StateT]):
@@ -100,8 +104,19 @@ class Entity(Protocol[KeyT, StateT]):
     def type_name(self, event_type: type) -> str:
         """Return the name under which events of a type are counted."""
 
-    def open(self, key: KeyT, state: StateT | None, effects: list[Any]) -> KeyFold[StateT]:
-        """Begin a key's part in a step; without a stored state it begins with a new one."""
+    def open(
+        self, key: KeyT, state: StateT | None, effects: list[Any], shared: StateT | None = None
+    ) -> KeyFold[StateT]:
+        """Begin a key's part in a step; without a stored state it begins with a new one.
+
+        ``shared`` is the state that it shares with other keys: None if there is none yet.
+        """
+
+    def shared_key(self, key: KeyT) -> KeyT | None:
+        """Return the key under which the state lies that this key shares with others.
+
+        None: it shares none. Such a key is its own.
+        """
 
     def key_to_check(self, needs: Sequence[str]) -> KeyT:
         """Return the key whose state decides whether an entry with these needs may be sent."""

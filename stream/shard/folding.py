@@ -12,7 +12,7 @@ from typing import Any, Final, Generic
 from msgspec import Struct, field
 
 from stream.shard.clock import Clock, Fact
-from stream.shard.entity import Entity
+from stream.shard.entity import Entity, KeyFold
 from stream.shard.ports import BEGINNING_MS, DEFECT, DeadLetter, KeyT, StateT
 from stream.shard.visit import FoldDefect, GuardedVisit, Visit
 
@@ -51,14 +51,26 @@ class Report(Struct):
 
 
 class Loaded(Struct, Generic[KeyT, StateT]):
-    """The states of a step's keys, and those that cannot be read."""
+    """The states of a step's keys, the shared ones too, and the keys without a readable one."""
 
     states: Mapping[KeyT, StateT]
     unreadable: Mapping[KeyT, FoldDefect] = {}
 
 
+def opened(
+    entity: Entity[KeyT, StateT], key: KeyT, loaded: Loaded[KeyT, StateT], effects: list[Any]
+) -> tuple[KeyFold[StateT], StateT | None]:
+    """Begin a key's part in a step; return it and the state that it shares, if there is one."""
+    shared_key = entity.shared_key(key)
+    shared = None if shared_key is None else loaded.states.get(shared_key)
+    return entity.open(key, loaded.states.get(key), effects, shared), shared
+
+
 class Folding(Generic[KeyT, StateT]):
-    """One attempt at a step's fold; ``guarded`` are the keys that failed in an earlier one."""
+    """One attempt at a step's fold; ``guarded`` are the keys that failed in an earlier one.
+
+    ``shared`` are the keys of shared states that the step has facts for.
+    """
 
     def __init__(
         self,
@@ -66,6 +78,7 @@ class Folding(Generic[KeyT, StateT]):
         batch: Batch[KeyT],
         loaded: Loaded[KeyT, StateT],
         guarded: AbstractSet[KeyT],
+        shared: AbstractSet[KeyT],
     ) -> None:
         self.report = Report()
         self.failed: dict[KeyT, Exception] = {}
@@ -75,15 +88,16 @@ class Folding(Generic[KeyT, StateT]):
         self._batch = batch
         self._loaded = loaded
         self._guard = guarded
+        self._shared = shared
 
     def open(self, key: KeyT, *, is_due: bool) -> None:
         """Begin the visit of a key; one that ``is_due`` gets its wake-up written anew."""
         entity, effects = self._entity, self.report.effects
-        fold = entity.open(key, self._loaded.states.get(key), effects)
+        fold, shared = opened(entity, key, self._loaded, effects)
         if key in self._guard:
-            visit: Visit[StateT] = GuardedVisit(entity, key, fold, effects)
+            visit: Visit[StateT] = GuardedVisit(entity, key, fold, shared, effects)
         else:
-            visit = Visit(fold, entity.changing)
+            visit = Visit(fold, shared, entity.changing)
         visit.is_changed = is_due
         self.visits[key] = visit
 
@@ -124,6 +138,32 @@ class Folding(Generic[KeyT, StateT]):
 
     def _take(self, fact: Fact[KeyT], clock: Clock) -> str:
         """Fold one fact; return its outcome."""
+        if self._shared and fact.key in self._shared:
+            return self._take_shared(fact, clock)
+        return self._take_one(fact, clock)
+
+    def _take_shared(self, fact: Fact[KeyT], clock: Clock) -> str:
+        """Fold a fact for a shared state; what was due earlier still follows the old one."""
+        sharing = [
+            (key, visit)
+            for key, visit in self.visits.items()
+            if key != fact.key and self._entity.shared_key(key) == fact.key
+        ]
+        if clock.due_before_ms > BEGINNING_MS:
+            for key, visit in sharing:
+                try:
+                    visit.reach(clock)
+                except MemoryError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - folded once more with a guard
+                    self.failed[key] = error
+        outcome = self._take_one(fact, clock)
+        if fact.key in self.visits:
+            for _, visit in sharing:
+                visit.follow(self.visits[fact.key].fold.state)
+        return outcome
+
+    def _take_one(self, fact: Fact[KeyT], clock: Clock) -> str:
         visit, effects = self.visits.get(fact.key), self.report.effects
         if visit is None:
             return self._give_up(fact)

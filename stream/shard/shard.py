@@ -5,12 +5,13 @@ committed.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Generic
 
 from stream.shard.clock import Fact
 from stream.shard.defects import DefectiveKeys
 from stream.shard.entity import Entity
-from stream.shard.folding import Batch, Folding, Loaded, Report
+from stream.shard.folding import Batch, Folding, Loaded, Report, opened
 from stream.shard.last_look import lets_pass
 from stream.shard.ports import (
     Commit,
@@ -28,6 +29,9 @@ from stream.shard.ports import (
 from stream.shard.visit import STATE, FoldDefect, Visit
 
 DUE_PER_STEP = 1_000
+ALL = 2**31 - 1
+# What is stored as the policies' digest before a shared state changes: it is nobody's.
+OUTDATED = "outdated"
 
 
 class Shard(Generic[KeyT, StateT]):
@@ -50,11 +54,11 @@ class Shard(Generic[KeyT, StateT]):
 
     @property
     def must_rearm(self) -> bool:
-        """Whether its wake-ups were computed by other policies than today's."""
+        """Whether its wake-ups were computed by other policies or shared states than today's."""
         return self.owner.policy != self.entity.policy_digest
 
     async def rearm(self) -> AsyncIterator[None]:
-        """Compute every wake-up anew by today's policies; yield after each bounded part.
+        """Compute every wake-up anew by what holds today; yield after each bounded part.
 
         The policies' digest is written last: after a crash the next owner begins again.
 
@@ -64,13 +68,15 @@ class Shard(Generic[KeyT, StateT]):
             The shard has a newer owner, or the store has lost this owner's claim.
         """
         async for states in self._store.scan(self.owner):
-            wakes = {key: self._due_ms(key, state) for key, state in states.items()}
+            loaded = await self._load(list(states))
+            wakes = {
+                key: opened(self.entity, key, loaded, [])[0].next_due_ms()
+                for key in states
+                if key not in loaded.unreadable
+            }
             await self._store.arm(self.owner, wakes)
             yield
         await self._store.arm(self.owner, {}, self.entity.policy_digest)
-
-    def _due_ms(self, key: KeyT, state: StateT) -> int | None:
-        return self.entity.open(key, state, []).next_due_ms()
 
     async def resume(self, *, live: bool, now_ms: int) -> int:
         """Publish what was committed and not seen acknowledged; return how much was withheld."""
@@ -92,13 +98,19 @@ class Shard(Generic[KeyT, StateT]):
         TooManyDefectiveKeys
             Too many different keys have failed lately. Nothing of the step was written.
         """
-        due = await self._due(batch.clock.due_after())
-        folding, put_off = await self._folded(batch, due)
+        # A dict for a set: the order of what comes out must not depend on hashes.
+        keys = dict.fromkeys([one.key for one in batch.inputs if isinstance(one, Fact)])
+        shared = {key for key in keys if self.entity.shared_key(key) == key}
+        # Before a shared state changes, all that was due by the old one is handled.
+        due = await self._due(batch.clock.due_after(), ALL if shared else DUE_PER_STEP)
+        folding, put_off = await self._folded(batch, keys, due, shared)
         report, visits = folding.report, folding.visits
         if batch.recovering:
             report = Report(report.events, defects=report.defects)
         effects = (*report.effects, *report.dead_letters)
         entries = [self._encode(one, batch.now_ms) for one in effects]
+        if any(visits[key].is_changed for key in shared & visits.keys()):
+            await self._store.arm(self.owner, {}, OUTDATED)
         ids = await self._store.commit(self.owner, self._changes(batch, visits, put_off, entries))
         waiting: list[tuple[str, Entry]] = []
         look = None
@@ -113,26 +125,28 @@ class Shard(Generic[KeyT, StateT]):
         )
         return report
 
-    async def _due(self, until_ms: int) -> list[KeyT]:
+    async def _due(self, until_ms: int, limit: int) -> list[KeyT]:
         next_ms = self.owner.next_due_ms
         if next_ms is None or next_ms > until_ms:
             return []
-        return await self._store.due(self.owner, until_ms, DUE_PER_STEP)
+        return await self._store.due(self.owner, until_ms, limit)
 
     async def _folded(
-        self, batch: Batch[KeyT], due: Sequence[KeyT]
+        self,
+        batch: Batch[KeyT],
+        keys: dict[KeyT, None],
+        due: Sequence[KeyT],
+        shared: AbstractSet[KeyT],
     ) -> tuple[Folding[KeyT, StateT], dict[KeyT, int]]:
         """Fold a step, and once more while keys fail; return also when to try those again."""
-        # A dict for a set: the order of what comes out must not depend on hashes.
-        keys = dict.fromkeys([one.key for one in batch.inputs if isinstance(one, Fact)])
-        keys |= dict.fromkeys(due)
+        keys = keys | dict.fromkeys(due)
         guarded: set[KeyT] = set()
         given_up: dict[KeyT, FoldDefect] = {}
         is_due = set(due)
         while True:
             loaded = await self._load([key for key in keys if key not in given_up])
             loaded.unreadable = {**loaded.unreadable, **given_up}
-            folding = Folding(self.entity, batch, loaded, guarded)
+            folding = Folding(self.entity, batch, loaded, guarded, shared)
             for key in keys:
                 if key not in loaded.unreadable:
                     folding.open(key, is_due=key in is_due)
@@ -147,11 +161,16 @@ class Shard(Generic[KeyT, StateT]):
             guarded |= folding.failed.keys()
 
     async def _load(self, keys: Sequence[KeyT]) -> Loaded[KeyT, StateT]:
+        """Load states and those that they share; without the shared one a state is unreadable."""
+        shared = {key: self.entity.shared_key(key) for key in keys}
+        wanted = list(dict.fromkeys([*keys, *(one for one in shared.values() if one is not None)]))
         try:
-            return Loaded(await self._store.load(self.owner, keys))
+            return Loaded(await self._store.load(self.owner, wanted))
         except UnreadableState as error:
-            unreadable = dict.fromkeys(error.keys, FoldDefect(STATE, error))
-            readable = [key for key in keys if key not in unreadable]
+            lost = FoldDefect(STATE, error)
+            unreadable = dict.fromkeys(error.keys, lost)
+            unreadable |= {key: lost for key, one in shared.items() if one in unreadable}
+            readable = [key for key in wanted if key not in unreadable]
             return Loaded(await self._store.load(self.owner, readable), unreadable)
 
     def _put_off(

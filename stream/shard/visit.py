@@ -24,10 +24,16 @@ class FoldDefect(Struct, frozen=True):
 class Visit(Generic[StateT]):
     """Folds what concerns one key; ``is_changed`` says that the state must be committed."""
 
-    __slots__ = ("_changing", "_due_ms", "_is_due_known", "fold", "is_changed", "is_put_off")
+    __slots__ = (
+        *("_changing", "_due_ms", "_is_due_known"),
+        *("fold", "is_changed", "is_put_off", "shared"),
+    )
 
-    def __init__(self, fold: KeyFold[StateT], changing: Container[str]) -> None:
+    def __init__(
+        self, fold: KeyFold[StateT], shared: StateT | None, changing: Container[str]
+    ) -> None:
         self.fold = fold
+        self.shared = shared
         self._changing = changing
         self._due_ms: int | None = None
         self._is_due_known = False
@@ -45,6 +51,12 @@ class Visit(Generic[StateT]):
             self.is_changed = True
             self._is_due_known = False
         return outcome
+
+    def follow(self, shared: StateT) -> None:
+        """Go on by the state that it shares with other keys, which has changed."""
+        self.shared = shared
+        self.fold.follow(shared)
+        self._is_due_known = False
 
     def close(self, clock: Clock) -> None:
         """Handle the deadlines after the step's last fact."""
@@ -77,9 +89,14 @@ class GuardedVisit(Visit[StateT]):
     __slots__ = ("_effects", "_entity", "_key", "defects")
 
     def __init__(
-        self, entity: Entity[KeyT, StateT], key: KeyT, fold: KeyFold[StateT], effects: list[Any]
+        self,
+        entity: Entity[KeyT, StateT],
+        key: KeyT,
+        fold: KeyFold[StateT],
+        shared: StateT | None,
+        effects: list[Any],
     ) -> None:
-        super().__init__(fold, entity.changing)
+        super().__init__(fold, shared, entity.changing)
         self._entity, self._key, self._effects = entity, key, effects
         self.defects: list[FoldDefect] = []
 
@@ -124,5 +141,5 @@ class GuardedVisit(Visit[StateT]):
         data, effects = copy
         del self._effects[effects:]
         state = self._entity.codec.decode(data)
-        self.fold = self._entity.open(self._key, state, self._effects)
+        self.fold = self._entity.open(self._key, state, self._effects, self.shared)
         self.defects.append(defect)

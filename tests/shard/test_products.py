@@ -168,6 +168,14 @@ async def test_a_product_that_cannot_be_folded_costs_its_record_alone(claim, sto
     assert (loaded[SHOE].seen, loaded[SHOE].bought) == (2, 1)
 
 
+async def damage(store, key):
+    if isinstance(store, MemoryStore):
+        store._shards[0].states[key] = b"\x00damaged"
+    else:
+        name = PRODUCTS.codec.name_of(key)
+        await store._connection.client.hset(*store._keys(0, "state"), name, b"\x00damaged")
+
+
 async def wipe(store):
     if isinstance(store, MemoryStore):
         store._shards = {}
@@ -179,3 +187,124 @@ def reports(sink):
     return [
         (one.key.decode(), json.loads(one.value)) for one in sink.published if one.topic == REPORTS
     ]
+
+
+def wait(offset, at_ms, wait_ms, tenant="shop"):
+    key = ProductKey(tenant, "")
+    value = json.dumps({"what": "wait", "at_ms": at_ms, "wait_ms": wait_ms}).encode()
+    return Record(BOUGHT, 0, offset, at_ms, PRODUCTS.codec.name_of(key), value)
+
+
+async def settle(shard, until_ms):
+    """Go on until nothing is due by then, as a worker does."""
+    while shard.must_rearm or (shard.owner.next_due_ms or until_ms + 1) <= until_ms:
+        if shard.must_rearm:
+            async for _ in shard.rearm():
+                pass
+        else:
+            await shard.step(batch(shard, until_ms=until_ms))
+
+
+SOON_MS = 60_000
+CHANGE_MS = T0 + 300_000
+
+
+async def test_a_record_for_every_partition_holds_for_products_outside_its_step(claim, sink):
+    shard = await claim()
+    other = ProductKey("other", "shoe")
+    await shard.step(batch(shard, *LOG, record(3, other, "seen", T0)))
+    await shard.step(batch(shard, wait(1, CHANGE_MS, SOON_MS)))
+    assert shard.must_rearm
+    await settle(shard, CHANGE_MS)
+    assert [key for key, _ in reports(sink)] == ["shop/shoe", "shop/a/hat"]
+    assert shard.owner.next_due_ms == T0 + REPORT_AFTER_MS
+
+
+@pytest.mark.parametrize("cut", range(7))
+async def test_where_the_log_is_cut_into_steps_changes_no_report(claim, sink, cut):
+    """What was due before the change follows the old wait, all later the new one."""
+    late = CHANGE_MS + SOON_MS
+    log = (
+        wait(1, T0 - 1, CHANGE_MS - 1 - T0),
+        *LOG,
+        wait(2, CHANGE_MS, 2 * SOON_MS),
+        record(3, SHOE, "seen", late),
+    )
+    shard = await claim()
+    for part in (log[:cut], log[cut:]):
+        await shard.step(batch(shard, *part))
+        await settle(shard, shard.owner.watermark.clock_ms - 1)
+    await settle(shard, late + 2 * SOON_MS)
+    assert reports(sink) == [
+        ("shop/shoe", {"seen": 2, "bought": 1}),
+        ("shop/a/hat", {"seen": 1, "bought": 0}),
+        ("shop/shoe", {"seen": 3, "bought": 1}),
+    ]
+
+
+async def test_a_worker_killed_around_a_change_leaves_no_old_wake_up(claim, store, monkeypatch):
+    shard = await claim()
+    await shard.step(batch(shard, *LOG))
+    commit = store.commit
+
+    async def dies(*_):
+        raise Crash
+
+    monkeypatch.setattr(store, "commit", dies)
+    with pytest.raises(Crash):
+        await shard.step(batch(shard, wait(1, CHANGE_MS, SOON_MS)))
+    monkeypatch.setattr(store, "commit", commit)
+    new = await claim()
+    await settle(new, T0)
+    assert new.owner.next_due_ms == T0 + REPORT_AFTER_MS
+    await new.step(batch(new, wait(1, CHANGE_MS, SOON_MS)))
+    newest = await claim()
+    await settle(newest, T0)
+    assert newest.owner.next_due_ms == T0 + SOON_MS
+
+
+async def test_a_product_whose_shared_state_is_unreadable_is_not_judged_without_it(
+    claim, store, sink
+):
+    shard = await claim()
+    await shard.step(batch(shard, wait(1, T0, SOON_MS)))
+    await damage(store, ProductKey("shop", ""))
+    report = await shard.step(batch(shard, *LOG, record(5, ProductKey("other", "x"), "seen", T0)))
+    assert report.events["seen", "happened", "dead_letter"] == 3
+    assert report.events["seen", "happened", "applied"] == 1
+    assert not reports(sink)
+
+
+async def test_before_a_change_all_that_was_due_is_handled_however_much_it_is(
+    claim, sink, monkeypatch
+):
+    monkeypatch.setattr("stream.shard.shard.DUE_PER_STEP", 1)
+    shard = await claim()
+    await shard.step(batch(shard, *LOG))
+    await shard.step(batch(shard, wait(1, DUE + 1, 10 * REPORT_AFTER_MS)))
+    assert [key for key, _ in reports(sink)] == ["shop/shoe", "shop/a/hat"]
+
+
+async def test_a_change_that_cannot_be_folded_changes_nothing(claim, store):
+    shard = await claim()
+    await shard.step(batch(shard, *LOG))
+    bad = record(1, ProductKey("shop", ""), "cursed", CHANGE_MS)
+    report = await shard.step(batch(shard, wait(0, T0 + 4, SOON_MS), bad, wait(2, T0 + 5, 7)))
+    assert report.events["seen", "happened", "dead_letter"] == 1
+    common = (await store.load(shard.owner, [ProductKey("shop", "")]))[ProductKey("shop", "")]
+    assert (common.wait_ms, common.seen) == (7, 0)
+
+
+async def test_a_change_holds_at_once_for_the_rest_of_its_step(claim, sink):
+    shard = await claim()
+    later = record(9, HAT, "seen", T0 + 2 * SOON_MS)
+    await shard.step(batch(shard, record(0, SHOE, "seen", T0), wait(0, T0 + 1, SOON_MS), later))
+    assert [key for key, _ in reports(sink)] == ["shop/shoe"]
+
+
+async def test_what_is_undone_goes_on_by_the_shared_state(claim, sink):
+    shard = await claim()
+    await shard.step(batch(shard, *LOG[:1], wait(0, T0 + 1, SOON_MS)))
+    bad, later = record(8, SHOE, "cursed", T0 + 3), record(9, HAT, "seen", T0 + 2 * SOON_MS)
+    await shard.step(batch(shard, bad, later))
+    assert [key for key, _ in reports(sink)] == ["shop/shoe"]
