@@ -3,6 +3,7 @@
 A refusal names a rule and a place, and repeats nothing that was sent.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 import orjson
@@ -33,6 +34,17 @@ def too_large(what: str, most: int) -> RequestRefused:
     return RequestRefused(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"{what}: more than {most} bytes"
     )
+
+
+def unknown_vendor(known: Iterable[str]) -> RequestRefused:
+    """Return the refusal of a webhook that no vendor here sends."""
+    detail = f"path: no such vendor; use one of {', '.join(sorted(known))}"
+    return RequestRefused(HTTPStatus.NOT_FOUND, "unknown_vendor", detail)
+
+
+def not_carried_out(detail: str) -> RequestRefused:
+    """Return the refusal of a request that a person has to carry out."""
+    return RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "not_carried_out", detail)
 
 
 def unavailable(detail: str) -> RequestRefused:

@@ -25,12 +25,16 @@ REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "Malformed: the body, or all of its events.",
     HTTPStatus.UNAUTHORIZED: "No key, or a wrong one.",
     HTTPStatus.FORBIDDEN: "The key may not do this from here.",
+    HTTPStatus.NOT_FOUND: "No such vendor; the answer names those there are.",
+    HTTPStatus.NOT_IMPLEMENTED: "A vendor's request that is not carried out by itself; the answer "
+    "says what to do.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not come in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A body over 500 KB, or an event over 32 KB.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too often; see Retry-After.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Kafka does not acknowledge; see Retry-After.",
 }
-TAKES: Final = tuple(REFUSALS)
+HOOK_ALONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED)
+TAKES: Final = tuple(one for one in REFUSALS if one not in HOOK_ALONE)
 GIVES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 LINK_REFUSALS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
@@ -67,7 +71,7 @@ def _collector() -> Schema:
         "required": ["batch"],
         "properties": {"batch": {"type": "array", "items": call}},
     }
-    hook = _takes("What a vendor's server sends, signed by it.", {})
+    hook = _takes("What a vendor's server sends, signed by it.", {}, tuple(REFUSALS))
     del hook["post"]["security"]
     names: Schema = {"type": "string", "enum": [*HOOKS]}
     vendor = {"name": "vendor", "in": "path", "required": True, "schema": names}
@@ -120,14 +124,14 @@ def _message_links() -> Schema:
     return paths
 
 
-def _takes(summary: str, body: Schema) -> Schema:
+def _takes(summary: str, body: Schema, refusals: tuple[HTTPStatus, ...] = TAKES) -> Schema:
     taken = {"$ref": f"{SCHEMAS}/Taken"}
     return {
         "post": {
             "summary": summary,
             "security": [{"key": []}, {"pageKey": []}],
             "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
-            "responses": _responses(taken, TAKES),
+            "responses": _responses(taken, refusals),
         }
     }
 
@@ -156,6 +160,12 @@ def _schemas() -> Schema:
     count: Schema = {"type": "integer", "minimum": 0}
     reason = {"index": count, "reason": {"type": "string"}, "detail": {"type": "string"}}
     taken: Schema = {"accepted": count, "ignored": count}
+    named = {"index": count, "names": {"type": "array", "items": {"type": "string"}}}
+    taken["unmapped"] = {
+        "type": "array",
+        "description": "vendors' events without a counterpart; absent if there are none",
+        "items": {"type": "object", "required": [*named], "properties": named},
+    }
     taken["refused"] = {
         "type": "array",
         "items": {"type": "object", "required": ["index", "reason"], "properties": reason},
@@ -165,7 +175,11 @@ def _schemas() -> Schema:
     return definitions(kinds, SCHEMAS) | {
         "Event": {"oneOf": [{"$ref": f"{SCHEMAS}/{kind.__name__}"} for kind in kinds]},
         "Call": {"type": "object", "properties": call | {"properties": {"type": "object"}}},
-        "Taken": {"type": "object", "required": [*taken], "properties": taken},
+        "Taken": {
+            "type": "object",
+            "required": ["accepted", "ignored", "refused"],
+            "properties": taken,
+        },
         "Refused": {"type": "object", "required": [*said], "properties": said},
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stream.mappers import banners, cloudevents, ga4, segment, shopify, snowplow
-from stream.mappers.mapped import Hints, Mapped, Mapper, Unreadable
+from stream.mappers.mapped import Hints, Mapped, Mapper, NotCarriedOut, Unreadable
 
 VENDORS: Final[Mapping[str, Mapper]] = {
     "segment": segment.to_events,
@@ -29,10 +29,12 @@ def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 
     ------
     Unreadable
         It is not an object, or a required field is missing.
+    NotCarriedOut
+        It asks for something that nothing here does.
     """
     if not isinstance(given, dict):
         raise Unreadable("$: expected an object")
     return VENDORS[vendor](given, hints)
 
 
-__all__ = ["VENDORS", "Hints", "Mapped", "Unreadable", "to_events"]
+__all__ = ["VENDORS", "Hints", "Mapped", "NotCarriedOut", "Unreadable", "to_events"]

@@ -17,6 +17,10 @@ class Unreadable(ValueError):  # noqa: N818 - the sender's mistake, not an error
     """A vendor's object cannot be read; the text names the place and the rule, no value."""
 
 
+class NotCarriedOut(Exception):  # noqa: N818 - a request that only a person can answer
+    """A vendor asks for something that nothing here does; the text says what to do instead."""
+
+
 class Hints(NamedTuple):
     """What an object may lack.
 

@@ -14,10 +14,14 @@ from stream.edge.collector.prepare import PreparedRecord
 
 
 class EventOutcome(NamedTuple):
-    """The outcome of one event; a vendor's event may become several records, or none."""
+    """The outcome of one event; a vendor's event may become several records, or none.
+
+    ``unmapped`` names the vendor's events in it that have no counterpart here.
+    """
 
     records: tuple[PreparedRecord, ...] = ()
     refusal: RequestRefused | None = None
+    unmapped: tuple[str, ...] = ()
 
 
 def answer(outcomes: Sequence[EventOutcome]) -> Response:
@@ -28,6 +32,13 @@ def answer(outcomes: Sequence[EventOutcome]) -> Response:
         "refused": refused,
         "ignored": sum(not one.records and one.refusal is None for one in outcomes),
     }
+    unmapped = [
+        {"index": index, "names": one.unmapped}
+        for index, one in enumerate(outcomes)
+        if one.unmapped
+    ]
+    if unmapped:
+        content["unmapped"] = unmapped
     first = next((one.refusal for one in outcomes if one.refusal), None)
     all_refused = first is not None and len(refused) == len(outcomes)
     status = first.status if first is not None and all_refused else HTTPStatus.OK

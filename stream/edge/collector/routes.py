@@ -16,7 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stream.config.edge import EdgeKey
-from stream.edge.answers import RequestRefused, malformed, too_large, unavailable
+from stream.edge.answers import (
+    RequestRefused,
+    malformed,
+    not_carried_out,
+    too_large,
+    unavailable,
+    unknown_vendor,
+)
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.outcome import EventOutcome, answer
@@ -24,7 +31,7 @@ from stream.edge.collector.prepare import Sender, prepare
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
 from stream.edge.visitors import COOKIE, Visitors
-from stream.mappers import VENDORS, Hints, Unreadable, to_events
+from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, to_events
 from stream.mappers.reading import at_ms, text
 from stream.runtime.failpoint import raising
 
@@ -93,6 +100,9 @@ class Collector:
         """``POST /v1/hooks/{vendor}``: a vendor's webhook, signed by the vendor."""
         began = time.perf_counter()
         vendor = request.path_params["vendor"]
+        if vendor not in VENDORS:
+            self._authenticator.count_address(request)
+            raise unknown_vendor(VENDORS)
         key, body = await self._authenticator.open_hook(request, vendor)
         sender = Sender(key, self._now_ms())
         hints = Hints(sender.received_ms, headers=dict(request.headers))
@@ -153,11 +163,13 @@ class Collector:
             records = [prepare(event, sender, self._visitors) for event in mapped.events]
         except Unreadable as unreadable:
             return self._refused(malformed(str(unreadable)))
+        except NotCarriedOut as asked:
+            return self._refused(not_carried_out(str(asked)))
         except RequestRefused as refusal:
             return self._refused(refusal)
         for name in mapped.unmapped:
             self._metrics.count_unmapped(vendor, name)
-        return EventOutcome(tuple(records))
+        return EventOutcome(tuple(records), unmapped=mapped.unmapped)
 
     def _refused(self, refusal: RequestRefused) -> EventOutcome:
         self._metrics.refused.labels(refusal.reason).inc()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stream.mappers import canonical, consents
-from stream.mappers.mapped import Fields, Hints, Mapped, unmapped
+from stream.mappers.mapped import Fields, Hints, Mapped, NotCarriedOut, unmapped
 from stream.mappers.reading import (
     at_ms,
     currency,
@@ -180,7 +180,18 @@ def _seen(given: Given, hints: Hints) -> Fields:
     return without_none(fields)
 
 
+# Requests that the law makes a shop answer. Shopify takes a 200 for "done".
+NOT_HERE: Final = {
+    "customers/redact": "send erasure_requested to /v1/events for each visitor of this customer",
+    "customers/data_request": "export the data of this customer's visitors, and send them to the "
+    "shop",
+    "shop/redact": "delete the tenant's topics and its keys in Redis",
+}
+
+
 def _of_webhook(topic: str, given: Given, hints: Hints) -> Mapped:
+    if topic in NOT_HERE:
+        raise NotCarriedOut(f"{topic} is not carried out by itself: {NOT_HERE[topic]}")
     if topic not in WEBHOOKS:
         return unmapped(topic)
     if given.get("test") is True:

@@ -118,12 +118,12 @@ ORDER = {
 }
 
 
-def shopify(shop, order, secret=HOOK_SECRET, signed=None):
+def shopify(shop, order, secret=HOOK_SECRET, signed=None, topic="orders/create"):
     body = json.dumps(order).encode()
     digest = hmac.new(secret.encode(), body if signed is None else signed, hashlib.sha256).digest()
     headers = {
         "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
-        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Topic": topic,
         "X-Shopify-Event-Id": "wh-1",
     }
     return shop.client.post("/v1/hooks/shopify", content=body, headers=headers)
@@ -164,7 +164,33 @@ def test_other_webhooks_are_signed_as_the_standard_has_it_and_not_for_long(shop)
     assert sent(now) == 200
     assert sent(now - timedelta(minutes=6)) == 401
     assert sent(now, "segment") == 401
-    assert sent(now, "nobody") == 401
+
+
+@pytest.mark.parametrize("vendor", ["nobody", "stripe", "Shopify", "%20"])
+def test_an_unknown_vendor_is_told_the_known_ones(shop, vendor):
+    answer = shop.client.post(f"/v1/hooks/{vendor}", content=b"{}")
+    assert answer.status_code == 404
+    assert all(known in answer.json()["detail"] for known in ("shopify", "ga4", "cloudevents"))
+    assert shop.count("refused_total", reason="unknown_vendor") == 1
+
+
+@pytest.mark.parametrize("topic", ["customers/redact", "customers/data_request", "shop/redact"])
+def test_a_legal_request_is_never_said_to_be_done_if_it_is_not(shop, topic):
+    answer = shopify(shop, {"customer": {"id": 7}, "orders_to_redact": [17]}, topic=topic)
+    assert answer.status_code == 501
+    (refused,) = answer.json()["refused"]
+    assert (refused["reason"], topic in refused["detail"]) == ("not_carried_out", True)
+    assert shop.log.records == []
+
+
+def test_what_is_ignored_is_named_in_the_answer(shop):
+    answer = shopify(shop, ORDER, topic="orders/edited")
+    assert answer.json() == {
+        "accepted": 0,
+        "refused": [],
+        "ignored": 1,
+        "unmapped": [{"index": 0, "names": ["orders/edited"]}],
+    }
 
 
 @pytest.mark.parametrize("headers", [{}, {"webhook-signature": "v1"}, {"webhook-id": "m1"}])
