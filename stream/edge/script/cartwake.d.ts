@@ -20,16 +20,16 @@ interface CartwakeAction {
 }
 
 interface Cartwake {
-  /** Segment's names ("Product Added") or ours ("product_added"); "Order Completed" empties the cart. */
+  /** Segment's names ("Product Added") or ours ("product_added"); "Order Completed" empties the cart, once for each `order_id`. */
   track(name: string, properties?: object): void;
-  /** Tell of a page view that the script does not see itself: the address stays, or `data-auto` is `off`. */
+  /** Send a page view that the script does not see itself: the address stays, or `data-auto` is `off`. */
   page(properties?: object): void;
   /** Does nothing yet. */
   identify(id?: string, traits?: object): void;
   consent(choices: Partial<Record<Purpose, Choice>>): void;
   /** Ask to be forgotten, and keep nothing. */
   erase(): void;
-  /** Tell what became of an action that the shop shows itself. */
+  /** Report what became of an action that the shop shows itself. */
   feedback(triggerId: string, what: "shown" | "clicked" | "dismissed"): void;
   on(name: "action", work: (action: CartwakeAction, event: CustomEvent<CartwakeAction>) => void): void;
   on(name: "cancel", work: (cancelled: { trigger_id: string }, event: CustomEvent) => void): void;

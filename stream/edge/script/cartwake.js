@@ -34,7 +34,9 @@
     const COOKIE_S = 395 * 86400; // as long as a consent lives without a new one
     const CONSENT = "cartwake.consent";
     const SHOWN = "cartwake.shown";
+    const ORDERS = "cartwake.orders";
     const OWED = "cartwake.owed";
+    const SESSION_MS = 1800000;
     const MOST_QUEUED = 100;
     const TOGETHER = 20;
     // A browser lets 64 KiB outlive the page; a character is up to three bytes.
@@ -79,6 +81,7 @@
       if (isFirst) {
         isRefused = false;
         told = (known() && read(CONSENT)) || {};
+        keepOrders();
       }
       // What was told on an earlier page is no new choice: told again, it would undo a withdrawal
       // that the shopper has made elsewhere in between.
@@ -108,6 +111,7 @@
       cookie("", 0);
       write(CONSENT);
       write(SHOWN);
+      write(ORDERS);
       pay();
     }
 
@@ -115,6 +119,7 @@
       isGranted = false;
       isRefused = true;
       queue = [];
+      orders = [];
       signed = null;
       deafen();
       close();
@@ -154,7 +159,10 @@
     /** Queue an event, or let it wait for consent; `urgent` ones are sent at once. */
     function add(fields, urgent) {
       if (isRefused || (queue.length >= MOST_QUEUED && !fields.purposes)) return;
-      queue.push(dated(fields));
+      // As text already here: what cannot be written costs itself only. Half a character (an emoji
+      // that was cut) would make the whole request unreadable.
+      const text = JSON.stringify(dated(fields)).replace(/\\(ud...|.)/g, (all, code) => (code[1] ? "\ufffd" : all));
+      queue.push(JSON.parse(text));
       plan(urgent ? 0 : 50);
     }
 
@@ -172,8 +180,9 @@
 
     function body(events) {
       context = context || {
-        locale: navigator.language,
-        timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        // Some browsers name it as POSIX does: en_US.UTF-8, en-US@posix.
+        locale: safe(() => Intl.getCanonicalLocales(navigator.language.replace(/[.@].*/, "").replace(/_/g, "-"))[0])(),
+        timezone: safe(() => Intl.DateTimeFormat().resolvedOptions().timeZone)(),
       };
       return JSON.stringify(events.map((event) => ({ ...event, context, visitor: signed })));
     }
@@ -198,15 +207,20 @@
     const post = (text, work) =>
       ask(eventsUrl(), { method: "POST", body: text, keepalive: text.length < KEPT_ALIVE }, work);
 
+    let alone = 0; // so many events are sent one by one: as one request they were refused
+
     function flush() {
       if (isSending || !signed || !queue.length) return;
       const visitor = signed;
-      const events = queue.splice(0, TOGETHER);
+      const events = queue.splice(0, alone ? 1 : TOGETHER);
+      if (alone) alone -= 1;
       isSending = true;
       post(body(events), (answer) => {
         isSending = false;
         if (signed !== visitor) return;
-        if (answer > 0) queue = events.concat(queue);
+        const isSplit = /400|413/.test(answer.status) && events[1];
+        if (isSplit) alone = events.length;
+        if (answer > 0 || isSplit) queue = events.concat(queue);
         else if (answer.ok && events.some((event) => event.purposes)) write(CONSENT, told);
         plan(0);
       });
@@ -225,10 +239,17 @@
 
     /** Hand everything to the browser, which sends it after the page has gone. */
     function beacon() {
-      const left = signed ? queue.slice() : [];
-      while (left.length) navigator.sendBeacon(eventsUrl(), body(left.splice(0, TOGETHER)));
+      if (!signed) return;
+      const left = queue.slice();
+      const give = (events) => navigator.sendBeacon(eventsUrl(), body(events));
+      const kept = [];
+      while (left.length) {
+        const events = left.splice(0, TOGETHER);
+        // Together they may be more than the browser takes.
+        if (!give(events)) kept.push(...events.filter((event) => !give([event])));
+      }
       // While the edge is away they are kept, too: twice is once, by their ids.
-      if (signed && !failures) queue = [];
+      if (!failures) queue = kept;
     }
 
     function introduce() {
@@ -275,6 +296,7 @@
       shownAt = document.hidden ? null : clock();
       seenMs = deepest = 0;
       signalled = {};
+      leftAt = 0;
       // A name, as others have it here, is none of the properties.
       add({ title: document.title, referrer, ...(typeof properties === "object" && properties), type: "page_viewed", url: path });
     }
@@ -288,7 +310,7 @@
     }
 
     function navigated() {
-      if (option.auto === "off" || bare(location.href) === path) return;
+      if (option.auto === "off" || document.prerendering || bare(location.href) === path) return;
       leave();
       page();
     }
@@ -310,13 +332,18 @@
     }
 
     let isLeaving = false;
+    let leftAt = 0; // when a phone's shopper turned to another app
     listen(document, "visibilitychange", () => {
       if (document.hidden) {
-        // On the way to another page it becomes hidden, too, after `pagehide`.
-        if (!isLeaving) signal("tab_hidden");
+        // On the way to another page it becomes hidden, too, after `pagehide`. An answer to a signal
+        // lives for seconds: who is away on a phone cannot see it, so there it is asked for on the return.
+        if (!isLeaving && isPhone()) leftAt = Date.now();
+        else if (!isLeaving) signal("tab_hidden");
         depart();
       } else {
-        shownAt = clock();
+        if (Date.now() - leftAt < SESSION_MS) signal("tab_hidden");
+        leftAt = 0;
+        shownAt = stirredAt = clock();
         attend();
       }
     });
@@ -327,12 +354,15 @@
     listen(window, "pageshow", (event) => {
       isLeaving = false;
       if (!event.persisted) return;
-      if (isGranted && !known()) return stop();
+      // Meanwhile refused on another page, or somebody new.
+      if (signed && known() !== signed) return stop();
       page();
       attend();
     });
     // Another tab has heard the refusal.
     listen(window, "storage", (event) => event.key === CONSENT && !event.newValue && stop());
+
+    const isPhone = () => matchMedia("(hover:none)").matches;
 
     // ---- Exit signals: raw, and few; whether one counts is decided elsewhere.
     function signal(kind, raw, dwellMs) {
@@ -485,7 +515,15 @@
       "button{position:absolute;top:.75rem;right:.75rem;width:2.5rem;height:2.5rem;border:0;" +
       "background:0;color:inherit;font:1.5rem/1 system-ui;cursor:pointer}";
 
-    function open({ trigger_id, offer = {} }) {
+    // Without an offer it names what is in the cart, and leads there.
+    const reminder = (cart) => ({
+      title: "Your cart is still here",
+      text: safe(() => cart.lines.map(({ product, quantity }) => quantity + " \u00d7 " + (product.name || product.id)).join(", "))(),
+      button: option.cartLabel || "Go to your cart",
+      url: option.cart || "/cart",
+    });
+
+    function open({ trigger_id, cart, offer = reminder(cart) }) {
       const host = document.createElement("cartwake-dialog");
       const shadow = host.attachShadow({ mode: "open" });
       const sheet = new CSSStyleSheet(); // a style that the strictest policy allows
@@ -504,7 +542,7 @@
       // The content covers all of the dialog: a click on the dialog itself is one beside it.
       const box = put(shadow, "dialog", "dialog", "", (event) => event.target === box && box.close());
       const content = put(box, "div", "content", "");
-      put(content, "h2", "title", offer.title || "Your cart is still here");
+      put(content, "h2", "title", offer.title);
       put(content, "p", "text", offer.text);
       box.setAttribute("aria-labelledby", "title");
       box.setAttribute("aria-describedby", "text");
@@ -576,8 +614,21 @@
     function forward(vendor, name, call) {
       // That something was bought only a server can say; that the cart is empty then, a page can, and
       // nobody is reminded of what is theirs.
-      if (/^(purchase|order completed)$/i.test(name)) add({ type: "cart_updated", lines: [] });
-      else add({ type: "vendor_event", vendor, call });
+      if (!/^(purchase|order completed)$/i.test(name)) return add({ type: "vendor_event", vendor, call });
+      const { transaction_id, order_id } = call.ecommerce || call.properties;
+      const order = "" + (transaction_id || order_id || id());
+      // Phones load a thank-you page again, days later: by then there may be a new cart.
+      if (orders.concat(read(ORDERS) || []).includes(order)) return;
+      orders.push(order);
+      if (isGranted) keepOrders();
+      add({ type: "cart_updated", lines: [] });
+    }
+
+    let orders = []; // of this page; stored only with consent
+    function keepOrders() {
+      if (!orders.length) return;
+      write(ORDERS, (read(ORDERS) || []).concat(orders).slice(-50));
+      orders = [];
     }
 
     function hearShopify() {
@@ -616,8 +667,6 @@
         })),
       hearShopify,
     ];
-    listen(document, "visitorConsentCollected", hearShopify);
-
     /** Look for those who are there, and for a while for those who come later. */
     function seek(times) {
       sources = sources.filter((find) => {
@@ -644,13 +693,24 @@
       on: (name, work) => document.addEventListener("cartwake:" + name, (event) => work(event.detail, event)),
       push: (call) => api[call[0]].apply(null, Array.from(call).slice(1)),
     };
-    for (const name in api) api[name] = safe(api[name]);
+    const calls = Array.isArray(early) ? early : [];
+    for (const name in api) {
+      const work = safe(api[name]);
+      api[name] = (...values) => (document.prerendering ? calls.push([name, ...values]) : work(...values));
+    }
     api.loaded = true;
     window.cartwake = api;
 
-    later(pay, 500); // not while the page loads
-    if (option.auto !== "off") page();
-    if (Array.isArray(early)) early.forEach(api.push);
-    seek(60);
+    function start() {
+      later(pay, 500); // not while the page loads
+      if (option.auto !== "off") page();
+      calls.forEach(api.push);
+      listen(document, "visitorConsentCollected", hearShopify);
+      seek(60);
+    }
+
+    // A page that a browser makes ready in advance has not been looked at; it may never be.
+    if (document.prerendering) listen(document, "prerenderingchange", start);
+    else start();
   }
 })(window, document);

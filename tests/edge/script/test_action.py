@@ -125,11 +125,37 @@ def test_an_offer_runs_nothing(shopper, url):
     assert shopper.page.locator("cartwake-dialog a").count() == 0
 
 
-def test_without_an_offer_it_says_that_the_cart_is_still_there(shopper):
-    shopper.act(offer=None)
+@pytest.mark.parametrize(
+    ("data", "button", "leads_to"),
+    [
+        ({}, "Go to your cart", "/cart"),
+        ({"cart": "/warenkorb", "cart-label": "Zum Warenkorb"}, "Zum Warenkorb", "/warenkorb"),
+    ],
+)
+def test_without_an_offer_it_names_what_is_in_the_cart_and_leads_there(
+    visit, data, button, leads_to
+):
+    visit.open(data=data)
+    visit.grant()
+    lines = [
+        {"product": {"id": "tea", "name": "Green tea"}, "quantity": 2},
+        {"product": {"id": "pot"}, "quantity": 1},
+    ]
+    visit.act(offer=None, cart={"lines": lines})
+    visit.page.wait_for_selector(DIALOG)
+    box = visit.page.get_by_role("dialog", name="Your cart is still here")
+    assert "2 \u00d7 Green tea, 1 \u00d7 pot" in box.inner_text()
+    link = box.get_by_role("link", name=button)
+    assert link.get_attribute("href") == leads_to
+    link.click()
+    visit.wait_for("action_clicked")
+    visit.page.wait_for_url("**" + leads_to)
+
+
+def test_without_an_offer_and_a_cart_it_leads_to_the_cart_as_well(shopper):
+    shopper.act(offer=None, cart=None)
     shopper.page.wait_for_selector(DIALOG)
-    assert "Your cart is still here" in shopper.page.locator(DIALOG).inner_text()
-    assert shopper.page.locator("cartwake-dialog a").count() == 0
+    assert shopper.page.locator("cartwake-dialog a").count() == 1
 
 
 def test_it_works_under_a_strict_policy(here, browser):

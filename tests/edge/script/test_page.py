@@ -311,3 +311,57 @@ def test_many_tabs_do_not_use_up_the_connections(shopper):
 def test_what_was_bought_is_in_the_cart_no_more(shopper, call):
     shopper.page.evaluate(f"cartwake.{call}")
     assert shopper.wait_for("cart_updated")["lines"] == []
+
+
+BROKEN = r"'Sale ' + '\u{1F600}'.slice(0, 1)"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        f"document.title = {BROKEN}; cartwake.page()",
+        "cartwake.track('product_added', {quantity: 10n})",
+        "const own = {}; own.own = own; cartwake.track('Product Added', own)",
+        "cartwake.track('product_viewed', {get product() { throw 1 }})",
+    ],
+)
+def test_a_value_that_cannot_be_written_costs_nothing_beside_it(visit, spoil):
+    visit.open()
+    visit.page.evaluate("spoil => { eval(spoil) }", spoil)
+    visit.consent(personalization=True)
+    visit.wait_for("page_viewed")
+    visit.page.evaluate("cartwake.track('Products Searched', {query: 'a \\\\ud83d b'})")
+    assert visit.wait_for("products_searched")["query"] == "a \\ud83d b"
+    assert visit.kinds()[0] == "consent_updated"
+    titles = {event.get("title") for event in visit.events if event["type"] == "page_viewed"}
+    assert titles <= {"tea", "Sale \ufffd"}
+
+
+@pytest.mark.parametrize(
+    ("language", "locale"),
+    [
+        ("'en-US@posix'", "en-US"),
+        ("'de_DE.UTF-8'", "de-DE"),
+        ("'c'", None),
+        ("''", None),
+        ("undefined", None),
+        ("7", None),
+    ],
+)
+def test_a_browser_with_an_unusual_language_is_heard(visit, language, locale):
+    own = f"<script>Object.defineProperty(navigator, 'language', {{value: {language}}})</script>"
+    visit.open(before=own)
+    visit.consent(personalization=True)
+    assert visit.wait_for("consent_updated")["context"].get("locale") == locale
+
+
+def test_what_was_refused_because_of_a_neighbour_is_sent_again_by_itself(shopper):
+    shopper.wait_for("page_viewed")
+    # Twenty large events are more than a request may hold; one is more than an event may.
+    shopper.page.evaluate("""() => { for (let n = 0; n < 22; n++) cartwake.track('cart_updated', {
+        lines: Array.from({length: 200}, (_, line) => ({quantity: 1, product: {
+            id: `${n} ${line}`, name: 'x'.repeat(n === 3 ? 200 : 80)}}))}) }""")
+    shopper.wait_for("cart_updated", 21)
+    shopper.settle()
+    first = [event["lines"][0]["product"]["id"] for event in shopper.events[-21:]]
+    assert first == [f"{n} 0" for n in range(22) if n != 3]
