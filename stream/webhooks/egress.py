@@ -5,7 +5,6 @@ own network, whatever it resolved to before.
 """
 
 import socket
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
+from stream.adapters import addresses
 from stream.webhooks.endpoint import ANSWER_WITHIN_S
 
 MOST_AT_ONCE: Final = 20
@@ -54,15 +54,11 @@ def is_public(host: str) -> bool:
 
     Examples
     --------
-    >>> is_public("10.0.0.7"), is_public("::ffff:127.0.0.1"), is_public("shop.example")
+    >>> is_public("10.0.0.7"), is_public("64:ff9b::7f00:1"), is_public("shop.example")
     (False, False, True)
     """
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        return True
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not address.is_multicast
+    address = addresses.address_in(host)
+    return address is None or addresses.is_public(address)
 
 
 def is_allowed(url: str) -> bool:

@@ -25,7 +25,29 @@ PRIVATE = [
     "[::1]",
     "fe80::1",
     "fd00::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff0e::1",
+    "::",
     "::ffff:10.0.0.1",
+    # An IPv4 address inside: compatible, translated, NAT64, 6to4, ISATAP.
+    "::10.0.0.1",
+    "::ffff:0:10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::8.8.8.8",
+    "2002:a00:1::1",
+    "2606:2800:220:1:0:5efe:10.0.0.1",
+    "2606:2800:220:1:200:5efe:10.0.0.1",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+]
+PUBLIC = [
+    "93.184.216.34",
+    "2606:2800:220:1::1",
+    "::ffff:93.184.216.34",
+    "64:ff9b::93.184.216.34",
+    "2002:5db8:d822::1",
+    "shop.example",
 ]
 
 
@@ -34,7 +56,7 @@ def test_addresses_of_private_networks_are_not_public(host):
     assert not is_public(host)
 
 
-@pytest.mark.parametrize("host", ["93.184.216.34", "2606:2800:220:1::1", "shop.example"])
+@pytest.mark.parametrize("host", PUBLIC)
 def test_others_are(host):
     assert is_public(host)
 
