@@ -249,6 +249,7 @@ def _edge(kafka: Kafka, folder: Path) -> Iterator[tuple[Program, int]]:
         "CARTWAKE_EDGE__SIGNING_KEYS": json.dumps([SIGNING_KEY]),
         "CARTWAKE_EDGE__REQUESTS_PER_S_PER_KEY": "1000000",
         "CARTWAKE_EDGE__REQUESTS_PER_S_PER_ADDRESS": "1000000",
+        "CARTWAKE_EDGE__RECORDS_PER_S_PER_KEY": "1000000",
     }
     with _running([sys.executable, "-m", "stream", "edge"], folder, settings, port) as server:
         yield server, port

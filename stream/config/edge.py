@@ -122,6 +122,17 @@ class EdgeSettings(Section):
         whole(1, 1_000_000, "requests"),
         means("likewise, for browsers and for requests without a key"),
     ] = 200
+    records_per_s_per_key: Annotated[
+        int,
+        whole(1, 1_000_000, "records"),
+        means("limit of each edge process; an event counts once, a record once for each KiB"),
+    ] = 20_000
+    records_per_s_per_address: Annotated[
+        int, whole(1, 1_000_000, "records"), means("likewise, for browsers")
+    ] = 2_000
+    records_per_s_per_visitor: Annotated[
+        int, whole(1, 1_000_000, "records"), means("likewise, for browsers")
+    ] = 250
     trusted_proxies: Annotated[
         int,
         whole(0, 10, "proxies"),

@@ -1,31 +1,48 @@
-"""Authentication: the key of a request, its origin, and rate limits.
+"""Authentication: the key of a request, its origin, and limits.
 
-Cheap checks come first: the address, the key, the page's origin, and the body last. Only a public
-key may stand in the URL, because proxies log it.
+Cheap checks come first: the page's origin, the limits, and the body last. A request costs nobody
+but its sender before its key and its origin are known. Only a public key may stand in the URL,
+because proxies log it.
 """
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
 
 from stream.config.edge import EdgeKey
 from stream.config.settings import EdgeSettings
 from stream.edge.answers import RequestRefused
+from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.keys import SIGNATURE, Keys
-from stream.edge.limits import RateLimits
-from stream.edge.requests import address_of, basic_user, body_of, json_of
+from stream.edge.limits import Limits, Payer
+from stream.edge.requests import KIB, address_of, basic_user, body_of, json_of
+
+MAX_BYTES_OVER: Final = 8 * KIB
+
+
+class Admitted(NamedTuple):
+    """A request that may be read.
+
+    ``over`` is its refusal if it came over a limit: then its consent alone is taken.
+    """
+
+    key: EdgeKey
+    body: bytes
+    payer: Payer
+    over: RequestRefused | None = None
 
 
 class Authenticator:
     """Accepts requests, or refuses them with a reason."""
 
-    def __init__(self, edge: EdgeSettings, keys: Keys) -> None:
+    def __init__(self, edge: EdgeSettings, keys: Keys, now_ms: Callable[[], int]) -> None:
         self._keys = keys
-        self._limits = RateLimits(edge)
+        self.limits = Limits(edge, now_ms)
         self._trusted_proxies = edge.trusted_proxies
 
-    async def open(self, request: Request) -> tuple[EdgeKey, bytes]:
+    async def open(self, request: Request) -> Admitted:
         """Return the key of a request, and its body.
 
         Raises
@@ -35,15 +52,19 @@ class Authenticator:
         """
         named = self._named(request)
         if named is not None:
-            return self._admitted(request, named), await body_of(request)
-        self.count_address(request)
-        body = await body_of(request)
+            payer = self._payer(request, named)
+            over = self.limits.count_request(payer)
+            return Admitted(named, await _body(request, over), payer, over)
+        body, over = await self._unnamed(request)
         if SIGNATURE in request.headers:
-            signer = self._keys.signed_by(body, request.headers)
-            return self._counted(request, signer), body
-        return self._counted(request, self._keys.find(_write_key(body))), body
+            key = self._keys.signed_by(body, request.headers)
+        else:
+            key = self._keys.find(_write_key(body))
+        if key is None:
+            raise _wrong_key()
+        return self._late(request, key, body, over)
 
-    async def open_hook(self, request: Request, vendor: str) -> tuple[EdgeKey, bytes]:
+    async def open_hook(self, request: Request, vendor: str) -> Admitted:
         """Return a key with a server's rights for a vendor's signed request, and its body.
 
         Raises
@@ -51,25 +72,41 @@ class Authenticator:
         RequestRefused
             401, 408, 413 or 429.
         """
-        self.count_address(request)
-        body = await body_of(request)
+        body, over = await self._unnamed(request)
         hook = self._keys.hook(vendor, body, request.headers)
         if hook is None:
             detail = "expected one of this body, by a secret of this vendor in edge.hooks, now"
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
-        return EdgeKey(key=f"hook {vendor}", tenant=hook.tenant, kind="server"), body
+        name = f"hook {vendor} {hook.tenant}"
+        key = EdgeKey(key=name, tenant=hook.tenant, kind="server")
+        return self._late(request, key, body, over)
 
     def admit_page(self, request: Request) -> EdgeKey | None:
         """Return the key of a page's request; None if it names none."""
         named = self._named(request)
-        if named is not None:
-            return self._admitted(request, named)
-        self.count_address(request)
-        return None
+        if named is None:
+            self.count_address(request)
+            return None
+        over = self.limits.count_request(self._payer(request, named))
+        if over is not None:
+            raise over
+        return named
+
+    def address(self, request: Request) -> str:
+        """Return the name under which requests from this client are counted."""
+        return address_of(request, self._trusted_proxies)
 
     def count_address(self, request: Request) -> None:
         """Count a request against the limit of its address, or refuse it."""
-        self._limits.count_address(address_of(request, self._trusted_proxies))
+        over = self.limits.count_request(Payer(None, self.address(request)))
+        if over is not None:
+            raise over
+
+    def count_consent(self, request: Request, records: Sequence[PreparedRecord]) -> None:
+        """Count records of consent against the limit of their address, or refuse the request."""
+        over = self.limits.count_consent(Payer(None, self.address(request)), records)
+        if over is not None:
+            raise over
 
     def _named(self, request: Request) -> EdgeKey | None:
         """Return the key in the header or the URL; None if there is none, refuse a wrong one."""
@@ -82,20 +119,48 @@ class Authenticator:
             raise _wrong_key()
         return key
 
-    def _admitted(self, request: Request, key: EdgeKey) -> EdgeKey:
-        # All requests of a shop's servers come from one address.
-        if key.kind == "browser":
-            self.count_address(request)
-        return self._counted(request, key)
+    def _payer(self, request: Request, key: EdgeKey) -> Payer:
+        """Return whose limits a request with this key counts against.
 
-    def _counted(self, request: Request, key: EdgeKey | None) -> EdgeKey:
-        if key is None:
-            raise _wrong_key()
-        self._limits.count_key(key.key)
-        if key.kind == "browser" and not _is_from(request, key):
+        Raises
+        ------
+        RequestRefused
+            Its origin is not one of the key's.
+        """
+        if key.kind == "server":
+            return Payer(key, None)
+        if not _is_from(request, key):
+            self.count_address(request)
             detail = "origin: not in the key's origins"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
-        return key
+        return Payer(key, self.address(request))
+
+    async def _unnamed(self, request: Request) -> tuple[bytes, RequestRefused | None]:
+        """Return the body of a request with its key in it, and its refusal if over a limit."""
+        over = self.limits.count_request(Payer(None, self.address(request)))
+        return await _body(request, over), over
+
+    def _late(
+        self, request: Request, key: EdgeKey, body: bytes, over: RequestRefused | None
+    ) -> Admitted:
+        """Return a request whose address has been counted before its key was known."""
+        payer = self._payer(request, key)
+        if over is None:
+            over = self.limits.count_request(Payer(key, None))
+        return Admitted(key, body, payer, over)
+
+
+async def _body(request: Request, over: RequestRefused | None) -> bytes:
+    """Return the body; of a request over a limit only a small one, which may be a refusal.
+
+    To read so little costs no more than to refuse the request.
+    """
+    if over is None:
+        return await body_of(request)
+    try:
+        return await body_of(request, MAX_BYTES_OVER)
+    except RequestRefused:
+        raise over from None
 
 
 def _is_from(request: Request, key: EdgeKey) -> bool:

@@ -5,7 +5,7 @@ open every link; only a ``POST`` unsubscribes.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -70,13 +70,16 @@ class MessageLinks:
 
     async def unsubscribe(self, request: Request) -> Response:
         """``POST /v1/unsubscribe/{token}``: RFC 8058, by the mail program or by the button."""
-        message = self._message(request, "unsubscribe", MessageLink)
+        message = self._verified(request, "unsubscribe", MessageLink)
         purposes = Purposes(marketing_email="withdrawn")
         withdrawal = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe")
         feedback = MessageUnsubscribed(
             **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
         )
-        await self._append((CONSENT_EVENTS, withdrawal), (MESSAGE_FEEDBACK, feedback))
+        records = [_record(CONSENT_EVENTS, withdrawal), _record(MESSAGE_FEEDBACK, feedback)]
+        # As consent: whatever else comes from this address.
+        self.authenticator.count_consent(request, records)
+        await self._append(records)
         self.metrics.unsubscribed.inc()
         return _page("Done", "You get no more mails about your cart.")
 
@@ -90,7 +93,7 @@ class MessageLinks:
                 **self._facts(message), trigger_id=message.trigger_id, channel=EMAIL
             )
             with suppress(RequestRefused):  # the shopper gets the cart even if Kafka is away
-                await self._append((MESSAGE_FEEDBACK, feedback))
+                await self._append([_record(MESSAGE_FEEDBACK, feedback)])
         join = "&" if "?" in self.cart_url else "?"
         token = quote(request.path_params["token"])
         target = f"{self.cart_url}{join}{CART_PARAMETER}={token}"
@@ -107,6 +110,9 @@ class MessageLinks:
 
     def _message(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
         self.authenticator.count_address(request)
+        return self._verified(request, use, kind)
+
+    def _verified(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
         message = self.links.verify(use, request.path_params["token"], kind)
         if message is None:
             raise RequestRefused(
@@ -123,16 +129,15 @@ class MessageLinks:
             "at_ms": self.now_ms(),
         }
 
-    async def _append(self, *events: tuple[str, Event]) -> None:
+    async def _append(self, records: Sequence[PreparedRecord]) -> None:
         try:
-            await self.log.append(
-                [
-                    PreparedRecord(topic, event.visitor.encode(), encode_record(event))
-                    for topic, event in events
-                ]
-            )
+            await self.log.append(records)
         except LogUnavailable:
             raise unavailable("not stored: try again in a moment") from None
+
+
+def _record(topic: str, event: Event) -> PreparedRecord:
+    return PreparedRecord(topic, event.visitor.encode(), encode_record(event))
 
 
 def _page(title: str, text: str, more: str = "") -> Response:

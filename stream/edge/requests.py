@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from stream.adapters.addresses import address_in, sender_of
 from stream.edge.answers import RequestRefused, malformed, too_large
 
 KIB: Final = 1024
@@ -22,8 +23,8 @@ BODY_WITHIN_S: Final = 10.0
 GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
-async def body_of(request: Request) -> bytes:
-    """Return the whole body, unpacked.
+async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
+    """Return the whole body, unpacked, of at most so many bytes.
 
     Raises
     ------
@@ -36,15 +37,15 @@ async def body_of(request: Request) -> bytes:
             async for part in request.stream():
                 parts.append(part)
                 size += len(part)
-                if size > MAX_BODY_BYTES:
-                    raise too_large("body", MAX_BODY_BYTES)
+                if size > most:
+                    raise too_large("body", most)
     except (TimeoutError, ClientDisconnect):
         detail = f"body: not complete after {BODY_WITHIN_S:g} s"
         raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
     body = b"".join(parts)
     packed = request.headers.get("content-encoding", "identity").lower()
     if packed == "gzip":
-        return _unpacked(body)
+        return _unpacked(body, most)
     if packed != "identity":
         raise malformed("content-encoding: neither gzip nor identity")
     return body
@@ -87,7 +88,9 @@ def basic_user(request: Request) -> str | None:
 
 
 def address_of(request: Request, trusted_proxies: int) -> str:
-    """Return the client's address; so many of the last proxies are trusted.
+    """Return the client's address as it is counted; so many of the last proxies are trusted.
+
+    What a trusted proxy names is its own address if it cannot be read.
 
     Examples
     --------
@@ -101,17 +104,21 @@ def address_of(request: Request, trusted_proxies: int) -> str:
     own = request.client.host if request.client else ""
     headers = request.headers.getlist("x-forwarded-for") if trusted_proxies else []
     hops = [hop.strip() for hop in ",".join(headers).split(",") if hop.strip()]
-    return hops[-trusted_proxies] if trusted_proxies and len(hops) >= trusted_proxies else own
+    named = hops[-trusted_proxies] if trusted_proxies and len(hops) >= trusted_proxies else own
+    address = address_in(named) or address_in(own)
+    return own if address is None else sender_of(address)
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpacked(body: bytes, most: int) -> bytes:
     unpacker = zlib.decompressobj(GZIP_WINDOW)
     try:
-        plain = unpacker.decompress(body, MAX_BODY_BYTES + 1)
+        plain = unpacker.decompress(body, most + 1)
     except zlib.error:
         raise malformed("body: not gzip") from None
-    if len(plain) > MAX_BODY_BYTES:
-        raise too_large("body, unpacked", MAX_BODY_BYTES)
+    if len(plain) > most:
+        raise too_large("body, unpacked", most)
     if not unpacker.eof:
         raise malformed("body: gzip that ends too early")
+    if unpacker.unused_data:
+        raise malformed("body: more than one gzip member")
     return plain

@@ -41,7 +41,7 @@ def build(
     """Return the application; nothing connects and nothing runs."""
     edge = settings.edge
     keys, visitors = Keys(edge.keys, edge.hooks), Visitors(edge.signing_keys)
-    authenticator = Authenticator(edge, keys)
+    authenticator = Authenticator(edge, keys, now_ms)
     collector = Collector(authenticator, visitors, log, metrics, now_ms, currency=edge.currency)
     gateway = Gateway(authenticator, visitors, keys.tenants, hub)
     pages = Pages(authenticator, keys, visitors, log)

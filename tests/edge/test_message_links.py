@@ -114,3 +114,11 @@ def test_strangers_are_counted_by_their_address():
     shop = Shop(edge=EDGE.model_copy(update={"requests_per_s_per_address": 1}))
     answers = [shop.client.get(CARTS).status_code for _ in range(5)]
     assert 429 in answers
+
+
+def test_a_withdrawal_is_taken_however_much_else_its_address_sends():
+    shop = Shop(edge=EDGE.model_copy(update={"requests_per_s_per_address": 1}))
+    answers = [shop.client.get(CARTS).status_code for _ in range(3)]
+    assert answers == [200, 429, 429]
+    assert shop.client.post(UNSUBSCRIBE, **ONE_CLICK).status_code == 200
+    assert shop.log.events[0]["type"] == "consent_updated"

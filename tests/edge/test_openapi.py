@@ -38,6 +38,9 @@ def described():
         hooks=EDGE.hooks,
         requests_per_s_per_address=OFTEN,
         requests_per_s_per_key=OFTEN,
+        records_per_s_per_address=OFTEN,
+        records_per_s_per_visitor=OFTEN,
+        records_per_s_per_key=OFTEN,
     )
     app = Shop(edge).app
     app.routes.append(Route("/openapi.json", lambda _: JSONResponse(document())))

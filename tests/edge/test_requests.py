@@ -42,6 +42,8 @@ async def test_a_packed_body_is_unpacked():
         (gzip.compress(b"x" * 50_000_000), GZIP, "too_large"),
         (b"[1]", GZIP, "malformed"),
         (gzip.compress(b"[1]")[:-4], GZIP, "malformed"),
+        (gzip.compress(b"[1]") * 2, GZIP, "malformed"),
+        (gzip.compress(b"[1]") + b" ", GZIP, "malformed"),
         (b"[1]", [(b"content-encoding", b"br")], "malformed"),
     ],
 )

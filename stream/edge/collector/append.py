@@ -8,13 +8,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from stream.adapters.kafka.writer import AcknowledgedWriter, NotStored
+from stream.adapters.kafka.writer import AcknowledgedWriter, NotStored, Written
 from stream.config.settings import KafkaSettings
 from stream.domain.topics import CONSENT_EVENTS
 from stream.edge.collector.prepare import PreparedRecord
+from stream.edge.limits import cost_of
 
 LOOK_EVERY_S: Final = 1.0
-# At most so many records wait for Kafka: memory is finite, and beyond that it does not keep up.
+# At most so much consent waits for Kafka, and so much else, counted as limits count it: memory is
+# finite, and beyond that Kafka does not keep up.
 MOST_WAITING: Final = 20_000
 
 
@@ -33,6 +35,8 @@ class EventLog(Protocol):
     async def append(self, records: Sequence[PreparedRecord]) -> None:
         """Return once all records are stored, those of consent before any other is sent.
 
+        Those of consent are stored even if there is no room for the others.
+
         Raises
         ------
         LogUnavailable
@@ -46,7 +50,7 @@ class KafkaEventLog:
 
     def __init__(self, kafka: KafkaSettings, note: Callable[[bool], None]) -> None:
         self._writer = AcknowledgedWriter(kafka, note)
-        self._waiting = 0
+        self._waiting = {"consent": 0, "others": 0}
 
     @property
     def is_up(self) -> bool:
@@ -67,16 +71,25 @@ class KafkaEventLog:
 
     async def append(self, records: Sequence[PreparedRecord]) -> None:
         """Implements ``EventLog.append``."""
-        if not self.is_up or self._waiting + len(records) > MOST_WAITING:
+        if not self.is_up:
             raise LogUnavailable
-        self._waiting += len(records)
-        consent = [
-            (one.topic, one.value, one.key) for one in records if one.topic == CONSENT_EVENTS
-        ]
-        others = [(one.topic, one.value, one.key) for one in records if one.topic != CONSENT_EVENTS]
+        rooms: dict[str, list[PreparedRecord]] = {"consent": [], "others": []}
+        for one in records:
+            rooms["consent" if one.topic == CONSENT_EVENTS else "others"].append(one)
+        costs = {name: sum(map(cost_of, part)) for name, part in rooms.items()}
+        taken = [name for name in rooms if self._waiting[name] + costs[name] <= MOST_WAITING]
+        for name in taken:
+            self._waiting[name] += costs[name]
         try:
-            await self._writer.write(consent, others)
+            await self._writer.write(*(map(_written, rooms[name]) for name in taken))
         except NotStored:
             raise LogUnavailable from None
         finally:
-            self._waiting -= len(records)
+            for name in taken:
+                self._waiting[name] -= costs[name]
+        if len(taken) < len(rooms):
+            raise LogUnavailable
+
+
+def _written(record: PreparedRecord) -> Written:
+    return record.topic, record.value, record.key

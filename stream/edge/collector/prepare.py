@@ -134,7 +134,9 @@ def _context(given: object, sender: Sender) -> object:
     if given is not None and not isinstance(given, dict):
         return given  # the codec refuses it with a reason
     context: dict[str, Any] = dict(given or {})
-    agent = sender.user_agent or context.get("user_agent")
+    agent = context.pop("user_agent", None)
+    if sender.key.kind == "browser":  # one for all events: each new one takes long to read
+        agent = sender.user_agent
     if isinstance(agent, str) and agent:
         context["user_agent"] = agent[:USER_AGENT_CHARACTERS]
         context.setdefault("device", device_of(agent))

@@ -3,12 +3,12 @@
 A request is answered once Kafka has acknowledged its records. The answer has an outcome per event.
 """
 
+import asyncio
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stream.config.edge import EdgeKey
+from stream.domain.topics import CONSENT_EVENTS
 from stream.edge.answers import (
     RequestRefused,
     malformed,
@@ -24,10 +25,11 @@ from stream.edge.answers import (
     unavailable,
     unknown_vendor,
 )
-from stream.edge.authentication import Authenticator
+from stream.edge.authentication import Admitted, Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.outcome import EventOutcome, answer
-from stream.edge.collector.prepare import Sender, prepare
+from stream.edge.collector.prepare import PreparedRecord, Sender, prepare
+from stream.edge.limits import KIB, cost_of, too_many
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
 from stream.edge.visitors import COOKIE, Visitors
@@ -35,7 +37,12 @@ from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, to_events
 from stream.mappers.reading import at_ms, text
 from stream.runtime.failpoint import raising
 
-MAX_EVENTS: Final = 10_000
+# GA4 sends at most so many products in an event, and each becomes a record.
+MAX_RECORDS_PER_EVENT: Final = 200
+# Requests over a limit with more events are not read: a page sends no more at once.
+MAX_EVENTS_OVER: Final = 20
+# Others are answered after so many events.
+TOGETHER: Final = 50
 CALLS: Final = ("track", "page", "identify")
 # A vendor's event that the script saw on the page, with visitor, time and id.
 VENDOR_EVENT: Final = "vendor_event"
@@ -63,38 +70,39 @@ class Collector:
     async def take_events(self, request: Request) -> Response:
         """``POST /v1/events``: canonical events, as an array or as JSON Lines."""
         began = time.perf_counter()
-        key, body = await self._authenticator.open(request)
-        sender = self._sender(request, key, _whole(request.query_params.get("sentAt")))
-        events = _bounded(_listed(body), len(body))
-        outcomes = self._each(events, partial(self._canonical, sender=sender))
-        return await self._taken(outcomes, began)
+        admitted = await self._authenticator.open(request)
+        sender = self._sender(request, admitted.key, _whole(request.query_params.get("sentAt")))
+        events = _listed(admitted.body, self._authenticator.limits.most_of(admitted.payer))
+        return await self._take(admitted, events, partial(self._canonical, sender=sender), began)
 
     async def take_call(self, request: Request) -> Response:
         """``POST /v1/track``, ``page``, ``identify``: one call, as Segment's libraries send it."""
         began = time.perf_counter()
-        key, body = await self._authenticator.open(request)
-        call = object_of(body) | {"type": request.url.path.rpartition("/")[2]}
-        sender = self._sender(request, key, at_ms(call.get("sentAt")))
-        mapped = partial(
-            self._mapped, vendor="segment", hints=Hints(sender.received_ms), sender=sender
-        )
-        return await self._taken(self._each(_bounded([call], len(body)), mapped), began)
+        admitted = await self._authenticator.open(request)
+        call = object_of(admitted.body) | {"type": request.url.path.rpartition("/")[2]}
+        sender = self._sender(request, admitted.key, at_ms(call.get("sentAt")))
+        return await self._take(admitted, [call], self._segments(sender), began)
 
     async def take_batch(self, request: Request) -> Response:
         """``POST /v1/batch``: Segment's calls in a batch."""
         began = time.perf_counter()
-        key, body = await self._authenticator.open(request)
-        batch = object_of(body)
+        admitted = await self._authenticator.open(request)
+        batch = object_of(admitted.body)
         calls = batch.get("batch")
         if not isinstance(calls, list):
             raise malformed("$.batch: expected an array")
-        sender = self._sender(request, key, at_ms(batch.get("sentAt")))
-        shared = batch.get("context")
-        mapped = partial(
-            self._mapped, vendor="segment", hints=Hints(sender.received_ms), sender=sender
+        sender = self._sender(request, admitted.key, at_ms(batch.get("sentAt")))
+        shared = _bounded_event(batch.get("context"))
+        if isinstance(shared, RequestRefused):
+            raise shared
+        mapped = self._segments(sender)
+        return await self._take(
+            admitted,
+            calls,
+            lambda call: mapped(_in_context(call, shared)),
+            began,
+            each=1 + _size_of(shared) // KIB,
         )
-        events = [_in_context(call, shared) for call in _bounded(calls, len(body))]
-        return await self._taken(self._each(events, mapped), began)
 
     async def take_hook(self, request: Request) -> Response:
         """``POST /v1/hooks/{vendor}``: a vendor's webhook, signed by the vendor."""
@@ -103,13 +111,17 @@ class Collector:
         if vendor not in VENDORS:
             self._authenticator.count_address(request)
             raise unknown_vendor(VENDORS)
-        key, body = await self._authenticator.open_hook(request, vendor)
-        sender = Sender(key, self._now_ms())
+        admitted = await self._authenticator.open_hook(request, vendor)
+        sender = Sender(admitted.key, self._now_ms())
         hints = Hints(sender.received_ms, headers=dict(request.headers))
-        value = json_of(body)
-        events = _bounded(value if isinstance(value, list) else [value], len(body))
+        value = json_of(admitted.body)
+        events = value if isinstance(value, list) else [value]
         mapped = partial(self._mapped, vendor=vendor, hints=hints, sender=sender)
-        return await self._taken(self._each(events, mapped), began)
+        return await self._take(admitted, events, mapped, began)
+
+    def _segments(self, sender: Sender) -> Callable[[object], EventOutcome]:
+        hints = Hints(sender.received_ms)
+        return partial(self._mapped, vendor="segment", hints=hints, sender=sender)
 
     def _sender(self, request: Request, key: EdgeKey, sent_at_ms: int | None) -> Sender:
         is_browser = key.kind == "browser"
@@ -121,11 +133,55 @@ class Collector:
             sent_at_ms,
         )
 
-    def _each(
-        self, events: Sequence[object], become: Callable[[object], EventOutcome]
+    async def _take(
+        self,
+        admitted: Admitted,
+        events: Sequence[object],
+        become: Callable[[object], EventOutcome],
+        began: float,
+        each: int = 1,
+    ) -> Response:
+        """Return the answer to a request whose events count so often each, before they are read."""
+        limits, payer = self._authenticator.limits, admitted.payer
+        most, paid = limits.most_of(payer), len(events) * each
+        if paid > most:
+            raise too_many(most)
+        over = admitted.over or limits.count_events(payer, paid)
+        if over is not None and len(events) > MAX_EVENTS_OVER:
+            raise over
+        outcomes = await self._each(_bounded(events, len(admitted.body)), become, most)
+        records = [record for outcome in outcomes for record in outcome.records]
+        consent = [record for record in records if record.topic == CONSENT_EVENTS]
+        if over is None:
+            others = [record for record in records if record.topic != CONSENT_EVENTS]
+            over = limits.count_records(payer, others, paid)
+        full = limits.count_consent(payer, consent)
+        if full is not None:
+            raise full
+        await self._append(records if over is None else consent)
+        # The sender sends all of it again: what is stored already has the same ids.
+        if over is not None:
+            raise over
+        self._metrics.answer_seconds.observe(time.perf_counter() - began)
+        response = answer(outcomes)
+        if any(record.forgets for record in records):
+            response.delete_cookie(COOKIE)  # a page of another host cannot
+        return response
+
+    async def _each(
+        self, events: Sequence[object], become: Callable[[object], EventOutcome], most: int
     ) -> list[EventOutcome]:
         """Return what each event has become; a defect refuses its event and no other."""
-        return [self._guarded(event, become) for event in events]
+        outcomes: list[EventOutcome] = []
+        cost = 0
+        for number, event in enumerate(events, 1):
+            outcomes.append(self._guarded(event, become))
+            cost += sum(map(cost_of, outcomes[-1].records))
+            if cost > most:
+                raise too_many(most)
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)
+        return outcomes
 
     def _guarded(self, event: object, become: Callable[[object], EventOutcome]) -> EventOutcome:
         with self._bulkhead.guard(UNIT) as guarded:
@@ -160,6 +216,8 @@ class Collector:
             return self._refused(call)
         try:
             mapped = to_events(vendor, call, hints._replace(currency=self._currency))
+            if len(mapped.events) > MAX_RECORDS_PER_EVENT:
+                raise too_many(MAX_RECORDS_PER_EVENT)
             records = [prepare(event, sender, self._visitors) for event in mapped.events]
         except Unreadable as unreadable:
             return self._refused(malformed(str(unreadable)))
@@ -175,9 +233,8 @@ class Collector:
         self._metrics.refused.labels(refusal.reason).inc()
         return EventOutcome(refusal=refusal)
 
-    async def _taken(self, outcomes: Sequence[EventOutcome], began: float) -> Response:
-        """Append all records to the log, and answer once they are stored."""
-        records = [record for outcome in outcomes for record in outcome.records]
+    async def _append(self, records: Sequence[PreparedRecord]) -> None:
+        """Append records to the log, and return once they are stored."""
         counts = Counter(record.topic for record in records)
         outcome = "accepted"
         try:
@@ -193,21 +250,19 @@ class Collector:
                 self._metrics.events.labels(topic, outcome).inc(count)
         self._metrics.bots.inc(sum(record.is_bot for record in records))
         self._metrics.skew_corrected.inc(sum(record.was_skewed for record in records))
-        self._metrics.answer_seconds.observe(time.perf_counter() - began)
-        response = answer(outcomes)
-        if any(record.forgets for record in records):
-            response.delete_cookie(COOKIE)  # a page of another host cannot
-        return response
 
 
-def _listed(body: bytes) -> list[Any]:
+def _listed(body: bytes, most: int) -> list[Any]:
     """Return the events of an array or of JSON Lines; a broken line becomes a refusal."""
     if not body.strip():
         raise malformed("body: empty")
     if body.lstrip().startswith(b"["):
         listed: list[Any] = json_of(body)
         return listed
-    return [_line(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    if len(lines) > most:
+        raise too_many(most)
+    return [_line(number, line) for number, line in lines]
 
 
 def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
@@ -217,11 +272,8 @@ def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
         return refusal
 
 
-def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
+def _bounded(events: Sequence[object], body_bytes: int) -> Sequence[object]:
     """Return the events; each that is too large is replaced by a refusal."""
-    if len(events) > MAX_EVENTS:
-        detail = f"body: more than {MAX_EVENTS} events"
-        raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", detail)
     if body_bytes <= MAX_EVENT_BYTES:
         return events
     return [
@@ -231,10 +283,14 @@ def _bounded(events: list[Any], body_bytes: int) -> list[Any]:
 
 def _bounded_event(event: object) -> object:
     try:
-        size = len(orjson.dumps(event))
+        size = _size_of(event)
     except orjson.JSONEncodeError:  # it writes fewer levels than it reads
         return malformed("$: nested too deeply")
     return too_large("event", MAX_EVENT_BYTES) if size > MAX_EVENT_BYTES else event
+
+
+def _size_of(value: object) -> int:
+    return len(orjson.dumps(value))
 
 
 def _whole(text: str | None) -> int | None:

@@ -100,3 +100,23 @@ async def test_more_than_memory_should_hold_is_not_taken(log, producer, monkeypa
     again = await begun(log, VIEW)
     producer.acknowledge()
     await again
+
+
+async def test_consent_has_room_of_its_own(log, producer, monkeypatch):
+    monkeypatch.setattr(append_module, "MOST_WAITING", 2)
+    waiting = await begun(log, VIEW, VIEW)
+    consent = await begun(log, CONSENT)
+    mixed = await begun(log, VIEW, CONSENT)
+    assert producer.sent == ["page-views", "page-views", "consent-events", "consent-events"]
+    producer.acknowledge()
+    await waiting
+    await consent
+    with pytest.raises(LogUnavailable):  # its consent is stored, its view is not
+        await mixed
+    assert producer.sent.count("page-views") == 2
+
+
+async def test_what_waits_counts_for_its_bytes(log, monkeypatch):
+    monkeypatch.setattr(append_module, "MOST_WAITING", 2)
+    with pytest.raises(LogUnavailable):
+        await log.append([VIEW._replace(value=b"x" * 3000)])
