@@ -21,6 +21,8 @@ VENDORS: Final[Mapping[str, Mapper]] = {
     "bloomreach": banners.bloomreach,
 }
 
+NAME_CHARACTERS: Final = 64
+
 
 def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 - JSON
     """Return the canonical events of a vendor's object.
@@ -34,7 +36,9 @@ def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 
     """
     if not isinstance(given, dict):
         raise Unreadable("$: expected an object")
-    return VENDORS[vendor](given, hints)
+    mapped = VENDORS[vendor](given, hints)
+    # Anybody may have sent the names.
+    return mapped._replace(unmapped=tuple(one[:NAME_CHARACTERS] for one in mapped.unmapped))
 
 
 __all__ = ["VENDORS", "Hints", "Mapped", "NotCarriedOut", "Unreadable", "to_events"]

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 # A JSON object: a vendor's, or a canonical event. The receiver sets its tenant.
 Fields = dict[str, Any]
 
-NAME_CHARACTERS = 64
-
 
 class Unreadable(ValueError):  # noqa: N818 - the sender's mistake, not an error of ours
     """A vendor's object cannot be read; the text names the place and the rule, no value."""
@@ -45,5 +43,5 @@ Mapper = Callable[[Fields, Hints], Mapped]
 
 
 def unmapped(name: object) -> Mapped:
-    """Return no event but a name, cut short: anybody may have sent it."""
-    return Mapped(unmapped=(str(name)[:NAME_CHARACTERS],))
+    """Return no event but a name."""
+    return Mapped(unmapped=(str(name),))

@@ -53,7 +53,7 @@ def check(vendor, given, headers):
     except Unreadable:
         return
     assert to_events(vendor, given, hints) == mapped
-    assert all(len(name) <= 100 for name in mapped.unmapped)
+    assert all(len(name) <= 64 for name in mapped.unmapped)
     for event in mapped.events:
         # A canonical event in an envelope is as its sender made it.
         with suppress(Rejected) if vendor == "cloudevents" else nullcontext():
