@@ -176,7 +176,8 @@ def _read(number: int, text: bytes) -> Fact[VisitorKey] | DeadLetter:
     received_ms = event.at_ms if event.received_at_ms is None else event.received_at_ms
     at_ms = clamp(event.at_ms, received_ms)
     key, bot = VisitorKey(event.tenant, event.visitor), sent_by_bot(event.context)
-    return Fact(key, event, at_ms, at_ms, TOPIC, bot, FileLine(number, text))
+    line = FileLine(number, text)
+    return Fact(key, event, at_ms, at_ms, TOPIC, bot, line, received_ms)
 
 
 def _open(events: str) -> BinaryIO:

@@ -21,6 +21,7 @@ from tests.scenarios.world import (
     consented,
     erasure,
     leaving,
+    refused,
     shopping,
     viewed,
 )
@@ -161,9 +162,25 @@ def test_the_time_it_came_in_stands_for_the_records_timestamp(run):
     assert due(found) == [T0 + MINUTE + IDLE]
 
 
-def test_an_event_older_than_a_day_is_taken_as_a_day_old(run):
+def test_an_event_older_than_a_day_is_taken_as_a_day_old_and_arms_nothing(run):
     old = added(T0 - 9 * DAY) | {"received_at_ms": T0}
-    assert due(run(consented(T0 - 9 * DAY), old)) == [T0 - DAY + IDLE]
+    later = viewed(T0 - DAY + MINUTE)
+    assert due(run(consented(T0 - 9 * DAY), old)) == []
+    assert due(run(consented(T0 - 9 * DAY), old, later)) == [T0 - DAY + MINUTE + IDLE]
+
+
+def test_importing_consent_and_cart_of_90_days_ago_reminds_nobody(run):
+    imported = [one | {"received_at_ms": T0} for one in abandoned(T0 - 90 * DAY)]
+    found = run(*imported, drain_s=99 * DAY // SECOND)
+    assert (found["triggers"], found["decisions"]) == ([], [])
+    assert found["summary"]["applied"] == len(imported)
+
+
+def test_a_refusal_by_a_slow_clock_counts_from_when_it_was_received(run):
+    grant = consented(T0)
+    no = refused(T0 - 2 * MINUTE) | {"received_at_ms": T0 + MINUTE}
+    assert due(run(grant, added(T0), no)) == []
+    assert due(run(grant, added(T0), no | {"received_at_ms": T0 - 1})) == [T0 + IDLE]
 
 
 def test_without_a_time_it_came_in_its_own_time_is_believed(run):

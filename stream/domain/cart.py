@@ -50,13 +50,18 @@ class CartLine(Struct, array_like=True, gc=False):
 
 
 class Cart(Struct, array_like=True, gc=False):
-    """Lines in the order in which they came; ``evidence`` lists the events that changed them."""
+    """Lines in the order in which they came; ``evidence`` lists the events that changed them.
+
+    ``changed_ms`` is the event time of the newest change, ``replaced_ms`` that of the newest
+    ``cart_updated`` that was applied.
+    """
 
     lines: list[CartLine] = []
     name: str | None = None
     fingerprint: str = ""
     changed_ms: int | None = None
     evidence: list[str] = []
+    replaced_ms: int | None = None
 
 
 def fingerprint_of(lines: Sequence[CartLine]) -> str:
@@ -87,12 +92,16 @@ def value_of(lines: Sequence[CartLine]) -> tuple[int, str | None]:
 
 def add(cart: Cart, event: ProductAdded, at_ms: int) -> bool:
     """Put a product into the cart; return whether the cart changed."""
+    if _is_in_snapshot(cart, at_ms):
+        return False
     _put(cart.lines, event.product, event.quantity, at_ms, _room(cart.lines))
     return _settle(cart, event.id, event.cart, at_ms)
 
 
 def remove(cart: Cart, event: ProductRemoved, at_ms: int) -> bool:
     """Take so many of a product out of the cart; return whether the cart changed."""
+    if _is_in_snapshot(cart, at_ms):
+        return False
     line = _find(cart.lines, (event.product_id, event.variant))
     if line is not None:
         left = 0 if event.quantity is None else line.quantity - event.quantity
@@ -107,6 +116,7 @@ def update(cart: Cart, event: CartUpdated, at_ms: int) -> bool:
     """Replace the cart, unless a newer change is known; return whether the cart changed."""
     if cart.changed_ms is not None and at_ms < cart.changed_ms:
         return False
+    cart.replaced_ms = at_ms if cart.replaced_ms is None else max(cart.replaced_ms, at_ms)
     cart.lines = []
     for line in event.lines:
         # One event cannot fill a cart.
@@ -128,6 +138,11 @@ def complete(cart: Cart, event: OrderCompleted, at_ms: int) -> bool:
 def rename(cart: Cart, name: str | None) -> None:
     """Give the cart the name that an event gave it; an empty cart has none."""
     cart.name = (_kept(name) if name else cart.name) if cart.lines else None
+
+
+def _is_in_snapshot(cart: Cart, at_ms: int) -> bool:
+    """Say whether the newest ``cart_updated`` already includes what happened at ``at_ms``."""
+    return cart.replaced_ms is not None and at_ms < cart.replaced_ms
 
 
 def _kept(name: str) -> str:

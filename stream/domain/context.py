@@ -35,6 +35,7 @@ class FoldContext(Struct):
 
     ``now_ms`` is the moment of judgement: the wall clock for an event read live, the shard's
     clock for a wake-up, and the event's or the deadline's own time if records are the clock.
+    ``received_ms`` is the timestamp of the event's record.
     """
 
     key: VisitorKey
@@ -44,3 +45,4 @@ class FoldContext(Struct):
     now_ms: int
     effects: list[Effect]
     kinds: "Kinds"
+    received_ms: int = 0

@@ -121,20 +121,26 @@ LONGEST_URL: Final = 1_024
 KNOWN_PAGES: Final = 8_192
 
 
-def observe(profile: Profile, event: Event, at_ms: int, *, new_session: bool) -> None:
-    """Count one applied event; ``new_session`` says that it began a visit."""
+def observe(
+    profile: Profile, event: Event, at_ms: int, *, new_session: bool, past: bool = False
+) -> None:
+    """Count one applied event.
+
+    ``new_session`` says that it began a visit, ``past`` that it belongs to an earlier one.
+    """
     at_s = at_ms // SECOND_MS
     if new_session:
         _begin_visit(profile, at_s)
+    counts = profile.before if past else profile.now
     activity = COUNTED.get(type(event))
     if activity is not None:
-        _count(profile.now, activity, 1)
+        _count(counts, activity, 1)
         if profile.active_s is None or at_s > profile.active_s:
             profile.active_s = max(at_s, 0)
     if isinstance(event, PageViewed):
-        _observe_page(profile, event)
+        _observe_page(profile, counts, event)
     elif isinstance(event, PageLeft):
-        _count(profile.now, "dwell_s", min(max(event.dwell_ms // SECOND_MS, 0), HOUR_S))
+        _count(counts, "dwell_s", min(max(event.dwell_ms // SECOND_MS, 0), HOUR_S))
 
 
 def features(
@@ -187,12 +193,12 @@ def _count(counts: VisitCounts, counter: str, more: int) -> None:
     setattr(counts, counter, getattr(counts, counter) + more)
 
 
-def _observe_page(profile: Profile, event: PageViewed) -> None:
+def _observe_page(profile: Profile, counts: VisitCounts, event: PageViewed) -> None:
     kind = _kind(event.url[:LONGEST_URL])
     if kind is not None:
-        _count(profile.now, kind, 1)
+        _count(counts, kind, 1)
     # Later referrers are the shop itself, or a payment provider on the way back.
-    if profile.now.pages == 1 and event.referrer is not None:
+    if counts is profile.now and counts.pages == 1 and event.referrer is not None:
         profile.source = _source(event.referrer, event.url)
 
 

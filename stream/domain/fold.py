@@ -52,9 +52,21 @@ def apply(context: FoldContext, event: Event, at_ms: int, *, bot: bool) -> FoldO
     fold = FOLDS[type(event)]
     if bot and fold is not _choose and fold is not _erase:
         return FoldOutcome.BOT
-    if context.state.erased_ms is not None and at_ms <= context.state.erased_ms:
+    # By its own time where that was clamped: what is imported must not bring back who was erased.
+    if _is_erased(context.state, min(at_ms, event.at_ms)) and not (
+        # Who has consented anew since may refuse by a slow clock: that counts from its record.
+        fold is _choose and context.state.consent and context.received_ms > at_ms
+    ):
         return FoldOutcome.REFUSED
     return fold(context, event, at_ms)
+
+
+def is_history(event: Event, at_ms: int) -> bool:
+    """Say whether an event's time had to be clamped to the past.
+
+    Such an event is no activity and makes nothing due: it was imported, or comes a day late.
+    """
+    return event.at_ms < at_ms
 
 
 def _erase(context: FoldContext, _: ErasureRequested, at_ms: int) -> FoldOutcome:
@@ -63,23 +75,31 @@ def _erase(context: FoldContext, _: ErasureRequested, at_ms: int) -> FoldOutcome
 
 
 def _choose(context: FoldContext, event: ConsentUpdated, at_ms: int) -> FoldOutcome:
-    if _is_repeated(context.state, digest(event.id)):
+    state, event_digest = context.state, digest(event.id)
+    if _is_repeated(state, event_digest):
         return FoldOutcome.DUPLICATE
-    context.state.consent_ids = remember(context.state.consent_ids, digest(event.id), RECENT_EVENTS)
-    consent, outcome = context.state.consent, FoldOutcome.STALE
+    state.consent_ids = remember(state.consent_ids, event_digest, RECENT_EVENTS)
+    consent, outcome = state.consent, FoldOutcome.STALE
+    # Neither a sender's slow clock nor an imported past must let an older grant win.
+    refused_ms, granted_ms = max(at_ms, context.received_ms), min(at_ms, event.at_ms)
     for purpose, status in choices(event.purposes):
         known = consent.get(purpose)
-        if not is_newer(status, at_ms, known):
+        counts_ms = granted_ms if status == "granted" else refused_ms
+        if _is_erased(state, counts_ms) or not is_newer(status, counts_ms, known):
             continue
         outcome = FoldOutcome.APPLIED
         if status != "granted":
-            consent[purpose] = Choice(status, at_ms)
+            consent[purpose] = Choice(status, refused_ms)
             refuse(context, purpose, at_ms, "consent_refused")
             continue
         if known is not None and known.lapses_before(at_ms):
             refuse(context, purpose, at_ms, "consent_expired")
         consent[purpose] = granted(at_ms, event.valid_until_ms, known)
     return outcome
+
+
+def _is_erased(state: Visitor, at_ms: int) -> bool:
+    return state.erased_ms is not None and at_ms <= state.erased_ms
 
 
 def _is_repeated(state: Visitor, event_digest: bytes) -> bool:
@@ -121,20 +141,21 @@ def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutc
     state.behaviour = behaviour
     behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
     behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
-    known, policy = behaviour.session, context.policy
-    if not isinstance(event, (PageLeft, ExitSignalled)):
+    known, policy, past = behaviour.session, context.policy, is_history(event, at_ms)
+    if not past and not isinstance(event, (PageLeft, ExitSignalled)):
         behaviour.session = sessions.advance(
             known, at_ms, policy.session_idle_ms, policy.gone_after_ms
         )
-    observe(behaviour.profile, event, at_ms, new_session=behaviour.session is not known)
+    is_new = behaviour.session is not known
+    observe(behaviour.profile, event, at_ms, new_session=is_new, past=past)
     act = ACTS[type(event)]
     if act is not None:
         act(context, behaviour, event, at_ms)
     hears = context.kinds.hears.get(type(event))
     if hears is not None:
-        heard = Heard(context, behaviour, event, at_ms)
+        heard = Heard(context, behaviour, event, at_ms, past)
         candidates = [one for hear in hears for one in hear(heard)]
-        if candidates:
+        if candidates and not past:
             decide(context, candidates)
     return FoldOutcome.APPLIED
 

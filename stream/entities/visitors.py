@@ -59,6 +59,7 @@ class VisitorFold(FoldContext):
     def apply(self, fact: Fact[Any], now_ms: int) -> str:
         """Implements ``KeyFold.apply``."""
         self.now_ms = now_ms
+        self.received_ms = fact.record_ms if fact.received_ms is None else fact.received_ms
         return apply(self, fact.event, fact.at_ms, bot=fact.bot)
 
     def pass_deadlines(self, until_ms: int, judged_ms: int | None) -> None:

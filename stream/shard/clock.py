@@ -19,6 +19,7 @@ class Fact(Struct, Generic[KeyT], frozen=True, gc=False):
 
     ``at_ms`` is the event's time, clamped; ``record_ms`` is the timestamp of its record. The event
     is opaque here but for its own ``at_ms``. ``record`` brought it, for a possible dead letter.
+    ``received_ms`` is when a replayed event was received; None: ``record_ms`` says it.
     """
 
     key: KeyT
@@ -28,6 +29,7 @@ class Fact(Struct, Generic[KeyT], frozen=True, gc=False):
     topic: str
     bot: bool = False
     record: Record | None = None
+    received_ms: int | None = None
 
 
 class Clock(Protocol):

@@ -8,6 +8,7 @@ from itertools import count
 import msgspec
 from msgspec.structs import replace
 
+from stream.adapters.wire.codec import clamp
 from stream.domain.context import FoldContext
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.events import (
@@ -105,6 +106,7 @@ class World:
         if not self.live:
             pass_deadlines(context, self.clock_ms - 1, None)
         context.now_ms = fact.at_ms if judged_ms is None else judged_ms
+        context.received_ms = fact.record_ms
         return apply(context, fact.event, fact.at_ms, bot=fact.bot)
 
     def wait(self, until_ms, judged_ms=None):
@@ -147,7 +149,7 @@ class Shopper:
         fields.setdefault("id", f"{self.who.visitor}-{next(self._numbers)}")
         event = kind(tenant=self.who.tenant, visitor=self.who.visitor, at_ms=at, **fields)
         record_ms = max(at, self.world.clock_ms) if read is None else read
-        fact = Fact(self.who, event, at, record_ms, TOPIC_OF[kind], bot)
+        fact = Fact(self.who, event, clamp(at, record_ms), record_ms, TOPIC_OF[kind], bot)
         return self.world.take(fact, judged)
 
     def chooses(self, at, *, until=None, **more):

@@ -3,7 +3,7 @@ import pytest
 
 from stream.domain.cart import MAX_CART_BYTES, MAX_EVIDENCE, MAX_NAME, CartLine, fingerprint_of
 from stream.domain.events import MAX_LINES, MAX_QUANTITY, Product
-from tests.domain.build import Shopper, a_shopper, line, product
+from tests.domain.build import DAY, Shopper, a_shopper, line, product
 
 
 def lines_of(*parts):
@@ -78,6 +78,59 @@ def test_a_late_addition_still_counts_and_leaves_the_newest_change_where_it_was(
     ann.adds("p2", at=10, read=30)
     ann.updates(line("p3"), at=15, read=40)
     assert ann.cart == {"p1": 1, "p2": 1}
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        (lambda ann: ann.adds("p1", at=19, read=30), {"p1": 2}),
+        (lambda ann: ann.adds("p1", at=20, read=30), {"p1": 3}),
+        (lambda ann: ann.adds("p2", at=19, read=30), {"p1": 2}),
+        (lambda ann: ann.removes("p1", at=19, read=30), {"p1": 2}),
+        (lambda ann: ann.removes("p1", at=19, read=30, quantity=1), {"p1": 2}),
+        (lambda ann: ann.removes("p1", at=20, read=30, quantity=1), {"p1": 1}),
+    ],
+)
+def test_what_is_older_than_the_newest_update_of_the_whole_cart_changes_nothing(late, expected):
+    ann = a_shopper()
+    ann.adds("p1", at=10)
+    ann.updates(line("p1", 2), at=20, cart="A")
+    late(ann)
+    assert ann.cart == expected
+    assert ann.behaviour.cart.name == "A"
+
+
+def test_an_addition_older_than_the_update_that_emptied_the_cart_does_not_refill_it():
+    ann = a_shopper()
+    ann.updates(at=20)
+    ann.adds("p1", at=19, read=30, cart="A")
+    ann.waits(until=10 * DAY)
+    assert (ann.cart, ann.decisions) == ({}, [])
+
+
+def test_an_update_that_changed_nothing_includes_what_is_older_all_the_same():
+    ann = a_shopper()
+    ann.adds("p1", at=10)
+    ann.updates(line("p1"), at=20)
+    ann.adds("p1", at=19, read=30)
+    assert ann.cart == {"p1": 1}
+
+
+def test_an_older_update_does_not_make_the_newest_one_older():
+    ann = a_shopper()
+    ann.updates(line("p1"), at=10)
+    ann.updates(line("p1"), at=20)
+    ann.updates(line("p1"), at=15, read=20)
+    ann.adds("p1", at=17, read=20)
+    assert ann.cart == {"p1": 1}
+
+
+def test_an_update_that_was_ignored_includes_nothing():
+    ann = a_shopper()
+    ann.adds("p1", at=30)
+    ann.updates(line("p2"), at=20, read=30)
+    ann.adds("p3", at=19, read=30)
+    assert ann.cart == {"p1": 1, "p3": 1}
 
 
 def test_an_order_empties_the_cart():

@@ -3,7 +3,7 @@ import pytest
 from stream.domain.consent import Choice, choices, granted, is_newer, permits, standing, stands
 from stream.domain.context import FoldOutcome
 from stream.domain.events import Purposes
-from tests.domain.build import DAY, MINUTE, Shopper, a_shopper
+from tests.domain.build import DAY, HOUR, MINUTE, Shopper, a_shopper
 
 GRANTED = Choice("granted", 100, since_ms=100)
 UNTIL = Choice("granted", 100, since_ms=100, valid_until_ms=200)
@@ -171,11 +171,58 @@ def test_an_older_choice_read_late_is_counted_and_ignored():
     ann = a_shopper()
     ann.grants(at=100)
     ann.adds(at=110)
-    assert ann.refuses(at=99, read=120) is FoldOutcome.STALE
+    assert ann.refuses(at=99, read=99) is FoldOutcome.STALE
     assert ann.cart == {"p1": 1}
     ann.refuses(at=130)
     assert ann.grants(at=129, read=140) is FoldOutcome.STALE
     assert statuses(ann) == {"marketing_email": "withdrawn", "personalization": "withdrawn"}
+
+
+@pytest.mark.parametrize("slow", [1, 2 * MINUTE, DAY, 9 * DAY])
+@pytest.mark.parametrize("status", ["denied", "withdrawn"])
+def test_a_refusal_by_a_slow_clock_wins_over_an_older_grant(slow, status):
+    ann = Shopper()
+    ann.grants(at=DAY)
+    ann.adds(at=DAY + MINUTE)
+    told = ann.chooses(at=DAY + HOUR - slow, read=DAY + HOUR, personalization=status)
+    assert told is FoldOutcome.APPLIED
+    assert ann.behaviour is None
+    # And over grants from before its record that are read after it.
+    assert ann.grants("personalization", at=DAY + HOUR - 1, read=2 * DAY) is FoldOutcome.STALE
+    assert ann.grants("personalization", at=DAY + HOUR, read=2 * DAY) is FoldOutcome.STALE
+    assert statuses(ann)["personalization"] == status
+    assert ann.grants("personalization", at=DAY + HOUR + 1, read=2 * DAY) is FoldOutcome.APPLIED
+
+
+def test_a_refusal_by_a_fast_clock_counts_from_its_own_time():
+    ann = Shopper()
+    ann.chooses(at=MINUTE, read=0, ads="denied")
+    assert ann.chooses(at=MINUTE - 1, read=MINUTE, ads="granted") is FoldOutcome.STALE
+
+
+def test_a_refusal_that_is_repeated_changes_nothing():
+    ann = Shopper()
+    ann.refuses(at=100, id="no")
+    ann.grants(at=200)
+    ann.adds(at=300)
+    assert ann.refuses(at=100, read=400, id="no") is FoldOutcome.DUPLICATE
+    assert ann.cart == {"p1": 1}
+
+
+def test_a_refusal_by_a_slow_clock_counts_after_an_erasure_and_a_new_grant():
+    ann = a_shopper()
+    ann.is_erased(at=HOUR)
+    ann.grants(at=HOUR + 1)
+    told = ann.chooses(at=HOUR - MINUTE, read=HOUR + 2, personalization="withdrawn", ads="granted")
+    assert told is FoldOutcome.APPLIED
+    assert statuses(ann) == {"marketing_email": "granted", "personalization": "withdrawn"}
+
+
+def test_a_refusal_from_before_an_erasure_leaves_the_visitor_unknown():
+    ann = a_shopper()
+    ann.is_erased(at=HOUR)
+    assert ann.refuses(at=HOUR - MINUTE, read=HOUR + 2) is FoldOutcome.REFUSED
+    assert ann.state.consent == {}
 
 
 @pytest.mark.parametrize("first", ["granted", "denied"])
@@ -189,9 +236,9 @@ def test_of_two_choices_at_the_same_time_the_refusal_counts_in_either_order(firs
 
 def test_a_choice_is_older_or_newer_per_purpose():
     ann = Shopper()
-    ann.chooses(at=100, ads="granted")
-    assert ann.chooses(at=50, read=100, ads="denied", analytics="denied") is FoldOutcome.APPLIED
-    assert statuses(ann) == {"ads": "granted", "analytics": "denied"}
+    ann.chooses(at=100, ads="denied")
+    assert ann.chooses(at=50, read=100, ads="granted", analytics="granted") is FoldOutcome.APPLIED
+    assert statuses(ann) == {"ads": "denied", "analytics": "granted"}
 
 
 def test_a_purpose_that_an_update_does_not_name_keeps_its_choice():

@@ -2,12 +2,12 @@ from typing import get_args
 
 import pytest
 
-from stream.domain.events import BehaviourEvent
+from stream.domain.events import BehaviourEvent, PageViewed
 from stream.domain.fold import ACTS, KNOWN_ORDERS, RECENT_EVENTS, FoldOutcome
 from stream.domain.kinds import REGISTRY
 from stream.domain.policy import TOMBSTONE_LIFE_MS
 from stream.domain.session import Session
-from tests.domain.build import HOUR, IDLE, MINUTE, Shopper, a_shopper, line
+from tests.domain.build import DAY, HOUR, IDLE, MINUTE, Shopper, a_shopper, line
 
 # Event time
 
@@ -50,6 +50,119 @@ def test_a_late_update_that_is_ignored_does_not_name_the_cart():
     ann.adds(at=HOUR, cart="A")
     ann.updates(line("p2"), at=MINUTE, read=HOUR, cart="B")
     assert ann.behaviour.cart.name == "A"
+
+
+# History: what had to be clamped to the past, because its record came more than a day later
+
+LONG_AGO, NOW = 0, 90 * DAY
+IMPORTED = {"at": LONG_AGO, "read": NOW}
+
+
+def an_imported_shopper():
+    """Return a shopper whose consent and cart came today and are 90 days old."""
+    ann = Shopper()
+    ann.grants(**IMPORTED)
+    ann.adds(**IMPORTED)
+    return ann
+
+
+def test_importing_the_past_reminds_nobody():
+    ann = an_imported_shopper()
+    ann.updates(line("p1"), line("p2"), **IMPORTED)
+    ann.views(**IMPORTED)
+    ann.waits(until=NOW + 60 * DAY)
+    assert (ann.cart, ann.behaviour.session) == ({"p1": 1, "p2": 1}, None)
+    assert ann.decisions == []
+
+
+@pytest.mark.parametrize(("late", "due"), [(DAY, IDLE - DAY), (DAY + 1, None)])
+def test_an_event_is_history_from_a_day_and_a_millisecond_on(late, due):
+    ann = Shopper()
+    ann.grants(at=0)
+    ann.adds(at=NOW - late, read=NOW)
+    ann.waits(until=NOW + DAY)
+    assert ann.reminders[:1] == ([] if due is None else [(0, NOW + due)])
+
+
+def test_what_history_leaves_in_the_cart_is_owed_by_the_next_activity():
+    ann = an_imported_shopper()
+    ann.views(at=NOW + HOUR)
+    ann.waits(until=NOW + 2 * DAY)
+    assert ann.reminders[0] == (0, NOW + HOUR + IDLE)
+
+
+def test_leaving_is_no_activity_that_makes_history_owed():
+    ann = an_imported_shopper()
+    ann.leaves(at=NOW + 1)
+    ann.waits(until=NOW + 60 * DAY)
+    assert ann.decisions == []
+    ann.views(at=NOW + 60 * DAY)
+    ann.leaves(at=NOW + 60 * DAY + 1)
+    assert ann.reasons == ["fired"]
+
+
+def test_an_imported_exit_is_answered_by_nobody():
+    ann = a_shopper()
+    ann.adds(at=NOW)
+    ann.leaves(at=LONG_AGO, read=NOW)
+    assert ann.decisions == []
+
+
+def test_history_makes_no_earlier_activity_owe_a_reminder():
+    ann = Shopper()
+    ann.grants(at=LONG_AGO)
+    ann.views(at=NOW)
+    ann.adds(at=LONG_AGO, read=NOW)
+    assert ann.behaviour.session == Session(NOW, NOW)
+    ann.waits(until=NOW + DAY)
+    assert ann.decisions == []
+    ann.views(at=NOW + DAY)
+    ann.waits(until=NOW + 2 * DAY)
+    assert ann.reminders == [(0, NOW + DAY + IDLE)]
+
+
+def test_history_leaves_the_reminder_that_activity_owes():
+    ann = Shopper()
+    ann.grants(at=LONG_AGO)
+    ann.adds("p1", at=NOW)
+    ann.adds("p2", at=LONG_AGO, read=NOW + MINUTE)
+    ann.views(at=LONG_AGO, read=NOW + MINUTE)
+    ann.waits(until=NOW + IDLE)
+    assert ann.reminders == [(0, NOW + IDLE)]
+    assert len(ann.triggers[0].cart.lines) == 2
+
+
+def test_an_imported_grant_does_not_win_over_a_newer_refusal():
+    ann = a_shopper()
+    ann.refuses(at=NOW - 3 * DAY)
+    assert ann.grants(**IMPORTED) is FoldOutcome.STALE
+    assert ann.adds(**IMPORTED) is FoldOutcome.REFUSED
+
+
+def test_importing_the_past_brings_nobody_back_who_has_been_erased():
+    ann = a_shopper()
+    ann.is_erased(at=NOW - 3 * DAY)
+    assert ann.grants(**IMPORTED) is FoldOutcome.REFUSED
+    assert ann.adds(**IMPORTED) is FoldOutcome.REFUSED
+    assert ann.state.consent == {}
+
+
+def test_an_imported_order_is_an_order():
+    ann = an_imported_shopper()
+    ann.orders("o1", **IMPORTED)
+    assert ann.cart == {}
+    assert ann.behaviour.last_order_ms == NOW - DAY
+    assert ann.orders("o1", at=NOW) is FoldOutcome.DUPLICATE
+
+
+def test_the_profile_counts_history_among_the_earlier_visits():
+    ann = an_imported_shopper()
+    ann.views(at=NOW)
+    profile = ann.behaviour.profile
+    assert (profile.visits, profile.before.adds, profile.now.adds) == (1, 1, 0)
+    ann.does(PageViewed, LONG_AGO, read=NOW + 1, url="/", referrer="https://search.example/")
+    assert (profile.before.pages, profile.now.pages) == (1, 1)
+    assert profile.source == 0
 
 
 # Duplicates

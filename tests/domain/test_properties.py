@@ -165,9 +165,19 @@ CHOICES = st.lists(
 def test_whatever_the_order_the_latest_choice_counts_and_at_equal_times_the_refusal(choices):
     ann = Shopper()
     for at, status in choices:
-        ann.chooses(at=at, read=4, personalization=status)
+        ann.chooses(at=at, read=at, personalization=status)
     latest = max(at for at, _ in choices)
     agreed = all(status == "granted" for at, status in choices if at == latest)
+    assert (ann.state.consent["personalization"].status == "granted") is agreed
+
+
+@BOUNDED
+@given(CHOICES)
+def test_a_refusal_wins_over_everything_from_before_its_record(choices):
+    ann = Shopper()
+    for at, status in choices:
+        ann.chooses(at=at, read=5, personalization=status)
+    agreed = all(status == "granted" for _, status in choices)
     assert (ann.state.consent["personalization"].status == "granted") is agreed
 
 

@@ -10,7 +10,7 @@ MAX_LINES, MAX_QUANTITY, MAX_EVIDENCE = 500, 10_000, 20
 
 def add(known: Behaviour, event: dict[str, Any], at_ms: int) -> None:
     """Handle ``product_added``; one from before the last order does not refill the cart."""
-    if _is_before_last_order(known, at_ms):
+    if _is_before_last_order(known, at_ms) or _is_in_newest_update(known, at_ms):
         return
     lines = [Line(dict(one.product), one.quantity, one.priced_ms) for one in known.lines]
     _put(lines, event["product"], event["quantity"], at_ms)
@@ -19,6 +19,8 @@ def add(known: Behaviour, event: dict[str, Any], at_ms: int) -> None:
 
 def remove(known: Behaviour, event: dict[str, Any], at_ms: int) -> None:
     """Handle ``product_removed``: lower the line's quantity, or drop the line."""
+    if _is_in_newest_update(known, at_ms):
+        return
     lines = []
     for one in known.lines:
         left = one.quantity
@@ -35,6 +37,7 @@ def update(known: Behaviour, event: dict[str, Any], at_ms: int) -> None:
         return
     if known.cart_changed_ms is not None and at_ms < known.cart_changed_ms:
         return
+    known.cart_updated_ms = max(at_ms, known.cart_updated_ms or at_ms)
     lines: list[Line] = []
     for one in event["lines"]:
         _put(lines, one["product"], one["quantity"], at_ms)
@@ -80,6 +83,11 @@ def _name(known: Behaviour, given: str | None) -> None:
 
 def _is_before_last_order(known: Behaviour, at_ms: int) -> bool:
     return known.last_order_ms is not None and at_ms < known.last_order_ms
+
+
+def _is_in_newest_update(known: Behaviour, at_ms: int) -> bool:
+    """Older than the newest ``cart_updated``: that snapshot of the whole cart has it already."""
+    return known.cart_updated_ms is not None and at_ms < known.cart_updated_ms
 
 
 def _becomes(

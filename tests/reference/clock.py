@@ -66,8 +66,7 @@ def _run_shard(shop: Shop, records: list[Record]) -> None:
         visitor = shop.visitor(event.get("tenant", "default"), event["visitor"])
         # Each wake-up is judged at its own moment, each event at its own time.
         wake(shop, visitor, clock_ms - 1)
-        at_ms = events.clamped(event["at_ms"], record_ms)
-        outcome = events.apply(shop, visitor, event, at_ms, now_ms=at_ms)
+        outcome = events.apply(shop, visitor, event, record_ms, now_ms=None)
         shop.told.outcomes[outcome] += 1
     if clock_ms is not None:
         for visitor in shop.visitors.values():
@@ -83,8 +82,8 @@ def step_live(shop: Shop, records: Iterable[Record], now_ms: int, clock_ms: int)
         event = read(shop, record)
         if event is not None:
             visitor = shop.visitor(event.get("tenant", "default"), event["visitor"])
-            at_ms = events.clamped(event["at_ms"], record_time(record, event))
-            shop.told.outcomes[events.apply(shop, visitor, event, at_ms, now_ms)] += 1
+            record_ms = record_time(record, event)
+            shop.told.outcomes[events.apply(shop, visitor, event, record_ms, now_ms)] += 1
     for visitor in shop.visitors.values():
         wake(shop, visitor, clock_ms, judged_ms=clock_ms)
 

@@ -30,21 +30,41 @@ def has_lapsed(choice: Choice, at_ms: int) -> bool:
     return choice.valid_until_ms is not None and at_ms > choice.valid_until_ms
 
 
-def choose(shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now_ms: int) -> None:
-    """Per purpose: the choice with the latest ``at_ms`` counts, at equal times the refusal."""
+def is_erased(visitor: Visitor, at_ms: int) -> bool:
+    """Say whether an erasure covers what happened at ``at_ms``."""
+    return visitor.erased_ms is not None and at_ms <= visitor.erased_ms
+
+
+def choose(
+    shop: Shop,
+    visitor: Visitor,
+    event: dict[str, Any],
+    at_ms: int,
+    record_ms: int,
+    now_ms: int,
+) -> None:
+    """Per purpose: the choice with the latest ``at_ms`` counts, at equal times the refusal.
+
+    A refusal counts from the later of its ``at_ms`` and its record's timestamp.
+    """
     for purpose in PURPOSES:
         status = event["purposes"].get(purpose)
         known = visitor.consent.get(purpose)
         if status is None:
             continue
-        if known is not None and at_ms < known.at_ms:
+        # A grant that was clamped is as old as it says, not as young as its clamped time.
+        granted_ms, refused_ms = min(at_ms, event["at_ms"]), max(at_ms, record_ms)
+        counts_ms = granted_ms if status == "granted" else refused_ms
+        if is_erased(visitor, counts_ms):
             continue
-        if known is not None and at_ms == known.at_ms and status == "granted":
+        if known is not None and counts_ms < known.at_ms:
+            continue
+        if known is not None and counts_ms == known.at_ms and status == "granted":
             continue
         if status == "granted":
             _grant(shop, visitor, purpose, at_ms, event.get("valid_until_ms"), now_ms)
         else:
-            visitor.consent[purpose] = Choice(status, at_ms)
+            visitor.consent[purpose] = Choice(status, refused_ms)
             refuse(shop, visitor, purpose, "consent_refused", at_ms, now_ms)
 
 

@@ -78,7 +78,9 @@ def _why_no_reminder(
 def answer_exit(
     shop: Shop, visitor: Visitor, known: Behaviour, event: dict[str, Any], at_ms: int, now_ms: int
 ) -> None:
-    """Decide on an exit signal at once."""
+    """Decide on an exit signal at once; a cart of history alone is not owed before activity."""
+    if known.last_activity_ms is None and known.lines:
+        return
     reason = _why_no_answer(shop, visitor, known, event, at_ms, now_ms)
     evidence = [*known.cart_evidence[-(MAX_EVIDENCE - 1) :], event["id"]]
     _conclude(

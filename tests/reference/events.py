@@ -21,15 +21,26 @@ def clamped(at_ms: int, record_ms: int) -> int:
     return max(record_ms - DAY_MS, min(at_ms, record_ms + MINUTE_MS))
 
 
-def apply(shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now_ms: int) -> str:
-    """Apply one event and return its outcome; ``now_ms`` is the moment it is judged by."""
+def apply(
+    shop: Shop, visitor: Visitor, event: dict[str, Any], record_ms: int, now_ms: int | None
+) -> str:
+    """Apply one event and return its outcome.
+
+    ``record_ms`` is its record's timestamp. ``now_ms`` is the moment it is judged by; None: by its
+    own (clamped) time.
+    """
+    at_ms = clamped(event["at_ms"], record_ms)
+    now_ms = at_ms if now_ms is None else now_ms
     is_consent = TOPIC_OF[event["type"]] == "consent-events"
     if not is_consent and _is_bot(shop, event.get("context") or {}):
         return "bots"
-    if visitor.erased_ms is not None and at_ms <= visitor.erased_ms:
+    # Who has consented anew since an erasure may refuse by a slow clock.
+    may_refuse = event["type"] == "consent_updated" and visitor.consent and record_ms > at_ms
+    # Its own time counts, not the clamped one: what is imported brings nobody back.
+    if consent.is_erased(visitor, min(event["at_ms"], at_ms)) and not may_refuse:
         return "refused_consent"
     if is_consent:
-        return _apply_consent(shop, visitor, event, at_ms, now_ms)
+        return _apply_consent(shop, visitor, event, at_ms, record_ms, now_ms)
     if not consent.is_allowed(visitor, "personalization", at_ms):
         return "refused_consent"
     if _is_duplicate(visitor, event):
@@ -46,7 +57,12 @@ def _is_bot(shop: Shop, context: dict[str, Any]) -> bool:
 
 
 def _apply_consent(
-    shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now_ms: int
+    shop: Shop,
+    visitor: Visitor,
+    event: dict[str, Any],
+    at_ms: int,
+    record_ms: int,
+    now_ms: int,
 ) -> str:
     if event["type"] == "erasure_requested":
         consent.erase(shop, visitor, at_ms, now_ms)
@@ -54,7 +70,7 @@ def _apply_consent(
     if _is_duplicate(visitor, event):
         return "duplicates"
     visitor.consent_ids = [*visitor.consent_ids, event["id"]][-KNOWN_IDS:]
-    consent.choose(shop, visitor, event, at_ms, now_ms)
+    consent.choose(shop, visitor, event, at_ms, record_ms, now_ms)
     return "applied"
 
 
@@ -75,14 +91,19 @@ def _behave(shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now
     known = visitor.behaviour
     known.event_ids = [*known.event_ids, event["id"]][-KNOWN_IDS:]
     known.newest_ms = max(known.newest_ms, at_ms)
-    if event["type"] not in NO_ACTIVITY:
+    # What had to be clamped to the past is history: no activity, and nothing becomes due by it.
+    is_history = event["at_ms"] < at_ms
+    was_empty = not known.lines
+    if event["type"] not in NO_ACTIVITY and not is_history:
         _be_active(known, at_ms, shop.policy.session_idle_s * SECOND_MS)
-    if event["type"] == "exit_signalled":
+    if event["type"] == "exit_signalled" and not is_history:
         decisions.answer_exit(shop, visitor, known, event, at_ms, now_ms)
     if event["type"] == "order_completed":
         _order(known, event, at_ms)
     if event["type"] in CART_CHANGES:
         CART_CHANGES[event["type"]](known, event, at_ms)
+    if is_history and was_empty and known.lines:
+        known.decided_activity_ms = known.last_activity_ms
 
 
 def _be_active(known: Behaviour, at_ms: int, idle_ms: int) -> None:

@@ -68,6 +68,8 @@ class Behaviour:
     lines: list[Line] = field(default_factory=list)
     cart_name: str | None = None
     cart_changed_ms: int | None = None
+    cart_updated_ms: int | None = None
+    """The event time of the newest ``cart_updated`` that replaced the cart."""
     cart_evidence: list[str] = field(default_factory=list)
     decided_activity_ms: int | None = None
     """The last activity whose reminder has been decided, or dropped by a refusal."""

@@ -205,6 +205,9 @@ def _hear_cart(heard: Heard) -> Sequence[Candidate]:
             CART_ABANDONMENT.remember(heard.behaviour)
     elif memory.follow_ups is not None and not _is_newest(memory, cart):
         memory.follow_ups = None
+    if heard.is_history and cart.evidence == [heard.event.id]:
+        # The cart was empty: earlier activity must not make a reminder of it due.
+        _settle(heard.behaviour)
     return NO_CANDIDATES
 
 
@@ -222,10 +225,14 @@ def _hear_order(heard: Heard) -> Sequence[Candidate]:
     return NO_CANDIDATES
 
 
-def _drop(behaviour: Behaviour) -> None:
+def _settle(behaviour: Behaviour) -> None:
     """Only new activity makes a reminder due again."""
     if behaviour.session is not None:
         CART_ABANDONMENT.remember(behaviour).settled_ms = behaviour.session.last_activity_ms
+
+
+def _drop(behaviour: Behaviour) -> None:
+    _settle(behaviour)
     memory = CART_ABANDONMENT.memory_in(behaviour)
     if memory is not None:
         memory.follow_ups = None

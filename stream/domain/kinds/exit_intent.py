@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from stream.domain.campaign.reasons import Reason
 from stream.domain.cart import Cart
 from stream.domain.events import ExitSignalled
-from stream.domain.kinds.kind import Candidate, Heard, Kind, Refusals
+from stream.domain.kinds.kind import NO_CANDIDATES, Candidate, Heard, Kind, Refusals
 from stream.domain.kinds.subject import CartSubject
 from stream.domain.policy import DAY_S, SECOND_MS, YEAR_S
 from stream.domain.visitor import Behaviour
@@ -75,6 +75,8 @@ REFUSALS: Refusals[ExitSituation] = (
 def _hear_signal(heard: Heard) -> Sequence[Candidate]:
     behaviour, signal, at_ms = heard.behaviour, heard.event, heard.at_ms
     cart = behaviour.cart or Cart()
+    if behaviour.session is None and cart.lines:  # of history alone: nobody is on the page yet
+        return NO_CANDIDATES
     situation = ExitSituation(
         behaviour,
         EXIT_INTENT.memory_in(behaviour) or ExitIntentMemory(),

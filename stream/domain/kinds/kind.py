@@ -56,12 +56,16 @@ class Sample(Struct, frozen=True):
 
 
 class Heard(Struct):
-    """An event that has been applied to a visitor's behaviour; ``at_ms`` is its clamped time."""
+    """An event that has been applied to a visitor's behaviour; ``at_ms`` is its clamped time.
+
+    ``is_history``: it had to be clamped to the past. It must make nothing due.
+    """
 
     context: FoldContext
     behaviour: Behaviour
     event: Any
     at_ms: int
+    is_history: bool = False
 
 
 NO_CANDIDATES: Final[Sequence[Candidate]] = ()
@@ -95,7 +99,8 @@ class Kind(Generic[ParametersT, MemoryT]):
     memory
         The type of what it remembers of a visitor. Fields may be added at the end, with a default.
     hears
-        What it does when an event has been applied; a returned candidate is decided at once.
+        What it does when an event has been applied; a returned candidate is decided at once, but
+        none of an event that is history.
     due_ms
         When it has to propose something next, from what it remembers; None: not at all. It is
         asked only about visitors of whom it remembers something.

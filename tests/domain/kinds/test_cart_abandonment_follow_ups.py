@@ -102,7 +102,7 @@ def test_a_change_of_the_cart_an_order_or_a_refusal_drops_the_follow_ups(drops):
         lambda ann: ann.updates(line("p2"), at=0, read=HOUR),
         lambda ann: ann.orders("known", at=HOUR),
         lambda ann: ann.refuses("ads", at=HOUR),
-        lambda ann: ann.refuses(at=0, read=HOUR),
+        lambda ann: ann.grants(at=0, read=HOUR),
     ],
 )
 def test_what_is_no_change_of_the_cart_keeps_the_follow_ups(keeps):
