@@ -115,5 +115,8 @@ class ShopProcess(Child):
             "SHOP_KAFKA": worker["CARTWAKE_KAFKA__BOOTSTRAP"],
             "SHOP_REDIS": worker["CARTWAKE_REDIS__URL"],
             "SHOP_GROUP": "cartwake",
+            "SHOP_HOLDOUT_FRACTION": worker["CARTWAKE_HOLDOUT__FRACTION"],
+            "SHOP_HOLDOUT_SALT": worker["CARTWAKE_HOLDOUT__SALT"],
+            "SHOP_IDLE_S": worker["CARTWAKE_CART_ABANDONMENT__IDLE_S"],
         }
         super().__init__("shop", ["stream.demo.shop"], folder, settings, at.shop_port)

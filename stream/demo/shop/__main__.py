@@ -8,6 +8,7 @@ from stream.demo.embedded import LOOPBACK
 from stream.demo.shop.app import SHOP, ShopAccess, ShopServer
 from stream.demo.shop.inbox import Inbox
 from stream.demo.shop.watch import Watch
+from stream.domain.policy import Holdout
 
 
 def main() -> None:
@@ -18,6 +19,8 @@ def main() -> None:
         env["SHOP_BROWSER_KEY"],
         env["SHOP_SERVER_KEY"],
         env["SHOP_SIGNING_KEY"],
+        Holdout(fraction=float(env["SHOP_HOLDOUT_FRACTION"]), salt=env["SHOP_HOLDOUT_SALT"]),
+        int(env["SHOP_IDLE_S"]),
     )
     watch = Watch(env["SHOP_KAFKA"], env["SHOP_REDIS"], env["SHOP_GROUP"], SHOP.tenant)
     uvicorn.run(

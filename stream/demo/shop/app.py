@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -26,10 +27,14 @@ from starlette.routing import Route
 from stream.demo.catalogue import SHOPS
 from stream.demo.shop.inbox import Inbox, InboxMail, address_of
 from stream.demo.shop.watch import Watch, followed
+from stream.domain.holdout import in_holdout
+from stream.domain.policy import Holdout
 from stream.edge.visitors import COOKIE, Visitors
 
 POLL_EVERY_S: Final = 0.25
 MOST_OF_ONE: Final = 99
+# With a holdout of everybody (fraction = 1) there is no other id.
+MOST_IDS: Final = 100
 TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 PAGES: Final = {"/": "index.html", "/restore": "index.html", "/live": "live.html"}
 SHOP: Final = SHOPS[0]
@@ -39,12 +44,14 @@ INBOX: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>In
 
 
 class ShopAccess(NamedTuple):
-    """The edge's address, and the keys for it."""
+    """The edge's address, the keys for it, and what the worker does with visitors."""
 
     edge: str
     browser_key: str
     server_key: str
     signing_key: str
+    holdout: Holdout = Holdout()
+    idle_s: int = 1_800
 
 
 class ShopServer:
@@ -63,6 +70,7 @@ class ShopServer:
             routes=[
                 *(Route(path, self.page) for path in (*PAGES, *(f"/{name}" for name in names))),
                 Route("/catalogue.json", self.catalogue),
+                Route("/visitor", self.visitor, methods=["POST"]),
                 Route("/order", self.order, methods=["POST"]),
                 Route("/live/stream", self.stream),
                 Route("/inbox", self.mails),
@@ -77,11 +85,14 @@ class ShopServer:
         """Return a page, its style or its script."""
         name = PAGES.get(request.url.path, request.url.path[1:])
         text = files("stream.demo.shop").joinpath("static", name).read_text()
-        text = text.replace("{EDGE}", self._place.edge).replace("{KEY}", self._place.browser_key)
-        edge = self._place.edge
+        place = self._place
+        values = {"EDGE": place.edge, "KEY": place.browser_key, "IDLE": str(place.idle_s)}
+        for field, value in values.items():
+            text = text.replace(f"{{{field}}}", value)
         policy = (
-            f"default-src 'none'; script-src 'self' {edge}; style-src 'self'; img-src 'self' data:;"
-            f" connect-src 'self' {edge}; frame-src 'self'; base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; script-src 'self' {place.edge}; style-src 'self';"
+            f" img-src 'self' data:; connect-src 'self' {place.edge}; frame-src 'self';"
+            " base-uri 'none'; form-action 'none'"
         )
         headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
         return Response(text, media_type=TYPES[name.rpartition(".")[2]], headers=headers)
@@ -89,6 +100,17 @@ class ShopServer:
     async def catalogue(self, _: Request) -> Response:
         """Return all products."""
         return JSONResponse([msgspec.to_builtins(product) for product in SHOP.products])
+
+    async def visitor(self, _: Request) -> Response:
+        """Give the page's visitor an id that is not held out: a demo has to show something."""
+        ids = (self._visitors.issue(SHOP.tenant) for _ in range(MOST_IDS))
+        signed = next(
+            (signed for bare, signed in ids if not self._is_held_out(bare)),
+            self._visitors.issue(SHOP.tenant)[1],
+        )
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        response.set_cookie(COOKIE, signed, samesite="lax")
+        return response
 
     async def order(self, request: Request) -> Response:
         """Take an order: ``{"visitor": signed or null, "lines": {product id: quantity}}``."""
@@ -131,7 +153,7 @@ class ShopServer:
         """Return the mails of the cookie's visitor."""
         rows = "".join(
             f'<li><a href="/inbox/{one.number}">{escape(one.subject)}</a>'
-            f"<time>{escape(one.at)}</time></li>"
+            f'<time datetime="{one.at.isoformat()}">{one.at:%d %b %Y, %H:%M}</time></li>'
             for one in self._mails(request)
         )
         body = f"<ul>{rows}</ul>" if rows else "<p>No mail yet. Leave something in the cart.</p>"
@@ -148,6 +170,9 @@ class ShopServer:
         if request.headers.get("authorization") != f"Bearer {self._place.server_key}":
             return PlainTextResponse("wrong token\n", 401)
         return JSONResponse({"email": address_of(request.path_params["visitor"]), "locale": "en"})
+
+    def _is_held_out(self, visitor: str) -> bool:
+        return in_holdout(SHOP.tenant, visitor, self._place.holdout)
 
     def _mails(self, request: Request) -> list[InboxMail]:
         known = self._visitors.verify(request.cookies.get(COOKIE, ""), [SHOP.tenant])

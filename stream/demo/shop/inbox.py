@@ -5,6 +5,7 @@ No mail is relayed. The newest mails are kept in memory only.
 
 import asyncio
 from collections import deque
+from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -25,7 +26,7 @@ class InboxMail(NamedTuple):
     number: int
     to: str
     subject: str
-    at: str
+    at: datetime  # in this machine's zone, which is that of its only reader
     text: str
     html: str
 
@@ -62,4 +63,5 @@ def address_of(visitor: str) -> str:
 def _mail_of(number: int, mail: EmailMessage) -> InboxMail:
     parts = {kind: mail.get_body((kind,)) for kind in ("plain", "html")}
     text, html = (part.get_content() if part is not None else "" for part in parts.values())
-    return InboxMail(number, str(mail["To"]), str(mail["Subject"]), str(mail["Date"]), text, html)
+    at = mail["Date"].datetime.astimezone()
+    return InboxMail(number, str(mail["To"]), str(mail["Subject"]), at, text, html)

@@ -5,7 +5,7 @@ Everything is bounded and kept in memory only. Visitors of other tenants are ign
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,8 @@ from aiokafka.partitioner import murmur2
 from redis.asyncio import Redis
 
 from stream.demo.embedded import PARTITIONS
+from stream.domain.cart import CartLine
+from stream.domain.events import Line
 from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT
 from stream.domain.kinds.exit_intent import EXIT_INTENT
 from stream.domain.topics import DECISIONS, LANES, TRIGGER_CANCELS, TRIGGERS
@@ -83,12 +85,31 @@ class Watch:
         ask: Any = self._redis.execute_command
         data = await ask("HGET", f"{self._group}:{{{shard}}}:state", name)
         wake_ms = await ask("ZSCORE", f"{self._group}:{{{shard}}}:wake", name)
-        fields = readable(VISITOR_CODEC.decode(data)) if data else {}
+        carts = self._carts(visitor)
+        fields = readable(VISITOR_CODEC.decode(data), carts) if data else {}
         return fields | ({"next timer at_ms": int(wake_ms)} if wake_ms else {})
 
+    def _carts(self, visitor: str) -> dict[str, str]:
+        """Return what was in the carts of a visitor's triggers, by fingerprint."""
+        carts = [
+            one["record"].get("cart") or {}
+            for one in self._records.get(visitor, ())
+            if one["topic"] == TRIGGERS
+        ]
+        return {
+            cart["fingerprint"]: contents(msgspec.convert(cart["lines"], list[Line]))
+            for cart in carts
+            if cart
+        }
 
-def readable(state: Visitor) -> Fields:
-    """Return a state in words."""
+
+def contents(lines: Iterable[Line | CartLine]) -> str:
+    """Return what is in a cart, in words."""
+    return ", ".join(f"{one.quantity} \u00d7 {one.product.name or one.product.id}" for one in lines)
+
+
+def readable(state: Visitor, carts: Mapping[str, str]) -> Fields:
+    """Return a state in words; ``carts`` says what a fingerprint stands for."""
     fields: Fields = {
         "consent": {
             purpose: {
@@ -101,23 +122,23 @@ def readable(state: Visitor) -> Fields:
     }
     if state.erased_ms is not None:
         fields["erased up to at_ms"] = state.erased_ms
-    return fields | (_behaviour(state.behaviour) if state.behaviour else {})
+    return fields | (_behaviour(state.behaviour, carts) if state.behaviour else {})
 
 
-def _behaviour(known: Behaviour) -> Fields:
+def _behaviour(known: Behaviour, carts: Mapping[str, str]) -> Fields:
     cart = known.cart
     reminders, exits = CART_ABANDONMENT.memory_in(known), EXIT_INTENT.memory_in(known)
     return {
         "last activity at_ms": known.seen_ms,
-        "cart": [
-            f"{line.quantity} x {line.product.name or line.product.id}"
-            for line in (cart.lines if cart else ())
+        "cart": contents(cart.lines if cart else ()),
+        "reminded of": [
+            carts.get(one.fingerprint, "an earlier cart")
+            for one in (reminders.fired if reminders else ())
         ],
-        "reminded of": [one.fingerprint[:8] for one in reminders.fired] if reminders else [],
-        "exit offered at_ms": exits.fired_ms if exits else None,
-        "score": known.score.value if known.score else None,
-        "recent events known": len(known.recent) // 8,
-        "predictions open": len(known.predictions),
+        "last offer at_ms": exits.fired_ms if exits else None,
+        "chance of an order": f"{known.score.value:.0%}" if known.score else None,
+        "events remembered": len(known.recent) // 8,
+        "predictions without an answer": len(known.predictions),
     }
 
 

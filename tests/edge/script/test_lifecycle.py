@@ -155,10 +155,10 @@ def test_who_returns_to_the_phone_in_another_session_is_asked_nothing(here, brow
 
 
 def test_a_tab_that_was_opened_behind_others_has_not_rested(visit):
-    visit.open(data={"idle": "1500"})
+    visit.open(data={"idle": "3000"})
     visit.grant()
     visit.hide()
-    visit.settle(2000)
+    visit.settle(3200)
     visit.come_back()
-    visit.settle(600)
+    visit.settle(1500)
     assert "idle" not in signals(visit)

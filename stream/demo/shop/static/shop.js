@@ -3,6 +3,7 @@
   "use strict";
 
   const CART = "tea-house-cart"; // strictly necessary, and only once something is in it
+  const REFUSED = "tea-house-refused"; // a no, so that nobody is asked again in this session
   const CHOICES = {
     all: { personalization: true, marketing_email: true, analytics: true },
     some: { personalization: true, marketing_email: false },
@@ -142,9 +143,14 @@
   }
 
   for (const button of banner.querySelectorAll("button")) {
-    button.addEventListener("click", () => {
-      tell("consent", CHOICES[button.dataset.choice]);
+    button.addEventListener("click", async () => {
       banner.hidden = true;
+      const isRefusal = button.dataset.choice === "none";
+      if (isRefusal) sessionStorage.setItem(REFUSED, "yes");
+      else sessionStorage.removeItem(REFUSED);
+      // Any other shop's visitors get their ids of the edge alone; the demo's must not be held out.
+      if (!isRefusal && !visitor()) await fetch("/visitor", { method: "POST" });
+      tell("consent", CHOICES[button.dataset.choice]);
     });
   }
   document.getElementById("privacy").addEventListener("click", () => {
@@ -161,6 +167,6 @@
     window.addEventListener("hashchange", show);
     // Who has agreed before is known by the script's own cookie.
     if (visitor()) tell("consent", JSON.parse(localStorage.getItem("cartwake.consent") || "{}"));
-    else banner.hidden = false;
+    else banner.hidden = sessionStorage.getItem(REFUSED) !== null;
   });
 })();
