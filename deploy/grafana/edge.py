@@ -47,6 +47,20 @@ EDGE = Board(
                     "cpm",
                 ),
                 Panel(
+                    "Fields that could not be read, a minute",
+                    "By field; the events count without them. When one rises, ask what the sender "
+                    "changed last.",
+                    (per_minute("cartwake_edge_lost_fields_total", "source, field"),),
+                    "cpm",
+                ),
+                Panel(
+                    "Refusals that nobody hears, a minute",
+                    "Categories of consent without a known purpose; name them in "
+                    "edge.consent_categories.",
+                    (per_minute("cartwake_edge_unheard_refusals_total", "vendor, category"),),
+                    "cpm",
+                ),
+                Panel(
                     "Robots and wrong clocks, a minute",
                     "Robots are counted and ignored. Clocks wrong by more than five minutes are "
                     "corrected.",

@@ -21,6 +21,7 @@ from stream.config.bounds import (
 )
 from stream.config.section import Section, means
 from stream.config.worker import METRICS_HOST, METRICS_PORT
+from stream.domain.consent import PURPOSES, Purpose
 
 HOOKS: Final = (
     "segment",
@@ -35,12 +36,16 @@ HOOKS: Final = (
 
 
 class EdgeKey(Section):
-    """A write key: public for browsers, secret for servers; ``origins`` are those of its pages."""
+    """A write key: public for browsers, secret for servers; ``origins`` are those of its pages.
+
+    ``currency`` is that of its tenant's amounts that come without one; empty: ``edge.currency``.
+    """
 
     key: Annotated[str, PART, SECRET]
     tenant: Annotated[str, TENANT] = "default"
     kind: Literal["browser", "server"]
     origins: Annotated[tuple[Annotated[str, ORIGIN], ...], LIST] = ()
+    currency: Annotated[str, CURRENCY] = ""
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -55,6 +60,14 @@ class EdgeHook(Section):
     vendor: Literal[HOOKS]  # type: ignore[valid-type]  # one list, read here and by the routes
     tenant: Annotated[str, TENANT] = "default"
     secret: Annotated[str, PART, SECRET]
+
+
+class ConsentCategory(Section):
+    """A category of a shop's banner: a yes grants these purposes, and a no refuses them."""
+
+    tenant: Annotated[str, TENANT] = "default"
+    category: Annotated[str, PART]
+    purposes: Annotated[tuple[Purpose, ...], LIST] = ()
 
 
 class Offer(Section):
@@ -73,8 +86,8 @@ def _differ(keys: tuple[EdgeKey, ...]) -> bool:
 
 
 KEYS: Final = Allowed(
-    "a list of different {key, tenant, kind, origins}, kind browser or server; a browser key needs"
-    " origins, such as https://shop.example",
+    "a list of different {key, tenant, kind, origins, currency}, kind browser or server; a browser"
+    " key needs origins, such as https://shop.example; currency is optional",
     LIST,
     Predicate(_differ),
 )
@@ -83,6 +96,11 @@ SIGNING_KEYS: Final = Allowed(
 )
 HOOK_SECRETS: Final = Allowed(
     f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}", LIST
+)
+CONSENT_CATEGORIES: Final = Allowed(
+    f"a list of {{tenant, category, purposes}}, purposes of {', '.join(PURPOSES)}; none if the"
+    " category needs no consent",
+    LIST,
 )
 OFFERS: Final = Allowed(
     "a list of {tenant, kind, title, text, button, url}, kind exit_intent", LIST
@@ -110,6 +128,11 @@ class EdgeSettings(Section):
     hooks_file: Annotated[str, TEXT, means("file with that list, as JSON")] = ""
     offers: Annotated[
         tuple[Offer, ...], OFFERS, means("what the page shows to a leaving shopper")
+    ] = ()
+    consent_categories: Annotated[
+        tuple[ConsentCategory, ...],
+        CONSENT_CATEGORIES,
+        means("what the names of a banner's categories mean; they come before those known anyway"),
     ] = ()
     currency: Annotated[
         str, CURRENCY, means("currency of amounts that come without one; empty: two decimals")

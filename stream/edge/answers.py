@@ -47,6 +47,11 @@ def not_carried_out(detail: str) -> RequestRefused:
     return RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "not_carried_out", detail)
 
 
+def refused_consent(detail: str) -> RequestRefused:
+    """Return the refusal of an event that says no itself; 200, because the sender did it right."""
+    return RequestRefused(HTTPStatus.OK, "refused_consent", detail)
+
+
 def unavailable(detail: str) -> RequestRefused:
     """Return the refusal of a request that the sender should repeat later."""
     return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, RETRY_AFTER_S)

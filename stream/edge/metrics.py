@@ -1,11 +1,12 @@
 """The edge's metrics, each with its meaning and what to do about it.
 
 Base units, as in ``stream.worker.metrics``, and no label with values that strangers invent: the
-first 200 names of unknown vendor events are labels, further ones are ``other``.
+first 200 names of unknown vendor events and of categories are labels, further ones are ``other``.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from stream.mappers import Mapped
 from stream.runtime.bulkhead import Bulkhead, DefectCounter
 
 ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -18,19 +19,28 @@ class EdgeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without a type
         self._registry = registry
-        self._names: set[tuple[str, str]] = set()
+        self._names: dict[Counter, set[tuple[str, str]]] = {}
         self._defects = DefectCounter(registry, "edge")
         self._define_collector()
         self._define_message_links()
         self._define_gateway()
 
-    def count_unmapped(self, vendor: str, name: str) -> None:
-        """Count a vendor's event that has no counterpart here."""
-        if (vendor, name) not in self._names:
-            if len(self._names) >= KNOWN_NAMES:
+    def count_mapped(self, vendor: str, mapped: Mapped) -> None:
+        """Count what of a vendor's event did not become a canonical event."""
+        for name in mapped.unmapped:
+            self._count_name(self.unmapped, vendor, name)
+        for name in mapped.unheard:
+            self._count_name(self.unheard_refusals, vendor, name)
+        for field in mapped.lost:
+            self.lost_fields.labels(vendor, field).inc()
+
+    def _count_name(self, counter: Counter, vendor: str, name: str) -> None:
+        names = self._names.setdefault(counter, set())
+        if (vendor, name) not in names:
+            if len(names) >= KNOWN_NAMES:
                 name = "other"
-            self._names.add((vendor, name))
-        self.unmapped.labels(vendor, name).inc()
+            names.add((vendor, name))
+        counter.labels(vendor, name).inc()
 
     def bulkhead(self, unit: str) -> Bulkhead:
         """Return a bulkhead for units that are tried once.
@@ -55,6 +65,18 @@ class EdgeMetrics:
             "unmapped",
             "Vendors' events without a counterpart, by name; nothing is wrong with them.",
             ("vendor", "name"),
+        )
+        self.unheard_refusals = self._counter(
+            "unheard_refusals",
+            "Shoppers' refusals of a category of consent that nobody here knows, by its name; "
+            "while it rises, name the category's purposes in edge.consent_categories.",
+            ("vendor", "category"),
+        )
+        self.lost_fields = self._counter(
+            "lost_fields",
+            "Values that were there and could not be read, by field; the event counts without "
+            "them. When one rises, ask what the sender changed last.",
+            ("source", "field"),
         )
         self.skew_corrected = self._counter(
             "skew_corrected",

@@ -22,6 +22,7 @@ from stream.edge.answers import RequestRefused, refused_response
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, KafkaEventLog
 from stream.edge.collector.routes import CALLS, Collector
+from stream.edge.collector.shops import Shops
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
 from stream.edge.gateway.routes import Gateway
@@ -42,7 +43,7 @@ def build(
     edge = settings.edge
     keys, visitors = Keys(edge.keys, edge.hooks), Visitors(edge.signing_keys)
     authenticator = Authenticator(edge, keys, now_ms)
-    collector = Collector(authenticator, visitors, log, metrics, now_ms, currency=edge.currency)
+    collector = Collector(authenticator, visitors, log, metrics, now_ms, shops=Shops(edge))
     gateway = Gateway(authenticator, visitors, keys.tenants, hub)
     pages = Pages(authenticator, keys, visitors, log)
     message_links = MessageLinks(

@@ -7,7 +7,7 @@ error: its name is returned, so that it can be counted.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stream.mappers import banners, cloudevents, ga4, segment, shopify, snowplow
+from stream.mappers import banners, cloudevents, ga4, losses, segment, shopify, snowplow
 from stream.mappers.mapped import Hints, Mapped, Mapper, NotCarriedOut, Unreadable
 
 VENDORS: Final[Mapping[str, Mapper]] = {
@@ -16,7 +16,7 @@ VENDORS: Final[Mapping[str, Mapper]] = {
     "shopify": shopify.to_events,
     "ga4": ga4.to_events,
     "cloudevents": cloudevents.to_events,
-    "rudderstack": banners.rudderstack,
+    "rudderstack": segment.rudderstack,
     "unomi": banners.unomi,
     "bloomreach": banners.bloomreach,
 }
@@ -25,7 +25,7 @@ NAME_CHARACTERS: Final = 64
 
 
 def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 - JSON
-    """Return the canonical events of a vendor's object.
+    """Return the canonical events of a vendor's object, and the fields that could not be read.
 
     Raises
     ------
@@ -36,9 +36,16 @@ def to_events(vendor: str, given: Any, hints: Hints) -> Mapped:  # noqa: ANN401 
     """
     if not isinstance(given, dict):
         raise Unreadable("$: expected an object")
-    mapped = VENDORS[vendor](given, hints)
+    with losses.collected() as lost:
+        mapped = VENDORS[vendor](given, hints)
     # Anybody may have sent the names.
-    return mapped._replace(unmapped=tuple(one[:NAME_CHARACTERS] for one in mapped.unmapped))
+    return mapped._replace(
+        unmapped=_cut(mapped.unmapped), lost=tuple(lost), unheard=_cut(mapped.unheard)
+    )
+
+
+def _cut(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name[:NAME_CHARACTERS] for name in names)
 
 
 __all__ = ["VENDORS", "Hints", "Mapped", "NotCarriedOut", "Unreadable", "to_events"]

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stream.mappers.losses import is_missing, lose
 from stream.mappers.mapped import Fields
-from stream.mappers.reading import currency, minor, quantity, records, text, whole, without_none
+from stream.mappers.reading import currency, minor, quantity, records, text, without_none
 
 # ISO 4217's code for "no currency": an order must count even if its currency is missing.
 NO_CURRENCY: Final = "XXX"
@@ -17,30 +18,52 @@ def product(
     product_id, iso = text(named), currency(code)
     if product_id is None:
         return None
-    others = {name: text(value) for name, value in texts.items()}
-    prices = {"price_minor": minor(price, iso), "currency": iso}
+    others = {name: _told(name, value) for name, value in texts.items()}
+    prices = {"price_minor": amount("price", price, iso), "currency": iso}
     return without_none({"id": product_id, **others, **prices})
 
 
-def removed(gone: Fields, count: object, cart: object = None) -> Fields:
-    """Return the removal of a product; without a count the whole line goes."""
+def amount(field: str, given: object, code: str | None) -> int | None:
+    """Return an amount in minor units; one that cannot be read is counted as lost."""
+    found = minor(given, code)
+    if found is None:
+        lose(field, given)
+    return found
+
+
+def added(product: Fields, count: object, cart: object = None) -> Fields | None:
+    """Return what so many more of a product are: less than none is a removal, 0 is no event."""
+    found = quantity(count)
+    if found is not None and found < 0:
+        return removed(product, found, cart)
+    if not found:
+        return None
+    optional = without_none({"cart": text(cart)})
+    return {"type": "product_added", "product": product, "quantity": found, **optional}
+
+
+def removed(gone: Fields, count: object, cart: object = None) -> Fields | None:
+    """Return the removal of so many of a product: of all without a count, no event for 0."""
+    found = quantity(count)
+    if not found:
+        return None
     optional = {
         "variant": gone.get("variant"),
-        "quantity": quantity(count) if whole(count) else None,
+        "quantity": None if is_missing(count) else abs(found),
         "cart": text(cart),
     }
     return {"type": "product_removed", "product_id": gone["id"], **without_none(optional)}
 
 
 def ordered(
-    order: str, total: object, code: object, bought: list[Fields], cart: object = None
+    order: str, total: object, code: object, bought: list[Fields] | None, cart: object = None
 ) -> Fields:
     """Return an order; its total is 0 if it is missing, because the order itself must count."""
     iso = currency(code)
     return {
         "type": "order_completed",
         "order": order,
-        "total_minor": minor(total, iso) or 0,
+        "total_minor": amount("total", total, iso) or 0,
         "currency": iso or NO_CURRENCY,
         **without_none({"lines": bought or None, "cart": text(cart)}),
     }
@@ -51,7 +74,7 @@ def refunded(order: str, total: object, code: object) -> Fields:
     return {
         "type": "order_refunded",
         "order": order,
-        "total_minor": minor(total, currency(code)) or 0,
+        "total_minor": amount("total", total, currency(code)) or 0,
     }
 
 
@@ -66,9 +89,19 @@ def in_currency(given: Mapping[str, Any], *codes: object) -> Fields:
     >>> in_currency({"currency": ""}, None, "jpy")
     {'currency': 'JPY'}
     """
-    return {**given, "currency": currency(given.get("currency"), *codes)}
+    own = currency(given.get("currency"))
+    if own is None:
+        lose("currency", given.get("currency"))
+    return {**given, "currency": own or currency(*codes)}
 
 
 def items_in_currency(items: object, *codes: object) -> list[Fields]:
     """Return the items of a cart or an order, each with a currency."""
     return [in_currency(one, *codes) for one in records(items)]
+
+
+def _told(field: str, value: object) -> str | None:
+    found = text(value)
+    if found is None:
+        lose(field, value)
+    return found

@@ -1,35 +1,29 @@
 """Converts the consent of banners and platforms into our purposes.
 
-In doubt it is a no. A category that covers several of our purposes grants the least of them and
-refuses all: accepting "marketing" cookies is not asking for mails.
+In doubt it is a no, and only the purposes that a banner asks for are changed. A choice that is
+stamped on another event grants nothing; a stamped no to ``personalization`` refuses that event.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from stream.mappers import tcf
+from stream.mappers.categories import category_of, framework_purpose, key_of
 from stream.mappers.mapped import Fields, Mapped
 from stream.mappers.reading import record, text, without_none
 
 Purposes = dict[str, str]
+OwnCategories = Mapping[str, tuple[str, ...]]
 
-MARKETING: Final = ("ads", "marketing_email", "marketing_sms")
-# The purposes that a yes to a category grants. Strictly necessary ones need and give no consent.
-GRANTS: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("analytics", "statistics", "performance", "measurement"), ("analytics",)),
-    **dict.fromkeys(
-        ("personalization", "personalisation", "preferences", "functional", "functionality"),
-        ("personalization",),
-    ),
-    **dict.fromkeys(("advertising", "ads", "targeting", "marketing", "retargeting"), ("ads",)),
-    **dict.fromkeys(("datasharing", "saleofdata", "saleshare", "sale"), ("sale_share",)),
-    **dict.fromkeys(("email", "marketingemail", "emailmarketing"), ("marketing_email",)),
-    **dict.fromkeys(("sms", "marketingsms", "smsmarketing"), ("marketing_sms",)),
-    **dict.fromkeys(("necessary", "essential", "strictlynecessary", "required"), ()),
-}
-REFUSES: Final[Mapping[str, tuple[str, ...]]] = {**GRANTS, "marketing": MARKETING}
-SCOPES: Final = ("analytics", "personalization", "marketing", "datasharing")
+NONE: Final[OwnCategories] = MappingProxyType({})
+
+# What a banner of cookies asks for; it does not ask for mails or messages.
+SCOPES: Final = ("analytics", "personalization", "ads", "sale_share")
+# Beside False: what platforms write for a no.
+NOES: Final = frozenset(
+    {"false", "no", "0", "off", "denied", "deny", "rejected", "reject", "refused", "withdrawn"}
+)
 
 GOOGLE: Final[Mapping[str, str]] = {
     "analytics_storage": "analytics",
@@ -52,39 +46,63 @@ TCF_NEEDS: Final[Mapping[str, tuple[int, ...]]] = {
 }
 
 
-def of_categories(choices: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
-    """Return the purposes of a banner's categories, and the names of unknown categories.
+class Choices(NamedTuple):
+    """Choices by purpose; names of unknown categories, and of those that were refused."""
+
+    purposes: Purposes
+    unknown: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
+
+
+def of_categories(choices: Mapping[str, Any], own: OwnCategories = NONE) -> Choices:
+    """Return the choices of a banner's categories; ``own`` are those of the shop's settings.
 
     Examples
     --------
-    >>> of_categories({"Marketing": True, "Analytics": False})[0]
+    >>> of_categories({"Marketing": True, "Analytics": False}).purposes
     {'ads': 'granted', 'analytics': 'denied'}
-    >>> sorted(of_categories({"Marketing": False})[0])
+    >>> sorted(of_categories({"Marketing": False}).purposes)
     ['ads', 'marketing_email', 'marketing_sms']
+    >>> of_categories({"Horoscopes": False}).unheard
+    ('Horoscopes',)
     """
     purposes: Purposes = {}
-    unknown = []
-    for category, choice in choices.items():
-        name = re.sub("[^a-z]", "", category.lower())
-        if name not in GRANTS:
-            unknown.append(f"consent category {category}")
-        elif choice is True:
-            _add(purposes, GRANTS[name], "granted")
-        elif choice is False:
-            _add(purposes, REFUSES[name], "denied")
-    return purposes, unknown
+    unknown: list[str] = []
+    unheard: list[str] = []
+    framework: dict[str, bool] = {}
+    for name, choice in choices.items():
+        is_yes, is_no = choice is True, _is_no(choice)
+        number = framework_purpose(name)
+        if number is not None and key_of(name) not in own and (is_yes or is_no):
+            framework[str(number)] = is_yes
+            continue
+        category, is_certain = category_of(name, own)
+        if not is_certain and (is_yes or category is None):
+            (unheard if is_no else unknown).append(name)
+        if category is not None and is_yes:
+            _add(purposes, category.grants, "granted")
+        elif category is not None and is_no:
+            _add(purposes, category.refuses, "denied")
+    for purpose, status in _of_framework(framework).items():
+        _add(purposes, (purpose,), status)
+    named = tuple(f"consent category {name}" for name in unknown)
+    return Choices(purposes, named, tuple(unheard))
 
 
-def of_scopes(accepted: Iterable[str], status: str) -> Purposes:
-    """Return the purposes of a list of accepted categories; others are refused."""
-    names = {re.sub("[^a-z]", "", scope.lower()) for scope in accepted}
-    granted = {one for name in names for one in GRANTS.get(name, ())}
-    purposes: Purposes = {}
-    for name in SCOPES:
-        if not granted & set(GRANTS[name]):
-            _add(purposes, REFUSES[name], status)
-    _add(purposes, granted, "granted")
-    return purposes
+def of_scopes(named: Iterable[str], status: str, own: OwnCategories = NONE) -> Choices:
+    """Return the choices of a list of accepted categories.
+
+    What a banner of cookies asks for and is not listed gets ``status``.
+    """
+    accepted = of_categories(dict.fromkeys(named, True), own)
+    purposes = dict.fromkeys(SCOPES, status) | accepted.purposes
+    return accepted._replace(purposes=purposes)
+
+
+def of_refusal(named: Iterable[str], status: str, own: OwnCategories = NONE) -> Choices:
+    """Return the refusal of all that a banner asks for, and of the categories that it names."""
+    refused = of_categories(dict.fromkeys(named, False), own)
+    return refused._replace(purposes=dict.fromkeys([*SCOPES, *refused.purposes], status))
 
 
 def of_google(given: Mapping[str, Any]) -> Purposes:
@@ -92,13 +110,14 @@ def of_google(given: Mapping[str, Any]) -> Purposes:
 
     Examples
     --------
-    >>> of_google({"ad_storage": "granted", "ad_user_data": "denied"})
+    >>> of_google({"ad_storage": "granted", "ad_user_data": "DENIED"})
     {'ads': 'denied'}
     """
     purposes: Purposes = {}
     for name, purpose in GOOGLE.items():
-        if given.get(name) in ("granted", "denied"):
-            _add(purposes, (purpose,), given[name])
+        status = str(given.get(name)).lower()
+        if status in {"granted", "denied"}:
+            _add(purposes, (purpose,), status)
     return purposes
 
 
@@ -108,32 +127,28 @@ def of_shopify(given: Mapping[str, Any]) -> Purposes:
         category: next((given[one] for one in _shopify_names(name) if one in given), None)
         for name, category in SHOPIFY.items()
     }
-    return of_categories(named)[0]
+    return of_categories(named).purposes
 
 
-def of_rudderstack(given: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
-    """Return the purposes of RudderStack's lists of allowed and denied ids."""
+def of_rudderstack(given: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the choices by category of RudderStack's lists of allowed and denied ids."""
     allowed, denied = given.get("allowedConsentIds"), given.get("deniedConsentIds")
-    choices = dict.fromkeys(_texts(allowed), True) | dict.fromkeys(_texts(denied), False)
-    return of_categories(choices)
+    return dict.fromkeys(_texts(allowed), True) | dict.fromkeys(_texts(denied), False)
 
 
-def of_unomi(given: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
-    """Return the purpose of one consent of Apache Unomi: GRANTED, DENIED or REVOKED."""
-    status = text(given.get("status"))
-    purposes, unknown = of_categories(
-        {text(given.get("typeIdentifier")) or "": status == "GRANTED"}
-    )
-    if status == "REVOKED":
-        purposes = dict.fromkeys(purposes, "withdrawn")
-    return (purposes if status in {"GRANTED", "DENIED", "REVOKED"} else {}), unknown
+def of_unomi(given: Mapping[str, Any], own: OwnCategories) -> Choices:
+    """Return the choice of one consent of Apache Unomi: GRANTED, DENIED or REVOKED."""
+    status = {"GRANTED": True, "DENIED": False, "REVOKED": False}.get(str(given.get("status")))
+    choices = of_categories({text(given.get("typeIdentifier")) or "": status}, own)
+    if given.get("status") == "REVOKED":
+        return choices._replace(purposes=dict.fromkeys(choices.purposes, "withdrawn"))
+    return choices
 
 
-def of_bloomreach(given: Mapping[str, Any]) -> tuple[Purposes, list[str]]:
-    """Return the purpose of Bloomreach's consent event: its category, accepted or rejected."""
-    action = given.get("action")
-    known = {"accept": True, "reject": False}
-    return of_categories({text(given.get("category")) or "": known.get(str(action))})
+def of_bloomreach(given: Mapping[str, Any], own: OwnCategories) -> Choices:
+    """Return the choice of Bloomreach's consent event: its category, accepted or rejected."""
+    status = {"accept": True, "reject": False}.get(str(given.get("action")))
+    return of_categories({text(given.get("category")) or "": status}, own)
 
 
 def of_tcf(given: Mapping[str, Any]) -> Purposes:
@@ -144,21 +159,36 @@ def of_tcf(given: Mapping[str, Any]) -> Purposes:
     known = listed or tcf.consents(text(given.get("tcString"), most=tcf.CORE_CHARACTERS) or "")
     if not known:
         return {}
-    return {
-        purpose: "granted" if all(known.get(str(n)) is True for n in needs) else "denied"
-        for purpose, needs in TCF_NEEDS.items()
-    }
+    return _of_framework({str(n): known.get(str(n)) is True for n in range(1, tcf.PURPOSES + 1)})
 
 
-def updated(
-    purposes: Purposes, source: str, common: Fields, unknown: Iterable[str] = (), **more: object
-) -> Mapped:
+def refuses_event(choices: Choices, place: str) -> Mapped | None:
+    """Return the refusal of an event by the choices stamped on it; None if they do not refuse."""
+    if choices.purposes.get("personalization") in {"denied", "withdrawn"}:
+        return Mapped(refused=f"{place}: it says no to personalization", unheard=choices.unheard)
+    return None
+
+
+def updated(choices: Choices, source: str, common: Fields, **more: object) -> Mapped:
     """Return the canonical event of a choice with ``more`` fields; no event without a choice."""
-    names = tuple(unknown)
-    if not purposes:
-        return Mapped(unmapped=names or ("consent without a choice",))
-    fields = {"purposes": purposes, "source": source, **more}
-    return Mapped(({"type": "consent_updated", **common, **without_none(fields)},), names)
+    if not choices.purposes:
+        nothing = () if choices.unheard else ("consent without a choice",)
+        return Mapped(unmapped=choices.unknown or nothing, unheard=choices.unheard)
+    fields = {"purposes": choices.purposes, "source": source, **more}
+    event = {"type": "consent_updated", **common, **without_none(fields)}
+    return Mapped((event,), choices.unknown, unheard=choices.unheard)
+
+
+def _of_framework(consents: Mapping[str, bool]) -> Purposes:
+    """Return a choice for each purpose for which it is certain, by the numbers of IAB's TCF."""
+    purposes: Purposes = {}
+    for purpose, needs in TCF_NEEDS.items():
+        answers = [consents.get(str(number)) for number in needs]
+        if False in answers:
+            purposes[purpose] = "denied"
+        elif all(answers):
+            purposes[purpose] = "granted"
+    return purposes
 
 
 def _add(purposes: Purposes, names: Iterable[str], status: str) -> None:
@@ -166,6 +196,12 @@ def _add(purposes: Purposes, names: Iterable[str], status: str) -> None:
     for name in sorted(names):
         if purposes.get(name, "granted") == "granted":
             purposes[name] = status
+
+
+def _is_no(choice: object) -> bool:
+    return choice is False or (
+        isinstance(choice, str | int) and str(choice).strip().lower() in NOES
+    )
 
 
 def _shopify_names(name: str) -> tuple[str, ...]:

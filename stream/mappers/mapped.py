@@ -22,7 +22,8 @@ class NotCarriedOut(Exception):  # noqa: N818 - a request that only a person can
 class Hints(NamedTuple):
     """What an object may lack.
 
-    ``currency`` is the shop's: amounts without a currency are in it.
+    ``currency`` is the shop's: amounts without a currency are in it. ``categories`` are the shop's
+    own categories of consent, by ``categories.key_of``, with their purposes.
     """
 
     at_ms: int
@@ -30,13 +31,22 @@ class Hints(NamedTuple):
     id: str | None = None
     headers: Mapping[str, str] = {}
     currency: str | None = None
+    categories: Mapping[str, tuple[str, ...]] = {}
 
 
 class Mapped(NamedTuple):
-    """Canonical events, and the names of what has no counterpart here."""
+    """Canonical events, and what did not become one.
+
+    ``unmapped`` names what has no counterpart here, ``lost`` fields that could not be read, and
+    ``unheard`` categories of consent that were refused and that nobody knows. ``refused`` says why
+    the consent stamped on the vendor's event refuses it; such an event has no ``events``.
+    """
 
     events: tuple[Fields, ...] = ()
     unmapped: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
+    refused: str | None = None
 
 
 Mapper = Callable[[Fields, Hints], Mapped]

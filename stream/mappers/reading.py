@@ -1,17 +1,19 @@
 """Reads texts, numbers, money and times of foreign objects.
 
-An optional value that cannot be read is left out; only a required one makes an event unreadable.
+An optional value that cannot be read is left out, and its field counted (``losses``); only a
+required one makes an event unreadable.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from stream.domain.events import MAX_LINES, MAX_QUANTITY, MAX_SAFE_INTEGER
 from stream.domain.ids import make_id
+from stream.mappers.losses import is_missing, lose
 from stream.mappers.mapped import Fields, Hints, Unreadable
 from stream.money import to_minor
 
@@ -98,19 +100,42 @@ def minor(amount: object, code: str | None) -> int | None:
     return scaled if scaled <= MAX_SAFE_INTEGER else None
 
 
-def quantity(value: object) -> int:
-    """Return a quantity within the contract's bounds; 1 if it is missing."""
+def quantity(value: object) -> int | None:
+    """Return how many, at most 10,000 either way: 1 if it is missing, None if it cannot be read.
+
+    Examples
+    --------
+    >>> quantity(None), quantity("2"), quantity(-1), quantity(0.5)
+    (1, 2, -1, None)
+    """
+    if is_missing(value):
+        return 1
     found = whole(value)
-    return 1 if found is None else min(max(found, 1), MAX_QUANTITY)
+    if found is None:
+        lose("quantity", value)
+        return None
+    return min(max(found, -MAX_QUANTITY), MAX_QUANTITY)
 
 
 def lines(
-    products: Iterable[Mapping[str, Any]], to_product: Callable[[Mapping[str, Any]], Fields | None]
-) -> list[Fields]:
-    """Return cart lines; a line without a product's id is left out."""
-    found = ((to_product(one), quantity(one.get("quantity"))) for one in products)
-    made = [{"product": product, "quantity": count} for product, count in found if product]
-    return made[:MAX_LINES]
+    items: object, to_product: Callable[[Mapping[str, Any]], Fields | None]
+) -> list[Fields] | None:
+    """Return the lines of a cart or an order; None if there is no list, or none can be read.
+
+    A line that cannot be read is left out, and counted; a line of none is no line.
+    """
+    if not isinstance(items, list):
+        lose("lines", items)
+        return None
+    made, is_lost = [], False
+    for item in items:
+        product, count = to_product(record(item)), quantity(record(item).get("quantity"))
+        if product is None or count is None or count < 0:
+            lose("lines", item)
+            is_lost = True
+        elif count:
+            made.append({"product": product, "quantity": count})
+    return made[:MAX_LINES] if made or not is_lost else None
 
 
 def at_ms(*values: object) -> int | None:
@@ -125,6 +150,7 @@ def at_ms(*values: object) -> int | None:
         found = _moment(value)
         if found is not None and 0 <= found <= MAX_SAFE_INTEGER:
             return found
+        lose("time", value)
     return None
 
 

@@ -22,5 +22,8 @@ def test_a_vendors_event_in_our_words(vendor, case):
     mapped = to_events(vendor, case["in"], hints)
     assert list(mapped.events) == case["out"]
     assert list(mapped.unmapped) == case.get("unmapped", [])
+    assert sorted(mapped.lost) == case.get("lost", [])
+    assert list(mapped.unheard) == case.get("unheard", [])
+    assert mapped.refused == case.get("refused")
     for event in mapped.events:
         decode_fields(event, LANE_TYPES)

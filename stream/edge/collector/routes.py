@@ -7,7 +7,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from stream.edge.answers import (
     RequestRefused,
     malformed,
     not_carried_out,
+    refused_consent,
     too_large,
     unavailable,
     unknown_vendor,
@@ -29,6 +30,7 @@ from stream.edge.authentication import Admitted, Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.outcome import EventOutcome, answer
 from stream.edge.collector.prepare import PreparedRecord, Sender, prepare
+from stream.edge.collector.shops import Shops
 from stream.edge.limits import KIB, cost_of, too_many
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
@@ -60,9 +62,9 @@ class Collector:
         metrics: EdgeMetrics,
         now_ms: Callable[[], int],
         *,
-        currency: str,
+        shops: Shops,
     ) -> None:
-        self._currency = currency
+        self._shops = shops
         self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
         self._bulkhead = metrics.bulkhead(UNIT)
@@ -113,15 +115,14 @@ class Collector:
             raise unknown_vendor(VENDORS)
         admitted = await self._authenticator.open_hook(request, vendor)
         sender = Sender(admitted.key, self._now_ms())
-        hints = Hints(sender.received_ms, headers=dict(request.headers))
+        hints = self._hints(sender, request.headers)
         value = json_of(admitted.body)
         events = value if isinstance(value, list) else [value]
         mapped = partial(self._mapped, vendor=vendor, hints=hints, sender=sender)
         return await self._take(admitted, events, mapped, began)
 
     def _segments(self, sender: Sender) -> Callable[[object], EventOutcome]:
-        hints = Hints(sender.received_ms)
-        return partial(self._mapped, vendor="segment", hints=hints, sender=sender)
+        return partial(self._mapped, vendor="segment", hints=self._hints(sender), sender=sender)
 
     def _sender(self, request: Request, key: EdgeKey, sent_at_ms: int | None) -> Sender:
         is_browser = key.kind == "browser"
@@ -207,7 +208,9 @@ class Collector:
         if not isinstance(vendor, str) or vendor not in VENDORS:
             return self._refused(malformed("$.vendor: unknown"))
         moment = at_ms(fields.get("at_ms"), sender.received_ms) or sender.received_ms
-        hints = Hints(moment, text(fields.get("visitor")), text(fields.get("id")))
+        hints = self._hints(sender)._replace(
+            at_ms=moment, visitor=text(fields.get("visitor")), id=text(fields.get("id"))
+        )
         return self._mapped(fields.get("call"), vendor, hints, sender)
 
     def _mapped(self, call: object, vendor: str, hints: Hints, sender: Sender) -> EventOutcome:
@@ -215,7 +218,7 @@ class Collector:
         if isinstance(call, RequestRefused):
             return self._refused(call)
         try:
-            mapped = to_events(vendor, call, hints._replace(currency=self._currency))
+            mapped = to_events(vendor, call, hints)
             if len(mapped.events) > MAX_RECORDS_PER_EVENT:
                 raise too_many(MAX_RECORDS_PER_EVENT)
             records = [prepare(event, sender, self._visitors) for event in mapped.events]
@@ -225,9 +228,13 @@ class Collector:
             return self._refused(not_carried_out(str(asked)))
         except RequestRefused as refusal:
             return self._refused(refusal)
-        for name in mapped.unmapped:
-            self._metrics.count_unmapped(vendor, name)
+        self._metrics.count_mapped(vendor, mapped)
+        if mapped.refused is not None:
+            return self._refused(refused_consent(mapped.refused))
         return EventOutcome(tuple(records), unmapped=mapped.unmapped)
+
+    def _hints(self, sender: Sender, headers: Mapping[str, str] | None = None) -> Hints:
+        return self._shops.hints(sender.key.tenant, sender.received_ms, headers)
 
     def _refused(self, refusal: RequestRefused) -> EventOutcome:
         self._metrics.refused.labels(refusal.reason).inc()

@@ -1,16 +1,18 @@
 """Google Analytics 4: the Measurement Protocol's body, and what a page puts into its ``dataLayer``.
 
 One event with several items becomes several canonical events, each with its own id. Consent that is
-added to a body of events is not a choice; a separate consent object is.
+added to events grants nothing, but its no to ``personalization`` refuses them; a separate consent
+object is a choice.
 https://developers.google.com/analytics/devguides/collection/ga4/reference/events
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from stream.domain.ids import make_id
 from stream.mappers import canonical, consents
-from stream.mappers.mapped import Fields, Hints, Mapped, unmapped
+from stream.mappers.losses import lose
+from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
 from stream.mappers.reading import (
     at_ms,
     event_id,
@@ -37,22 +39,35 @@ def to_events(body: Fields, hints: Hints) -> Mapped:
     Unreadable
         A required field is missing.
     """
+    choices = consents.Choices(consents.of_google(record(body.get("consent"))))
+    is_choice = "event" not in body and "events" not in body
+    refused = None if is_choice else consents.refuses_event(choices, "$.consent")
+    if refused is not None:
+        return refused
     if isinstance(body.get("events"), list):
-        parts = [
-            _event(
-                text(one.get("name")),
-                canonical.in_currency(record(one.get("params")), hints.currency),
-                _common(body, one, number, hints),
-            )
-            for number, one in enumerate(records(body["events"]))
-        ]
-        made = [event for part in parts for event in part.events]
-        return Mapped(tuple(made), tuple(name for part in parts for name in part.unmapped))
+        return _each(body, records(body["events"]), hints)
     common = _common(body, body, 0, hints)
-    if "event" not in body and isinstance(body.get("consent"), dict):
-        return consents.updated(consents.of_google(body["consent"]), "ga4", common)
+    if is_choice and isinstance(body.get("consent"), dict):
+        return consents.updated(choices, "ga4", common)
     params = canonical.in_currency(record(body.get("ecommerce")) or body, hints.currency)
     return _event(text(body.get("event")), params, common)
+
+
+def _each(body: Fields, events: list[Params], hints: Hints) -> Mapped:
+    """Return what the events of a body are; one that cannot be read costs itself alone."""
+    parts, unreadable = [], None
+    for number, one in enumerate(events):
+        common = _common(body, one, number, hints)
+        params = canonical.in_currency(record(one.get("params")), hints.currency)
+        try:
+            parts.append(_event(text(one.get("name")), params, common))
+        except Unreadable as error:
+            lose("events", one)
+            unreadable = error
+    if unreadable is not None and not parts:
+        raise unreadable
+    made = [event for part in parts for event in part.events]
+    return Mapped(tuple(made), tuple(name for part in parts for name in part.unmapped))
 
 
 def product(item: Params) -> Fields | None:
@@ -104,21 +119,29 @@ def _searched(params: Params) -> list[Fields]:
 
 
 def _added(params: Params) -> list[Fields]:
-    return [
-        {"type": "product_added", "product": line["product"], "quantity": line["quantity"]}
-        for line in lines(_items(params), product)
-    ]
+    items = ((product(item), item.get("quantity")) for item in _items(params))
+    return _present(canonical.added(found, count) for found, count in items if found)
 
 
 def _removed(params: Params) -> list[Fields]:
     gone = ((product(item), item.get("quantity")) for item in _items(params))
-    return [canonical.removed(found, count) for found, count in gone if found]
+    return _present(canonical.removed(found, count) for found, count in gone if found)
 
 
 def _cart(params: Params) -> list[Fields]:
-    if not isinstance(params.get("items"), list):
-        return []
-    return [{"type": "cart_updated", "lines": lines(_items(params), product)}]
+    found = _lines(params)
+    return [] if found is None else [{"type": "cart_updated", "lines": found}]
+
+
+def _lines(params: Params) -> list[Fields] | None:
+    def in_currency(item: Params) -> Fields | None:
+        return product(canonical.in_currency(item, params.get("currency")))
+
+    return lines(params.get("items"), in_currency)
+
+
+def _present(made: Iterable[Fields | None]) -> list[Fields]:
+    return [one for one in made if one]
 
 
 def _checkout(_: Params) -> list[Fields]:
@@ -141,8 +164,8 @@ def _step(step: int, name: object) -> list[Fields]:
 
 def _order(params: Params) -> list[Fields]:
     order = required("$.params.transaction_id", params.get("transaction_id"))
-    bought = lines(_items(params), product)
-    return [canonical.ordered(order, params.get("value"), params.get("currency"), bought)]
+    value, code = params.get("value"), params.get("currency")
+    return [canonical.ordered(order, value, code, _lines(params))]
 
 
 def _refund(params: Params) -> list[Fields]:

@@ -1,7 +1,8 @@
 """Segment's calls, with the names of its e-commerce specification v2.
 
-A click on a product in a list is left out, because the product's page sends an event as well. The
-consent that Segment adds to each event is not a choice; only its preference event is.
+RudderStack sends the same calls. A click on a product in a list is left out, because the product's
+page sends an event as well. Consent that is stamped on an event grants nothing, but its no to
+``personalization`` refuses the event; a preference event alone is a choice.
 https://segment.com/docs/connections/spec/ecommerce/v2/
 """
 
@@ -9,15 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stream.mappers import canonical, consents
+from stream.mappers.consents import Choices
+from stream.mappers.losses import lose
 from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
 from stream.mappers.reading import (
     at_ms,
     currency,
     event_id,
     lines,
-    minor,
     number,
-    quantity,
     record,
     required,
     text,
@@ -28,7 +29,14 @@ from stream.mappers.reading import (
 
 Properties = Mapping[str, Any]
 
-CONSENT: Final = "Segment Consent Preference Updated"
+CONSENT: Final = frozenset(
+    {
+        "Segment Consent Preference Updated",
+        "Consent Preference Updated",
+        "Consent Management Updated",
+    }
+)
+STAMPS: Final = "$.context.consent.categoryPreferences, $.context.consentManagement"
 DEVICES: Final = frozenset({"desktop", "mobile", "tablet"})
 
 
@@ -40,22 +48,41 @@ def to_events(call: Fields, hints: Hints) -> Mapped:
     Unreadable
         A required field is missing.
     """
-    kind = text(call.get("type"))
+    return _mapped("segment", call, hints)
+
+
+def rudderstack(call: Fields, hints: Hints) -> Mapped:
+    """Return the canonical events of a call of RudderStack's; raises as ``to_events`` does."""
+    return _mapped("rudderstack", call, hints)
+
+
+def _mapped(vendor: str, call: Fields, hints: Hints) -> Mapped:
+    kind, name = text(call.get("type")), text(call.get("event"))
+    # Webhooks of consent alone may lack the type.
+    if name in CONSENT and kind in {"track", None}:
+        choices = _choices(call, hints)
+        if choices is None:
+            raise Unreadable(f"{STAMPS}: expected an object")
+        return consents.updated(choices, vendor, _common(vendor, call, hints))
+    stamped = _choices(call, hints) or Choices({})
+    refused = consents.refuses_event(stamped, STAMPS)
+    if refused is not None:
+        return refused
+    return _behaviour(vendor, call, hints)._replace(unheard=stamped.unheard)
+
+
+def _behaviour(vendor: str, call: Fields, hints: Hints) -> Mapped:
+    kind, name = text(call.get("type")), text(call.get("event"))
     if kind == "page":
-        return Mapped((_common(call, hints) | _page(call),))
+        return Mapped((_common(vendor, call, hints) | _page(call),))
     if kind != "track":
         return unmapped(kind or "call without a type")
-    name = text(call.get("event"))
-    if name == CONSENT:
-        return _consent(call, hints)
     if name is None or name not in TRACKED:
         return unmapped(name or "track without an event")
     fields = TRACKED[name](canonical.in_currency(record(call.get("properties")), hints.currency))
-    return (
-        unmapped(f"{name} without products")
-        if fields is None
-        else Mapped((_common(call, hints) | fields,))
-    )
+    if fields is None:
+        return unmapped(f"{name} of nothing")
+    return Mapped((_common(vendor, call, hints) | fields,))
 
 
 def product(given: Properties) -> Fields | None:
@@ -94,29 +121,29 @@ def _searched(given: Properties) -> Fields:
     }
 
 
-def _added(given: Properties) -> Fields:
-    cart = text(given.get("cart_id"))
-    fields = {"product": _required_product(given), "cart": cart}
-    return {
-        "type": "product_added",
-        "quantity": quantity(given.get("quantity")),
-        **without_none(fields),
-    }
+def _added(given: Properties) -> Fields | None:
+    return canonical.added(_required_product(given), given.get("quantity"), given.get("cart_id"))
 
 
-def _removed(given: Properties) -> Fields:
+def _removed(given: Properties) -> Fields | None:
     found = _required_product(given)
     return canonical.removed(found, given.get("quantity"), given.get("cart_id"))
 
 
 def _cart(given: Properties) -> Fields | None:
-    """Return the whole cart from a view of it; None if the view has no products field."""
-    if not isinstance(given.get("products"), list):
+    """Return the whole cart from a view of it; None if its products are missing or unreadable."""
+    found = _lines(given)
+    if found is None:
         return None
-    items = canonical.items_in_currency(given.get("products"), given.get("currency"))
-    found = lines(items, product)
     cart = text(given.get("cart_id"))
     return {"type": "cart_updated", "lines": found, **without_none({"cart": cart})}
+
+
+def _lines(given: Properties) -> list[Fields] | None:
+    def in_currency(item: Properties) -> Fields | None:
+        return product(canonical.in_currency(item, given.get("currency")))
+
+    return lines(given.get("products"), in_currency)
 
 
 def _checkout(given: Properties) -> Fields:
@@ -128,16 +155,16 @@ def _step(given: Properties) -> Fields:
     step = whole(given.get("step"))
     if step is None:
         raise Unreadable("$.properties.step: expected a whole number")
-    shipping = minor(given.get("shipping"), currency(given.get("currency")))
+    code = currency(given.get("currency"))
+    shipping = canonical.amount("shipping", given.get("shipping"), code)
     fields = {"name": text(given.get("shipping_method")), "shipping_minor": shipping}
     return {"type": "checkout_step_completed", "step": step, **without_none(fields)}
 
 
 def _order(given: Properties) -> Fields:
     order = required("$.properties.order_id", given.get("order_id"))
-    code = given.get("currency")
-    bought = lines(canonical.items_in_currency(given.get("products"), code), product)
-    return canonical.ordered(order, _total(given), code, bought, given.get("cart_id"))
+    code, cart = given.get("currency"), given.get("cart_id")
+    return canonical.ordered(order, _total(given), code, _lines(given), cart)
 
 
 def _refunded(given: Properties) -> Fields:
@@ -147,8 +174,9 @@ def _refunded(given: Properties) -> Fields:
 
 def _total(given: Properties) -> object:
     """Return what was paid; vendors' libraries use one of four names for it."""
-    named = (given.get(one) for one in ("total", "value", "revenue", "subtotal"))
-    return next((one for one in named if number(one) is not None), None)
+    named = [given.get(one) for one in ("total", "value", "revenue", "subtotal")]
+    readable = (one for one in named if number(one) is not None)
+    return next(readable, next((one for one in named if one is not None), None))
 
 
 def _failed(given: Properties) -> Fields:
@@ -185,17 +213,23 @@ def _page(call: Properties) -> Fields:
     return {"type": "page_viewed", "url": url, **without_none(fields)}
 
 
-def _consent(call: Properties, hints: Hints) -> Mapped:
-    preferences = record(record(call.get("context")).get("consent")).get("categoryPreferences")
-    if not isinstance(preferences, dict):
-        raise Unreadable("$.context.consent.categoryPreferences: expected an object")
-    purposes, unknown = consents.of_categories(preferences)
-    return consents.updated(purposes, "segment", _common(call, hints), unknown)
+def _choices(call: Properties, hints: Hints) -> Choices | None:
+    """Return the choices of Segment's and RudderStack's objects; None without one of them."""
+    context = record(call.get("context"))
+    preferences = record(context.get("consent")).get("categoryPreferences")
+    listed = context.get("consentManagement")
+    if not isinstance(preferences, dict) and not isinstance(listed, dict):
+        return None
+    lists = consents.of_rudderstack(record(listed))
+    denied = {name: False for name, is_allowed in lists.items() if not is_allowed}
+    return consents.of_categories(lists | dict(record(preferences)) | denied, hints.categories)
 
 
-def _common(call: Properties, hints: Hints) -> Fields:
+def _common(vendor: str, call: Properties, hints: Hints) -> Fields:
     sent = record(call.get("context"))
     device = text(record(sent.get("device")).get("type"))
+    if device not in DEVICES:
+        lose("device", device)
     context = without_none(
         {
             "user_agent": text(sent.get("userAgent")),
@@ -203,7 +237,7 @@ def _common(call: Properties, hints: Hints) -> Fields:
         }
     )
     fields = {
-        "id": event_id("segment", call.get("messageId"), call, hints),
+        "id": event_id(vendor, call.get("messageId"), call, hints),
         "visitor": visitor_of("$.anonymousId", hints, call.get("anonymousId")),
         "at_ms": at_ms(call.get("timestamp"), call.get("originalTimestamp"), hints.at_ms),
         "context": context or None,

@@ -18,7 +18,6 @@ from stream.mappers.reading import (
     event_id,
     lines,
     number,
-    quantity,
     record,
     records,
     required,
@@ -57,7 +56,7 @@ def _of_pixel(given: Given, hints: Hints) -> Mapped:
     privacy = record(given.get("customerPrivacy"))
     if name == CONSENT:
         purposes = consents.of_shopify(privacy or record(given.get("data")))
-        return consents.updated(purposes, "shopify", _seen(given, hints))
+        return consents.updated(consents.Choices(purposes), "shopify", _seen(given, hints))
     if name in STEPS:
         step = {"type": "checkout_step_completed", "step": STEPS[name], "name": name}
         return Mapped((_seen(given, hints) | step,))
@@ -117,8 +116,7 @@ def _searched(data: Given, _: Given, __: str | None) -> Fields:
 def _added(data: Given, _: Given, code: str | None) -> Fields | None:
     line = record(data.get("cartLine"))
     found = variant(record(line.get("merchandise")), code)
-    count = quantity(line.get("quantity"))
-    return {"type": "product_added", "product": found, "quantity": count} if found else None
+    return canonical.added(found, line.get("quantity")) if found else None
 
 
 def _removed(data: Given, _: Given, __: str | None) -> Fields | None:
@@ -129,10 +127,8 @@ def _removed(data: Given, _: Given, __: str | None) -> Fields | None:
 
 def _cart(data: Given, _: Given, code: str | None) -> Fields | None:
     cart = record(data.get("cart"))
-    if not isinstance(cart.get("lines"), list):
-        return None
-    found = lines(records(cart["lines"]), lambda one: variant(record(one.get("merchandise")), code))
-    return {"type": "cart_updated", "lines": found}
+    found = lines(cart.get("lines"), lambda one: variant(record(one.get("merchandise")), code))
+    return None if found is None else {"type": "cart_updated", "lines": found}
 
 
 def _page(_: Given, given: Given, __: str | None) -> Fields:
@@ -149,7 +145,7 @@ def _checkout(_: Given, __: Given, ___: str | None) -> Fields:
 def _completed(data: Given, _: Given, code: str | None) -> Fields:
     checkout = record(data.get("checkout"))
     order = required("$.data.checkout.order.id", _number(record(checkout.get("order")).get("id")))
-    items = records(checkout.get("lineItems"))
+    items = checkout.get("lineItems")
     bought = lines(items, lambda item: variant(record(item.get("variant")), code))
     total = record(checkout.get("totalPrice")).get("amount")
     return canonical.ordered(order, total, code, bought)
@@ -210,7 +206,8 @@ def _of_webhook(topic: str, given: Given, hints: Hints) -> Mapped:
             hints.at_ms,
         ),
     }
-    return Mapped((common | WEBHOOKS[topic](canonical.in_currency(given, hints.currency)),))
+    fields = WEBHOOKS[topic](canonical.in_currency(given, hints.currency))
+    return Mapped((common | fields,)) if fields else unmapped(f"{topic} without lines")
 
 
 def _visitor(given: Given) -> str | None:
@@ -233,16 +230,19 @@ def _refund(given: Given) -> Fields:
     return canonical.refunded(order, str(total), code)
 
 
-def _cart_now(given: Given) -> Fields:
+def _cart_now(given: Given) -> Fields | None:
+    found = _bought(given, given.get("currency"))
+    if found is None:
+        return None
     optional = without_none({"cart": text(given.get("token"))})
-    return {"type": "cart_updated", "lines": _bought(given, given.get("currency")), **optional}
+    return {"type": "cart_updated", "lines": found, **optional}
 
 
 def _checkout_now(given: Given) -> Fields:
     return {"type": "checkout_started", **without_none({"cart": text(given.get("cart_token"))})}
 
 
-WEBHOOKS: Final[Mapping[str, Callable[[Given], Fields]]] = {
+WEBHOOKS: Final[Mapping[str, Callable[[Given], Fields | None]]] = {
     "orders/create": _order,
     "orders/paid": _order,
     "refunds/create": _refund,
@@ -252,8 +252,8 @@ WEBHOOKS: Final[Mapping[str, Callable[[Given], Fields]]] = {
 }
 
 
-def _bought(given: Given, code: object) -> list[Fields]:
-    return lines(records(given.get("line_items")), lambda item: _item(item, code))
+def _bought(given: Given, code: object) -> list[Fields] | None:
+    return lines(given.get("line_items"), lambda item: _item(item, code))
 
 
 def _item(given: Given, code: object) -> Fields | None:

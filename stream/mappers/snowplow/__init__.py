@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from stream.mappers import canonical, consents
+from stream.mappers.consents import Choices
 from stream.mappers.mapped import Fields, Hints, Mapped, Unreadable, unmapped
 from stream.mappers.reading import (
     at_ms,
@@ -27,6 +28,9 @@ Enriched = Mapping[str, Any]
 ECOMMERCE: Final = "com_snowplowanalytics_snowplow_ecommerce"
 ACTION: Final = f"unstruct_event_{ECOMMERCE}_snowplow_ecommerce_action"
 CONSENT: Final = "unstruct_event_com_snowplowanalytics_snowplow_consent_preferences"
+WITHDRAWN: Final = "unstruct_event_com_snowplowanalytics_snowplow_consent_withdrawn"
+# Consent that is stamped on an event.
+STAMP: Final = re.compile(r"contexts_\w*consent")
 PRICED: Final = ("transaction", "refund", "cart")
 DEVICES: Final = {"Computer": "desktop", "Mobile": "mobile", "Tablet": "tablet"}
 # The status of categories that a consent event does not list; other events are no choice.
@@ -39,6 +43,9 @@ REFUSED_AS: Final = {
 }
 
 
+REFUSALS: Final = frozenset({"deny_all", "withdrawn", "expired"})
+
+
 def to_events(event: Fields, hints: Hints) -> Mapped:
     """Return the canonical events of an enriched event.
 
@@ -47,11 +54,20 @@ def to_events(event: Fields, hints: Hints) -> Mapped:
     Unreadable
         A required field is missing.
     """
-    if event.get("event") == "page_view":
-        return Mapped((_common(event, hints) | _page(event),))
-    preferences = _named(event, CONSENT)
+    preferences = _preferences(event)
     if preferences is not None:
         return _consent(event, preferences, hints)
+    stamped = [_stamped(name, entity, hints) for name, entity in _consents(event)]
+    refused = next(filter(None, (consents.refuses_event(*one) for one in stamped)), None)
+    if refused is not None:
+        return refused
+    unheard = tuple(name for choices, _ in stamped for name in choices.unheard)
+    return _behaviour(event, hints)._replace(unheard=unheard)
+
+
+def _behaviour(event: Fields, hints: Hints) -> Mapped:
+    if event.get("event") == "page_view":
+        return Mapped((_common(event, hints) | _page(event),))
     action = _named(event, ACTION)
     if action is None:
         return unmapped(text(event.get("event_name"), event.get("event")) or "event without a name")
@@ -60,7 +76,7 @@ def to_events(event: Fields, hints: Hints) -> Mapped:
         return unmapped(name or "action without a type")
     made = list(ACTIONS[name](_in_currency(event, hints), action))
     if not made:
-        return unmapped(f"{name} without its entities")
+        return unmapped(f"{name} of nothing")
     common = _common(event, hints)
     return Mapped(tuple(_numbered(common, made)))
 
@@ -122,17 +138,23 @@ def _listed(event: Enriched, action: Enriched) -> Iterator[Fields]:
 
 
 def _added(event: Enriched, _: Enriched) -> Iterator[Fields]:
-    cart = without_none({"cart": text(_entity(event, "cart").get("cart_id"))})
-    for line in lines(_entities(event, "product"), product):
-        yield {"type": "product_added", **line, **cart}
+    return _changes(event, canonical.added)
 
 
 def _removed(event: Enriched, _: Enriched) -> Iterator[Fields]:
+    return _changes(event, canonical.removed)
+
+
+def _changes(
+    event: Enriched, change: Callable[[Fields, object, object], Fields | None]
+) -> Iterator[Fields]:
+    """Yield a change of the cart for each product of which so many are added or removed."""
     cart = _entity(event, "cart").get("cart_id")
     for entity in _entities(event, "product"):
         found = product(entity)
-        if found:
-            yield canonical.removed(found, entity.get("quantity"), cart)
+        fields = change(found, entity.get("quantity"), cart) if found else None
+        if fields:
+            yield fields
 
 
 def _step(event: Enriched, _: Enriched) -> Iterator[Fields]:
@@ -192,16 +214,55 @@ def _page(event: Enriched) -> Fields:
     return {"type": "page_viewed", "url": url, **without_none(optional)}
 
 
+def _preferences(event: Enriched) -> Enriched | None:
+    """Return the preferences that an event is about; older trackers have an event of withdrawal."""
+    withdrawn = _named(event, WITHDRAWN)
+    if withdrawn is not None and withdrawn.get("all") is True:
+        return {"eventType": "withdrawn"}
+    return _named(event, CONSENT)
+
+
 def _consent(event: Enriched, preferences: Enriched, hints: Hints) -> Mapped:
-    kind, basis = text(preferences.get("eventType")), text(preferences.get("basisForProcessing"))
-    if kind not in REFUSED_AS or basis != "consent":
+    choices = _choices(preferences, hints)
+    if choices is None:
+        kind, basis = _either(preferences, "eventType"), _either(preferences, "basisForProcessing")
         return unmapped(f"consent {kind} by {basis}")
-    is_refusal = kind in {"deny_all", "withdrawn", "expired"}
-    scopes = preferences.get("consentScopes")
-    accepted = [] if is_refusal or not isinstance(scopes, list) else scopes
-    purposes = consents.of_scopes(filter(None, map(text, accepted)), REFUSED_AS[kind])
-    policy = text(preferences.get("consentVersion"))
-    return consents.updated(purposes, "snowplow", _common(event, hints), policy=policy)
+    policy = _either(preferences, "consentVersion")
+    return consents.updated(choices, "snowplow", _common(event, hints), policy=policy)
+
+
+def _choices(preferences: Enriched, hints: Hints) -> Choices | None:
+    """Return the choices of a preferences object; None if it is no choice, or not by consent."""
+    kind, basis = _either(preferences, "eventType"), _either(preferences, "basisForProcessing")
+    is_refusal = kind in REFUSALS
+    if kind not in REFUSED_AS or (basis != "consent" and not is_refusal):
+        return None
+    listed = preferences.get("consentScopes", preferences.get("consent_scopes"))
+    scopes = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+    choose = consents.of_refusal if is_refusal else consents.of_scopes
+    return choose(scopes, REFUSED_AS[kind], hints.categories)
+
+
+def _either(preferences: Enriched, name: str) -> str | None:
+    """Return a field by its name in the schema or, as in tables, in snake case."""
+    return text(preferences.get(name), preferences.get(re.sub("(?=[A-Z])", "_", name).lower()))
+
+
+def _consents(event: Enriched) -> Iterator[tuple[str, Enriched]]:
+    """Yield the entities beside an event that are about consent, with their names."""
+    for key, entities in event.items():
+        if STAMP.match(key):
+            yield from ((key, one) for one in records(entities))
+
+
+def _stamped(name: str, entity: Enriched, hints: Hints) -> tuple[Choices, str]:
+    """Return the choices of an entity, which may be of a schema of the shop's own, and its place.
+
+    Without a kind of choice its booleans are answers to categories.
+    """
+    answers = {key: value for key, value in entity.items() if isinstance(value, bool)}
+    choices = _choices(entity, hints) or consents.of_categories(answers, hints.categories)
+    return choices, f"$.{name}"
 
 
 def _common(event: Enriched, hints: Hints) -> Fields:

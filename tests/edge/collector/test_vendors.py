@@ -9,7 +9,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from tests.edge.shop import BROWSER, EDGE, HOOK_SECRET, NOW_MS, PAGE, Shop
+from stream.config.edge import ConsentCategory
+from tests.edge.shop import (
+    BROWSER,
+    EDGE,
+    HOOK_SECRET,
+    NOW_MS,
+    OTHER,
+    PAGE,
+    SERVER,
+    Shop,
+)
 
 
 @pytest.fixture
@@ -42,6 +52,20 @@ def test_an_amount_without_a_currency_is_in_the_shops():
         shop.server("/v1/track", added(anonymousId="v1", properties=properties))
     prices = [one["product"]["price_minor"] for one in shop.log.events]
     assert prices == [1500, 150000]
+
+
+def test_of_two_shops_each_has_its_own_currency():
+    keys = [one.model_copy(update={"currency": "KWD"}) for one in EDGE.keys if one.key == OTHER]
+    keys += [one for one in EDGE.keys if one.key != OTHER]
+    shop = Shop(edge=EDGE.model_copy(update={"keys": tuple(keys), "currency": "JPY"}))
+    for key in (SERVER, OTHER):
+        shop.server(
+            "/v1/track", added(anonymousId="v1", properties={"product_id": 1, "price": 2}), key
+        )
+    products = [
+        (one["product"]["price_minor"], one["product"]["currency"]) for one in shop.log.events
+    ]
+    assert products == [(2, "JPY"), (2000, "KWD")]
 
 
 def test_a_page_may_name_its_key_in_the_body(shop):
@@ -108,6 +132,57 @@ def test_a_stranger_cannot_fill_the_metrics_with_names(shop):
     calls = [{"type": "track", "event": f"name {n}", "anonymousId": "v1"} for n in range(300)]
     shop.server("/v1/batch", {"batch": calls})
     assert shop.count("unmapped_total", vendor="segment", name="other") == 100
+
+
+STAMPED = {
+    "segment": {"consent": {"categoryPreferences": {"personalization": False}}},
+    "rudderstack": {"consentManagement": {"deniedConsentIds": ["C0003"]}},
+}
+
+
+@pytest.mark.parametrize("context", STAMPED.values(), ids=STAMPED)
+def test_an_event_that_says_no_is_not_stored_and_its_neighbours_are(shop, context):
+    calls = [added(anonymousId="v1", context=context), added(anonymousId="v1", messageId="m2")]
+    answer = shop.server("/v1/batch", {"batch": calls}).json()
+    assert (answer["accepted"], answer["ignored"]) == (1, 0)
+    (refused,) = answer["refused"]
+    assert (refused["index"], refused["reason"]) == (0, "refused_consent")
+    assert "personalization" in refused["detail"]
+    assert [event["id"] for event in shop.log.events] == ["m2"]
+    assert shop.count("refused_total", reason="refused_consent") == 1
+
+
+def test_libraries_hear_200_for_an_event_that_says_no(shop):
+    answer = shop.server("/v1/track", added(anonymousId="v1", context=STAMPED["segment"]))
+    assert (answer.status_code, answer.json()["refused"][0]["reason"]) == (200, "refused_consent")
+    assert shop.log.records == []
+
+
+def test_a_stamp_that_says_yes_grants_nothing(shop):
+    yes = {"consent": {"categoryPreferences": {"personalization": True, "marketing_email": True}}}
+    shop.server("/v1/track", added(anonymousId="v1", context=yes))
+    assert [event["type"] for event in shop.log.events] == ["product_added"]
+
+
+def test_a_shop_says_what_its_banners_categories_mean():
+    own = ConsentCategory(tenant="tea", category="Horoscopes", purposes=("personalization",))
+    shop = Shop(edge=EDGE.model_copy(update={"consent_categories": (own,)}))
+    choice = {"type": "track", "event": "Segment Consent Preference Updated", "anonymousId": "v1"}
+    choice["context"] = {"consent": {"categoryPreferences": {"horo-scopes": False, "Tarot": False}}}
+    for key in (SERVER, OTHER):
+        shop.server("/v1/track", choice, key)
+    (event,) = shop.log.events  # the other shop knows of no horoscopes
+    assert event["purposes"] == {"personalization": "denied"}
+    assert shop.count("unheard_refusals_total", vendor="segment", category="Tarot") == 2
+    assert shop.count("unheard_refusals_total", vendor="segment", category="horo-scopes") == 1
+
+
+def test_a_price_that_cannot_be_read_is_counted_by_its_field_alone(shop):
+    properties = {"product_id": 507, "price": "12,90", "currency": "EUR", "quantity": "2"}
+    shop.server("/v1/track", added(anonymousId="v1", properties=properties))
+    (event,) = shop.log.events
+    assert event["product"] == {"id": "507", "currency": "EUR"}
+    assert shop.count("lost_fields_total", source="segment", field="price") == 1
 
 
 ORDER = {
