@@ -110,6 +110,10 @@ def _is_signing_secret(text: str) -> bool:
     return prefix == "whsec_" and bool(b64decode(secret, validate=True))
 
 
+def _is_host(text: str) -> bool:
+    return re.fullmatch(r"[^\s/:@*]+\.[^\s/:@*]+|localhost", text) is not None
+
+
 def _is_listen(text: str) -> bool:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})", text)
     return match is not None and int(match[2]) < PORTS
@@ -155,6 +159,11 @@ SENDER: Final = Allowed(
 CURRENCY: Final = Allowed(
     "an ISO 4217 code such as EUR, or empty",
     Predicate(lambda code: re.fullmatch("([A-Z]{3})?", code) is not None),
+)
+HOSTS: Final = Allowed(
+    "a list of host names such as cdn.shop.example",
+    LIST,
+    Predicate(lambda hosts: all(map(_is_host, hosts))),
 )
 LISTEN: Final = Allowed("host:port (port 0 takes any free one)", Predicate(_is_listen))
 # Parts of the lists of tables; the words of the whole list are what people see.

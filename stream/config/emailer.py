@@ -8,6 +8,7 @@ from stream.config.bounds import (
     CLOCK,
     DAY_S,
     GROUP,
+    HOSTS,
     NOT_EMPTY,
     PORT,
     RATE,
@@ -63,6 +64,19 @@ class EmailerSettings(Section):
     ] = ""
     directory_token_file: Annotated[str, TEXT, means("file whose first line is the token")] = ""
     templates: Annotated[str, TEXT, means("folder of the shop's own templates")] = ""
+    imprint: Annotated[
+        str, TEXT, means("what stands below each mail: the shop's postal address; may have lines")
+    ] = ""
+    page_hosts: Annotated[
+        tuple[str, ...],
+        HOSTS,
+        means("hosts of product pages beside that of `cart_url`; mails link to no others"),
+    ] = ()
+    image_hosts: Annotated[
+        tuple[str, ...],
+        HOSTS,
+        means("hosts of product pictures beside those of pages; mails show no others"),
+    ] = ()
     quiet_from: Annotated[str, CLOCK, means("no marketing mails from this time on")] = "21:00"
     quiet_until: Annotated[
         str, CLOCK, means("until this time, in the recipient's zone; both equal: no quiet hours")

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from stream.domain.records import Trigger
 
-Use = Literal["unsubscribe", "cart"]
+Use = Literal["unsubscribe", "undo", "cart"]
 # Links that mail programs cut are of no use: of a larger cart the first lines are told.
 MOST_LINES = 50
 
@@ -27,6 +27,12 @@ class MessageLink(Struct, array_like=True, frozen=True):
     tenant: str
     visitor: str
     trigger_id: str
+
+
+class UndoLink(MessageLink, array_like=True, frozen=True):
+    """Whose unsubscription may be undone, and until when, ms UTC."""
+
+    until_ms: int
 
 
 class LinkedLine(Struct, array_like=True, frozen=True):

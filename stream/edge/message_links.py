@@ -1,24 +1,27 @@
 """The links in messages: unsubscribe, and back to the cart.
 
 A link's signature is enough, no login is needed. ``GET`` changes nothing, because mail scanners
-open every link; only a ``POST`` unsubscribes.
+open every link; only a ``POST`` unsubscribes. The page that answers it can undo that for a while.
 """
 
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parseaddr
 from html import escape
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
+from msgspec.structs import astuple
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stream.adapters.wire.bots import is_bot
 from stream.adapters.wire.codec import encode_record
-from stream.delivery.links import CartLink, Links, LinkT, MessageLink, Use
+from stream.config.settings import EmailerSettings
+from stream.delivery.links import CartLink, Links, LinkT, MessageLink, UndoLink, Use
 from stream.domain.events import ConsentUpdated, Event, Purposes
 from stream.domain.feedback import EMAIL, MessageClicked, MessageUnsubscribed
 from stream.domain.topics import CONSENT_EVENTS, MESSAGE_FEEDBACK
@@ -27,6 +30,7 @@ from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.metrics import EdgeMetrics
+from stream.edge.requests import body_of
 
 # No other page may frame the button.
 HEADERS: Final = {
@@ -36,12 +40,20 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
 }
-PAGE: Final = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width">
-<style>body{{font:18px/1.5 sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}
+<style>:root{{color-scheme:light dark}}
+body{{font:18px/1.5 sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}
+h1{{line-height:1.25}}
 button{{font:inherit;padding:.6em 1.2em;border:0;border-radius:8px;background:#12664f;color:#fff}}
-</style><h1>{title}</h1><p>{text}</p>{more}"""
-BUTTON: Final = '<form method="post"><button>No more mails about my cart</button></form>'
+</style></head><body><main><h1>{title}</h1><p>{text}</p>{more}</main></body></html>"""
+UNSUBSCRIBE: Final = '<form method="post"><button>Unsubscribe</button></form>'
+UNDO: Final = (
+    '<form method="post"><input type="hidden" name="undo" value="{token}">'
+    "<button>Undo: send me these mails</button></form>"
+)
+# For a click by mistake: later a link in an old mail must not subscribe anybody.
+UNDO_WITHIN_MS: Final = 3_600_000
 CART_PARAMETER: Final = "cartwake_cart"
 
 
@@ -51,8 +63,8 @@ class MessageLinks:
 
     Parameters
     ----------
-    cart_url
-        The shop's page that restores a cart; empty if there is none.
+    emailer
+        Its ``cart_url`` is the shop's page that restores a cart; empty if there is none.
     """
 
     authenticator: Authenticator
@@ -60,17 +72,21 @@ class MessageLinks:
     log: EventLog
     metrics: EdgeMetrics
     now_ms: Callable[[], int]
-    cart_url: str
+    emailer: EmailerSettings
 
     async def ask(self, request: Request) -> Response:
         """``GET /v1/unsubscribe/{token}``: a page with one button."""
-        self._message(request, "unsubscribe", MessageLink)
-        text = "You get mails about what is left in your cart. One click, and you get none."
-        return _page("No more of these mails?", text, BUTTON)
+        message = self._message(request, "unsubscribe", MessageLink)
+        shop = self._from_shop(message)
+        text = f"You get mails{shop} about what is left in your cart."
+        return _page(f"Unsubscribe{shop}?", text, UNSUBSCRIBE)
 
     async def unsubscribe(self, request: Request) -> Response:
         """``POST /v1/unsubscribe/{token}``: RFC 8058, by the mail program or by the button."""
         message = self._verified(request, "unsubscribe", MessageLink)
+        form = parse_qs((await body_of(request)).decode(errors="replace"))
+        if "undo" in form:
+            return await self._undo(request, message, form["undo"][0])
         purposes = Purposes(marketing_email="withdrawn")
         withdrawal = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe")
         feedback = MessageUnsubscribed(
@@ -81,12 +97,32 @@ class MessageLinks:
         self.authenticator.count_consent(request, records)
         await self._append(records)
         self.metrics.unsubscribed.inc()
-        return _page("Done", "You get no more mails about your cart.")
+        until_ms = self.now_ms() + UNDO_WITHIN_MS
+        undo = UndoLink(message.tenant, message.visitor, message.trigger_id, until_ms)
+        shop = self._from_shop(message)
+        text = f"You get no more mails{shop} about your cart."
+        more = UNDO.format(token=escape(self.links.sign("undo", undo)))
+        return _page(f"You are unsubscribed{shop}", text, more)
+
+    async def _undo(self, request: Request, message: MessageLink, token: str) -> Response:
+        """Grant again what the page's own unsubscription has withdrawn a moment ago."""
+        undo = self.links.verify("undo", token, UndoLink)
+        if undo is None or astuple(undo)[:3] != astuple(message) or undo.until_ms < self.now_ms():
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN, "link_not_signed", "undo: too late, or not of this mail"
+            )
+        purposes = Purposes(marketing_email="granted")
+        grant = ConsentUpdated(**self._facts(message), purposes=purposes, source="unsubscribe_undo")
+        records = [_record(CONSENT_EVENTS, grant)]
+        self.authenticator.count_consent(request, records)
+        await self._append(records)
+        shop = self._from_shop(message)
+        return _page("You are subscribed again", f"You get mails{shop} about your cart as before.")
 
     async def click(self, request: Request) -> Response:
         """``GET /v1/click/{token}``: redirect to the shop's cart; record people's clicks."""
         message = self._message(request, "cart", CartLink)
-        if not self.cart_url:
+        if not self.emailer.cart_url:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "no_cart_page", "emailer.cart_url is empty")
         if request.method == "GET" and not is_bot(request.headers.get("user-agent", "")):
             feedback = MessageClicked(
@@ -94,9 +130,9 @@ class MessageLinks:
             )
             with suppress(RequestRefused):  # the shopper gets the cart even if Kafka is away
                 await self._append([_record(MESSAGE_FEEDBACK, feedback)])
-        join = "&" if "?" in self.cart_url else "?"
-        token = quote(request.path_params["token"])
-        target = f"{self.cart_url}{join}{CART_PARAMETER}={token}"
+        target = _with_parameter(
+            self.emailer.cart_url, CART_PARAMETER, request.path_params["token"]
+        )
         return RedirectResponse(target, HTTPStatus.SEE_OTHER, HEADERS)
 
     async def cart(self, request: Request) -> Response:
@@ -107,6 +143,11 @@ class MessageLinks:
             for one in link.lines
         ]
         return json_response({"fingerprint": link.fingerprint, "lines": lines})
+
+    def _from_shop(self, message: MessageLink) -> str:
+        """Return from whom a message was, as far as the settings name that shop."""
+        name, _ = parseaddr(self.emailer.sender)
+        return f" from {name}" if name and message.tenant == self.emailer.tenant else ""
 
     def _message(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
         self.authenticator.count_address(request)
@@ -138,6 +179,13 @@ class MessageLinks:
 
 def _record(topic: str, event: Event) -> PreparedRecord:
     return PreparedRecord(topic, event.visitor.encode(), encode_record(event))
+
+
+def _with_parameter(url: str, name: str, value: str) -> str:
+    """Return a URL with one more parameter, which stands before its fragment."""
+    parts = urlsplit(url)
+    query = "&".join(filter(None, (parts.query, f"{name}={quote(value)}")))
+    return parts._replace(query=query).geturl()
 
 
 def _page(title: str, text: str, more: str = "") -> Response:

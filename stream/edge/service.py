@@ -52,7 +52,7 @@ def build(
         log=log,
         metrics=metrics,
         now_ms=now_ms,
-        cart_url=settings.emailer.cart_url,
+        emailer=settings.emailer,
     )
 
     async def refused(_: Request, error: Exception) -> Response:

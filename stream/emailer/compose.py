@@ -4,46 +4,35 @@ The mail of a trigger is always the same, with the same ``Message-ID``, so that 
 recognize a repeat. Templates are Jinja2, and MJML for HTML; a shop's own come before the defaults.
 """
 
+import re
 from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, datetime
-from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import jinja2
 import mjml
 from babel import Locale, UnknownLocaleError
 
+from stream.config.emailer import EmailerSettings
 from stream.delivery.links import Links, cart_of, message_of
-from stream.domain.records import Trigger
+from stream.domain.records import CartSnapshot, Trigger
 from stream.emailer.address import deliverable
 from stream.emailer.directory import Recipient
+from stream.emailer.headers import MAIL
+from stream.emailer.words import ascii_host, one_line, shown_cart
 from stream.errors import UsageError
 from stream.money import decimals, to_major
 
 OURS: Final = Path(__file__).parent / "templates"
 SUBJECT, TEXT, HTML = PARTS = ("subject.txt", "text.txt", "html.mjml")
 DEFAULT_LOCALE: Final = "en"
-
-
-class Whole(UnstructuredHeader, BaseHeader):
-    """A header that stays on its line: folded, its address would become encoded words.
-
-    Mail programs find no address in those, and RFC 2369 allows none.
-    """
-
-    def fold(self, *, policy: Policy) -> str:
-        """Return the header as it is sent."""
-        return f"{self.name}: {self}{policy.linesep}"
-
-
-HEADERS: Final = HeaderRegistry()
-HEADERS.map_to_type("List-Unsubscribe", Whole)
-MAIL: Final = SMTP.clone(header_factory=HEADERS)
+# What follows a language in other notations: de_DE.UTF-8@euro of POSIX, en-US-u-ca-gregory.
+AFTER_LOCALE: Final = re.compile(r"[.@].*|[-_]([a-z0-9])[-_].*", re.IGNORECASE | re.DOTALL)
 
 
 class MailContent(NamedTuple):
@@ -52,6 +41,26 @@ class MailContent(NamedTuple):
     subject: str
     text: str
     html: str
+
+
+class ShopProfile(NamedTuple):
+    """What mails show of a shop: hosts that links and pictures may lead to, and its imprint."""
+
+    pages: frozenset[str] = frozenset()
+    pictures: frozenset[str] = frozenset()
+    imprint: tuple[str, ...] = ()
+
+
+NO_SHOP: Final = ShopProfile()
+
+
+def shop_of(emailer: EmailerSettings) -> ShopProfile:
+    """Return the shop of the settings; its pages' hosts may have pictures, too."""
+    cart_host = urlsplit(emailer.cart_url).hostname
+    pages = filter(None, map(ascii_host, (cart_host or "", *emailer.page_hosts)))
+    pictures = filter(None, map(ascii_host, emailer.image_hosts))
+    hosts = frozenset(pages)
+    return ShopProfile(hosts, hosts.union(pictures), tuple(emailer.imprint.splitlines()))
 
 
 class Composer:
@@ -67,9 +76,18 @@ class Composer:
         The shop's own templates; None: ours alone.
     """
 
-    def __init__(self, sender: str, public_url: str, links: Links, folder: Path | None) -> None:
-        self._sender, self._links = sender, links
-        self._public_url = public_url.rstrip("/")
+    def __init__(
+        self,
+        sender: str,
+        public_url: str,
+        links: Links,
+        folder: Path | None,
+        shop: ShopProfile = NO_SHOP,
+    ) -> None:
+        self._sender, self._links, self._shop = sender, links, shop
+        # Umlaut domains: URLs in mails and headers are ASCII.
+        host = urlsplit(public_url).hostname or ""
+        self._public_url = public_url.replace(host, ascii_host(host) or host).rstrip("/")
         self._name, address = parseaddr(sender)
         # Its domain may be outside ASCII, too: servers take its A-labels.
         if (ascii_address := deliverable(address)) is not None:
@@ -107,11 +125,15 @@ class Composer:
         UsageError
             A template cannot be used; it says which and why.
         """
-        locale = _locale(recipient.locale)
+        locale, cart = _locale(recipient.locale), None
+        if trigger.cart is not None:
+            cart = shown_cart(trigger.cart, self._shop.pages, self._shop.pictures)
         told: dict[str, Any] = {
             "shop": self._name,
-            "name": recipient.name,
-            "cart": trigger.cart,
+            "imprint": self._shop.imprint,
+            "name": one_line(recipient.name or "") or None,
+            "cart": cart,
+            "totals": totals(cart),
             "step": trigger.step,
             "locale": locale,
             "cart_url": self._cart_url(trigger),
@@ -127,7 +149,7 @@ class Composer:
     def _part(self, part: str, trigger: Trigger, locale: Locale, told: dict[str, Any]) -> str:
         try:
             template = self._templates.select_template([*_places(trigger, locale, part)])
-            return template.render(told)
+            return template.render(told, language=_language(template.name))
         except jinja2.TemplateError as error:
             line = getattr(error, "lineno", None)
             where = f"{getattr(error, 'name', None) or part}{f', line {line}' if line else ''}"
@@ -167,8 +189,35 @@ def _places(trigger: Trigger, locale: Locale, part: str) -> Iterator[str]:
         yield f"{trigger.kind}/{language}{part}"
 
 
+def totals(cart: CartSnapshot | None) -> list[tuple[int, str]]:
+    """Return what the cart's lines cost together, in each of their currencies."""
+    found: dict[str, int] = {}
+    for line in cart.lines if cart else ():
+        product = line.product
+        if product.price_minor is not None and product.currency is not None:
+            known = found.get(product.currency, 0)
+            found[product.currency] = known + product.price_minor * line.quantity
+    return [(amount, currency) for currency, amount in found.items()]
+
+
+def _language(template: str | None) -> str:
+    """Return the language of the folder that a template is in; outside of one, the default.
+
+    Examples
+    --------
+    >>> _language("cart_abandonment/de-AT/1/text.txt"), _language("cart_abandonment/1/text.txt")
+    ('de-AT', 'en')
+    """
+    folders = (template or "").split("/")[1:-1]
+    return next((name for name in folders if not name.isdecimal()), DEFAULT_LOCALE)
+
+
 def _locale(told: str | None) -> Locale:
-    try:
-        return Locale.parse(told or DEFAULT_LOCALE, sep="-")
-    except (UnknownLocaleError, ValueError):
-        return Locale.parse(DEFAULT_LOCALE)
+    """Return the nearest known locale of a tag by BCP 47 or POSIX."""
+    tag = AFTER_LOCALE.sub("", told or "").replace("_", "-")
+    while tag:
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            tag = tag.rpartition("-")[0]
+    return Locale.parse(DEFAULT_LOCALE)

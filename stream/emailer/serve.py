@@ -26,7 +26,7 @@ from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
 from stream.delivery.trigger_reader import UNIT as RECORD
 from stream.domain.feedback import EMAIL
 from stream.domain.records import Trigger
-from stream.emailer.compose import Composer
+from stream.emailer.compose import Composer, shop_of
 from stream.emailer.directory import Directory, directory_of
 from stream.emailer.mail import Mail
 from stream.emailer.metrics import EmailerMetrics
@@ -83,7 +83,7 @@ def composer_of(settings: Settings) -> Composer:
     if folder is not None and not folder.is_dir():
         raise UsageError(f"emailer.templates: {folder} is not a folder")
     links = Links(settings.edge.signing_keys)
-    return Composer(emailer.sender, emailer.public_url, links, folder)
+    return Composer(emailer.sender, emailer.public_url, links, folder, shop_of(emailer))
 
 
 def _check(settings: Settings) -> None:

@@ -1,9 +1,12 @@
 """What those get who follow a mail's links."""
 
+import re
+
 import pytest
 
 from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, LinkedLine, Links, MessageLink
+from stream.edge.message_links import UNDO_WITHIN_MS
 from tests.edge.shop import EDGE, NOW_MS, PAGE, SIGNING, Shop
 
 ANNA = MessageLink("tea", "anna", "7" * 32)
@@ -17,7 +20,10 @@ SCANNER = {"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.go
 
 @pytest.fixture
 def shop():
-    return Shop(emailer=EmailerSettings(cart_url="https://tea.example/cart?x=1"))
+    emailer = EmailerSettings(
+        tenant="tea", sender="Tea & Co <hello@tea.example>", cart_url="https://tea.example/cart?x=1"
+    )
+    return Shop(emailer=emailer)
 
 
 def test_one_post_without_a_login_withdraws_and_is_told(shop):
@@ -38,6 +44,44 @@ def test_each_withdrawal_counts_for_there_may_have_been_a_yes_between(shop):
     for _ in range(2):
         shop.client.post(UNSUBSCRIBE, **ONE_CLICK)
     assert len({event["id"] for event in shop.log.events}) == 4
+
+
+def test_the_pages_name_the_shop_whose_mails_they_are_about(shop):
+    for answer in (shop.client.get(UNSUBSCRIBE), shop.client.post(UNSUBSCRIBE, **ONE_CLICK)):
+        assert '<html lang="en">' in answer.text
+        assert answer.text.count("from Tea &amp; Co") == 3  # title, heading and text
+    bikes = LINKS.sign("unsubscribe", MessageLink("bike", "anna", "7" * 32))
+    assert "from" not in shop.client.get(f"/v1/unsubscribe/{bikes}").text
+
+
+def undo_of(answer):
+    return re.search('name="undo" value="([^"]*)"', answer.text)[1]
+
+
+def test_an_unsubscription_can_be_undone_for_a_while(shop):
+    undo = undo_of(shop.client.post(UNSUBSCRIBE, **ONE_CLICK))
+    shop.now_ms += UNDO_WITHIN_MS
+    assert "subscribed again" in shop.client.post(UNSUBSCRIBE, data={"undo": undo}).text
+    grant = shop.log.events[-1]
+    assert grant["type"] == "consent_updated"
+    assert grant["purposes"] == {"marketing_email": "granted"}
+    assert (grant["visitor"], grant["source"]) == ("anna", "unsubscribe_undo")
+    shop.now_ms += 1
+    assert shop.client.post(UNSUBSCRIBE, data={"undo": undo}).status_code == 403
+    assert len(shop.log.events) == 3
+
+
+def test_nothing_else_subscribes_anybody(shop):
+    ben = "/v1/unsubscribe/" + LINKS.sign("unsubscribe", MessageLink("tea", "ben", "7" * 32))
+    bens = undo_of(shop.client.post(ben, **ONE_CLICK))
+    token = UNSUBSCRIBE.rpartition("/")[2]
+    for undo in (bens, bens + "x", token, "", "1"):
+        answer = shop.client.post(UNSUBSCRIBE, data={"undo": undo})
+        assert (answer.status_code == 403) or not undo
+    assert {event.get("purposes", {}).get("marketing_email") for event in shop.log.events} <= {
+        "withdrawn",
+        None,
+    }
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -82,6 +126,20 @@ def test_a_click_leads_to_the_shops_cart_and_is_told(shop):
         "anna",
         "7" * 32,
     )
+
+
+@pytest.mark.parametrize(
+    ("cart_url", "target"),
+    [
+        ("https://tea.example/cart#items", "https://tea.example/cart?cartwake_cart=TOKEN#items"),
+        ("https://tea.example/?a=1#/b?c", "https://tea.example/?a=1&cartwake_cart=TOKEN#/b?c"),
+        ("https://tea.example/cart?", "https://tea.example/cart?cartwake_cart=TOKEN"),
+    ],
+)
+def test_the_carts_token_stands_before_a_fragment(cart_url, target):
+    shop = Shop(emailer=EmailerSettings(cart_url=cart_url))
+    answer = shop.client.get(CLICK, follow_redirects=False)
+    assert answer.headers["location"] == target.replace("TOKEN", CLICK.rpartition("/")[2])
 
 
 def test_a_click_leads_on_though_kafka_is_away(shop):

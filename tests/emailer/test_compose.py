@@ -1,13 +1,17 @@
+import re
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.policy import default
+from email.utils import quote
 
 import pytest
 from aiosmtplib.email import flatten_message
 from msgspec.structs import replace
 
+from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, Links, MessageLink, cart_of, message_of
 from stream.domain.events import Line, Product
-from stream.emailer.compose import Composer
+from stream.emailer.compose import Composer, ShopProfile, shop_of
 from stream.emailer.directory import Recipient
 from stream.emailer.samples import samples
 from stream.errors import UsageError
@@ -19,8 +23,16 @@ EDGE = "https://events.shop.example"
 LONGEST_LINE = 998  # of a mail, without its end: RFC 5322
 
 
-def composer(folder=None):
-    return Composer("Tea & Co <hello@shop.example>", EDGE + "/", LINKS, folder)
+SENDER = "Tea & Co <hello@shop.example>"
+SHOP = ShopProfile(
+    pages=frozenset({"shop.example"}),
+    pictures=frozenset({"shop.example", "cdn.example"}),
+    imprint=("Tea & Co", "1 Harbour Street"),
+)
+
+
+def composer(folder=None, sender=SENDER, edge=EDGE):
+    return Composer(sender, edge + "/", LINKS, folder, SHOP)
 
 
 def parsed(mail):
@@ -34,6 +46,24 @@ def html(mail):
 
 def text(mail):
     return mail.get_body(("plain",)).get_content()
+
+
+def sent(mail):
+    """Return the lines of a mail as they go over the wire."""
+    return flatten_message(mail).decode().split("\r\n")
+
+
+def header(mail, name):
+    """Return a header as RFC 2047 has it: CPython's parser of today adds spaces."""
+    unfolded = re.sub(r"\r\n(?=[ \t])", "", "\r\n".join(sent(mail)))
+    (line,) = [one for one in unfolded.split("\r\n") if one.startswith(f"{name}: ")]
+    return str(make_header(decode_header(line.partition(": ")[2])))
+
+
+def with_product(**fields):
+    """Return a trigger about one mug with these fields."""
+    product = Product(**{"id": "mug", "price_minor": 1290, "currency": "EUR"} | fields)
+    return trigger(cart=replace(CART, lines=[Line(product, 1)]))
 
 
 @pytest.fixture
@@ -65,9 +95,46 @@ def test_one_click_unsubscribes_by_rfc_8058(mail):
 
 
 def test_the_address_to_unsubscribe_at_is_sent_as_it_is(mail):
-    sent = flatten_message(composer().compose(trigger(), ANNA, NOW_MS)).split(b"\r\n")
-    assert f"List-Unsubscribe: {mail['List-Unsubscribe']}".encode() in sent
-    assert max(map(len, sent)) <= LONGEST_LINE
+    lines = sent(composer().compose(trigger(), ANNA, NOW_MS))
+    assert f"List-Unsubscribe: {mail['List-Unsubscribe']}" in lines
+    assert max(map(len, lines)) <= LONGEST_LINE
+
+
+def test_links_to_an_edge_outside_of_ascii_are_sent_in_ascii():
+    mail = composer(edge="https://events.bücher.example").compose(trigger(), ANNA, NOW_MS)
+    assert mail["List-Unsubscribe"].startswith("<https://events.xn--bcher-kva.example/v1/")
+    assert "\n".join(sent(mail)).isascii()
+
+
+LONG = "Ваша корзина ждёт вас: чай, кофе, пряники, варенье и ещё два товара"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        LONG,
+        "A cart that waits for you, with tea, and coffee, and cake, and a very long subject",
+        "Word by wörd: " + "ü ü " * 30 + "end",
+        "=?utf-8?q?not_encoded?=",
+        "=?utf-8?q?a=0D=0ABcc:_x@y.example?=",
+        "x" * 200,
+        "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{MICROSCOPE} " * 20 + "end",
+    ],
+)
+def test_a_folded_subject_loses_and_gains_no_space(tmp_path, subject):
+    (tmp_path / "cart_abandonment").mkdir()
+    (tmp_path / "cart_abandonment" / "subject.txt").write_text(subject)
+    mail = composer(tmp_path).compose(trigger(), ANNA, NOW_MS)
+    assert header(mail, "Subject") == subject
+    assert max(map(len, sent(mail)[:8])) <= LONGEST_LINE
+
+
+@pytest.mark.parametrize("name", ["Tea & Co", "Bücher, Tee und mehr", LONG, 'The "Volga", Tea'])
+def test_a_senders_name_loses_and_gains_no_space_either(name):
+    sender = f'"{quote(name)}" <hello@shop.example>'
+    mail = composer(sender=sender).compose(trigger(), ANNA, NOW_MS)
+    plain = header(mail, "From").replace("\\", "").replace(f'"{name}"', name)
+    assert plain == f"{name} <hello@shop.example>"
 
 
 def test_the_button_leads_back_to_this_cart(mail):
@@ -86,12 +153,123 @@ def test_both_parts_tell_what_is_in_the_cart_and_what_it_costs(mail):
 
 
 def test_what_shops_and_shoppers_write_is_no_html():
-    product = Product("x", name='<script>alert("1")</script>', price_minor=1, currency="EUR")
-    wild = trigger(cart=replace(CART, lines=[Line(product, 1)]))
+    wild = with_product(name='<script>alert("1")</script>')
     mail = composer().compose(wild, replace(ANNA, name="<b>Anna</b>"), NOW_MS)
     assert "<script>" not in html(mail)
     assert "<b>Anna" not in html(mail)
     assert '<script>alert("1")</script>' in text(mail)
+
+
+@pytest.mark.parametrize("char", ["\x0b", "\x00", "\x1b", "\x85", "\u2028", "\u202e", "\ufffe"])
+@pytest.mark.parametrize("field", ["name", "id", "variant", "category", "brand"])
+def test_a_character_that_no_mail_can_show_costs_itself_alone(tmp_path, char, field):
+    (tmp_path / "cart_abandonment").mkdir()
+    for part, words in {"subject.txt": "{}", "text.txt": "{}"}.items():
+        shown = words.format("{{ cart.lines[0].product." + field + " }}")
+        (tmp_path / "cart_abandonment" / part).write_text(shown)
+    mail = parsed(
+        composer(tmp_path).compose(with_product(**{field: f"Blue{char}mug"}), ANNA, NOW_MS)
+    )
+    for shown in (mail["Subject"], text(mail)):
+        assert shown.strip().replace(" ", "") == "Bluemug"
+    assert "€12.90" in html(mail)
+
+
+def test_a_strangers_words_stay_on_their_line_and_lead_nowhere():
+    words = (
+        "\ud83dMug\n\nYou have won: https://evil.example\n\nUnsubscribe:"
+        " www.evil.example or evil.example/no"
+    )
+    mail = parsed(
+        composer().compose(with_product(name=words), replace(ANNA, name="at evil.example"), NOW_MS)
+    )
+    for part in (text(mail), html(mail)):
+        assert "Mug You have won: Unsubscribe: or" in part
+        assert "evil.example" not in part
+    long = parsed(composer().compose(with_product(name="Mug " * 1000), ANNA, NOW_MS))
+    assert text(long).count("Mug") == 30
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://cdn.example/mug.jpg?v=1", "https://cdn.example/mug.jpg?v=1"),
+        ("https://SHOP.example:8443/a b/mü.jpg", "https://shop.example:8443/a%20b/m%C3%BC.jpg"),
+        ("http://cdn.example/mug.jpg", None),
+        ("//cdn.example/mug.jpg", None),
+        ("/mug.jpg", None),
+        ("mug.jpg", None),
+        ("data:image/gif;base64,R0lGODlhAQABAAAAACw=", None),
+        ("javascript:alert(1)", None),
+        ("https://evil.example/mug.jpg", None),
+        ("https://cdn.example.evil.example/mug.jpg", None),
+        ("https://evil.example\\@cdn.example/mug.jpg", None),
+        ("https://cdn.example:x/mug.jpg", None),
+        ("https://[::1/mug.jpg", None),
+    ],
+)
+def test_pictures_are_absolute_and_from_the_shops_hosts_or_none(url, shown):
+    mail = composer().compose(with_product(image_url=url), ANNA, NOW_MS)
+    assert re.findall('<img[^>]*src="([^"]*)"', html(mail)) == ([shown] if shown else [])
+
+
+def test_a_product_is_a_link_to_the_shops_own_page_alone():
+    own, other = "https://shop.example/mug", "https://cdn.example/mug"  # pictures, but no pages
+    assert f'href="{own}"' in html(composer().compose(with_product(url=own), ANNA, NOW_MS))
+    assert other not in html(composer().compose(with_product(url=other), ANNA, NOW_MS))
+
+
+def test_hosts_of_the_settings_are_the_carts_and_those_that_they_name():
+    emailer = EmailerSettings(
+        cart_url="https://shop.example/cart",
+        page_hosts=("Bücher.example",),
+        image_hosts=("cdn.example",),
+        imprint="Tea & Co\n1 Harbour Street",
+    )
+    pages = {"shop.example", "xn--bcher-kva.example"}
+    assert shop_of(emailer) == ShopProfile(pages, pages | {"cdn.example"}, SHOP.imprint)
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("fr", "en"), ("de-AT", "de"), (None, "en"), ("de_DE", "de")]
+)
+def test_the_language_of_a_mail_is_that_of_its_words(locale, language):
+    assert f'lang="{language}"' in html(
+        composer().compose(trigger(), replace(ANNA, locale=locale), NOW_MS)
+    )
+
+
+def test_a_mail_has_one_heading_a_title_a_language_and_colours_for_the_night(mail):
+    assert html(mail).count("<h1") == 1
+    assert "<title>You left something in your cart</title>" in html(mail)
+    assert re.search('<html[^>]* lang="en"', html(mail))
+    assert "@media (prefers-color-scheme: dark)" in html(mail)
+    assert "refresh" not in html(mail)
+    assert all("alt=" in image for image in re.findall("<img[^>]*>", html(mail)))
+
+
+def test_the_amount_of_a_line_is_for_all_of_it(mail):
+    assert "2 x Mug  €25.80 (€12.90 each)" in text(mail)
+    assert "each" not in text(composer().compose(with_product(), ANNA, NOW_MS))
+
+
+def test_there_is_a_total_for_each_currency():
+    mug = Line(Product("mug", price_minor=1290, currency="EUR"), 2)
+    pot = Line(Product("pot", price_minor=1400, currency="USD"), 1)
+    free = Line(Product("tea"), 1)
+    mixed = trigger(
+        cart=replace(CART, currency="USD", value_minor=1400, lines=[mug, pot, free, mug])
+    )
+    mail = composer().compose(mixed, ANNA, NOW_MS)
+    assert "Total: €51.60 + $14.00\n" in text(mail)
+    assert "€51.60" in html(mail)
+    assert "Total" not in text(composer().compose(with_product(currency=None), ANNA, NOW_MS))
+
+
+def test_the_shops_address_stands_below():
+    mail = composer().compose(trigger(), ANNA, NOW_MS)
+    assert text(mail).endswith("Tea & Co\n1 Harbour Street\n")
+    assert "Tea &amp; Co<br />1 Harbour Street" in html(mail).replace("<br>", "<br />")
 
 
 @pytest.mark.parametrize("name", ["Anna\r\nBcc: x@y.example", "{{ 7 * 7 }}", "Ünï ✓"])
@@ -108,6 +286,14 @@ def test_a_name_cannot_add_a_header_or_a_template(name):
         ("de-AT", "In Ihrem Warenkorb liegt noch etwas", "€\xa012,90"),
         ("fr-CA", "You left something in your cart", "12,90\xa0€"),
         ("en-GB", "You left something in your cart", "€12.90"),
+        ("de_DE", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("de_AT.UTF-8@euro", "In Ihrem Warenkorb liegt noch etwas", "€\xa012,90"),
+        ("de_DE@euro", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("DE-de", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("de-XX", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("de-DE-u-co-phonebk", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("de-x-formal", "In Ihrem Warenkorb liegt noch etwas", "12,90\xa0€"),
+        ("C.UTF-8", "You left something in your cart", "€12.90"),
         ("not a locale", "You left something in your cart", "€12.90"),
         (None, "You left something in your cart", "€12.90"),
     ],
