@@ -250,6 +250,7 @@ def _edge(kafka: Kafka, folder: Path) -> Iterator[tuple[Program, int]]:
         "CARTWAKE_EDGE__REQUESTS_PER_S_PER_KEY": "1000000",
         "CARTWAKE_EDGE__REQUESTS_PER_S_PER_ADDRESS": "1000000",
         "CARTWAKE_EDGE__RECORDS_PER_S_PER_KEY": "1000000",
+        "CARTWAKE_EDGE__MAX_STREAMS_PER_ADDRESS": "1000000",
     }
     with _running([sys.executable, "-m", "stream", "edge"], folder, settings, port) as server:
         yield server, port

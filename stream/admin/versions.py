@@ -16,6 +16,8 @@ NAME: Final = "cartwake"
 # Cartwake uses internals of these; River writes snapshots that it has to read again.
 SEAMS: Final = ("faust-streaming", "mode-streaming", "aiokafka", "redis", "river")
 PIN: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;]+)$")
+# The first releases whose reader of cookies takes no quadratic time: CVE-2024-7592.
+PATCHED: Final = {"3.11": "3.11.10", "3.12": "3.12.6"}
 AGAIN: Final = "install it again from its lock: pip install --require-hashes -r requirements.lock"
 
 
@@ -60,6 +62,10 @@ def _python(state: Installed) -> Finding:
     if _numbers(state.python) < _numbers(least):
         observed = f"{state.python} is older than {least}"
         return fail("Python", observed, f"install Python {least} or newer")
+    patched = PATCHED.get(".".join(state.python.split(".")[:2]))
+    if patched is not None and _numbers(state.python) < _numbers(patched):
+        observed = f"{state.python} lacks security fixes, of http.cookies among others"
+        return warn("Python", f"{observed} (CVE-2024-7592)", f"install Python {patched} or newer")
     return ok("Python", f"{state.python} ({state.required_python})")
 
 

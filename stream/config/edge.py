@@ -166,5 +166,8 @@ class EdgeSettings(Section):
         whole(1, 1_000_000, "streams"),
         means("pages that wait for actions at one edge process"),
     ] = 10_000
+    max_streams_per_address: Annotated[
+        int, whole(1, 1_000_000, "streams"), means("likewise, of one address")
+    ] = 1_000
     metrics_host: Annotated[str, NOT_EMPTY, METRICS_HOST] = "127.0.0.1"
     metrics_port: Annotated[int, PORT, METRICS_PORT] = 9465

@@ -15,6 +15,7 @@ from stream.edge.answers import RequestRefused, json_response
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog
 from stream.edge.keys import Keys
+from stream.edge.requests import cookies_of
 from stream.edge.visitors import COOKIE, Visitors
 
 # As long as a consent is valid without a new one.
@@ -79,7 +80,8 @@ class Pages:
 
     def _renewed(self, request: Request, tenant: str) -> tuple[str, str] | None:
         given = request.query_params.get("visitor")
-        known = self._visitors.verify(given or request.cookies.get(COOKIE) or "", [tenant])
+        signed = cookies_of(request, COOKIE) if given is None else [given]
+        known = self._visitors.first_verified(signed, [tenant])
         if known is not None:
             return known.visitor, self._visitors.sign(tenant, known.visitor)
         # A cookie may be signed with a removed key; an id in the query must be valid.

@@ -22,6 +22,7 @@ from stream.edge import service
 from stream.edge.collector.device import device_of
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
+from stream.edge.requests import KIB
 from stream.errors import CartwakeError, UsageError
 from stream.runtime.health import Where
 from stream.runtime.liveness import Liveness
@@ -30,6 +31,14 @@ from stream.runtime.worker_clock import system_ms
 
 HEADERS_WITHIN_S = 10.0
 FINISH_WITHIN_S = 8
+MAX_HEAD_BYTES = 32 * KIB
+HEADER_BYTES = 32
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+# Beside those of streams; beyond them the answer is 503.
+CONNECTIONS = 2_000
 # Pages come back all at once after a restart.
 BACKLOG = 4096
 EXAMPLES = {
@@ -68,11 +77,12 @@ async def _serve(settings: Settings, registry: CollectorRegistry, metrics: EdgeM
             liveness.beat()
             liveness.note_waiting(*([] if running.log.is_up else ["Kafka does not answer"]))
 
+        most = settings.edge.max_streams + CONNECTIONS
         with _listening(settings.edge.listen) as listener:
             host, port = listener.getsockname()[:2]
             with watched(_program(settings, registry, f"{host} port {port}"), liveness):
                 beating = asyncio.create_task(beat(observe))
-                await Server(running.app, running.hub).serve(sockets=[listener])
+                await Server(running.app, running.hub, most).serve(sockets=[listener])
                 beating.cancel()
 
 
@@ -92,10 +102,56 @@ def _program(settings: Settings, registry: CollectorRegistry, listening: str) ->
     )
 
 
-class Impatient(HttpToolsProtocol):
-    """Closes the connection of a client that does not finish its request's headers."""
+class HeadTooLargeError(Exception):
+    """A request's head is larger than any that a browser sends."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes the connection of a client whose request's head takes too long or is too large."""
 
     _hanging_up: TimerHandle | None = None
+    # Of the head: what has been read, and what came since, of which nothing is read yet.
+    _head_bytes = 0
+    _unread_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless a line of the head, or of a body's frame, has no end."""
+        self._unread_bytes += len(data)
+        if self._unread_bytes - len(data) > MAX_HEAD_BYTES:
+            self._head_bytes = self._unread_bytes
+            self.send_400_response("")
+            return
+        super().data_received(data)
+
+    def on_url(self, url: bytes) -> None:
+        """Count a part of the request's address."""
+        self._read(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header, or one behind a body, as HTTP/2 counts it (RFC 9113, 6.5.2)."""
+        self._read(len(name) + len(value) + HEADER_BYTES)
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, which has limits of its own."""
+        self._unread_bytes = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that cannot be read, or whose head is too large, and hang up."""
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().send_400_response(msg)
+        elif not self.transport.is_closing():
+            self.transport.write(HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def _read(self, size: int) -> None:
+        self._head_bytes += size
+        self._unread_bytes = 0
+        if self._head_bytes > MAX_HEAD_BYTES:
+            # The parser stops, and uvicorn sends its answer to a request that cannot be read.
+            raise HeadTooLargeError
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -104,6 +160,7 @@ class Impatient(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a request's head."""
+        self._head_bytes = self._unread_bytes = 0
         super().on_message_begin()
         self._wait()
 
@@ -130,11 +187,11 @@ class Impatient(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """Ends the open streams first, which would outlast any timeout, and then returns."""
 
-    def __init__(self, app: ASGIApp, hub: Hub) -> None:
+    def __init__(self, app: ASGIApp, hub: Hub, most_connections: int) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Impatient,
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -143,6 +200,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
+                limit_concurrency=most_connections,
                 timeout_graceful_shutdown=FINISH_WITHIN_S,
             )
         )

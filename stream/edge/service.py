@@ -113,7 +113,7 @@ async def running(
     settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int]
 ) -> AsyncIterator[RunningEdge]:
     """Yield the edge at work, connected to Kafka or trying to be."""
-    hub = Hub(settings.edge.max_streams, metrics, now_ms)
+    hub = Hub(settings.edge, metrics, now_ms)
     log = KafkaEventLog(settings.kafka, metrics.kafka_up.set)
     feed = Feed(settings, hub, now_ms, metrics.bulkhead("record"))
     beside = [asyncio.create_task(_for_ever(part.run)) for part in (log, feed)]

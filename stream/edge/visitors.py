@@ -62,6 +62,13 @@ class Visitors:
                 continue
         return None
 
+    def first_verified(
+        self, signed: Iterable[str], tenants: Iterable[str]
+    ) -> VerifiedVisitor | None:
+        """Return the visitor of the first id that verifies; None if none does."""
+        found = (self.verify(one, tenants) for one in signed)
+        return next((one for one in found if one is not None), None)
+
     def _signer(self, tenant: str) -> Signer:
         if tenant not in self._signers:
             self._signers[tenant] = Signer(

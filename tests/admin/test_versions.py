@@ -15,14 +15,14 @@ PINS = {
 }
 
 
-def lines(python="3.11.7", **there):
+def lines(python="3.11.10", **there):
     versions = PINS | {name.replace("_", "-"): version for name, version in there.items()}
     return [str(one) for one in check_versions(Installed(python, ">=3.11", PINS, versions))]
 
 
 def test_what_is_demanded_and_there_is_ok():
     first, second = lines()
-    assert first == "ok    Python: 3.11.7 (>=3.11)"
+    assert first == "ok    Python: 3.11.10 (>=3.11)"
     assert (
         "6 packages have the required version (faust-streaming 0.15.3, mode-streaming 0.7.1,"
         in second
@@ -61,4 +61,19 @@ def test_the_pins_are_those_of_what_is_installed_without_the_extras():
     assert {"faust-streaming", "aiokafka", "redis", "river"} <= found.pins.keys()
     assert "pytest" not in found.pins
     assert "ua-parser" in found.pins, "a pin with an extra of its own"
-    assert all(one.severity is Severity.OK for one in check_versions(found))
+    _, *packages = check_versions(found)  # whatever Python this is
+    assert all(one.severity is Severity.OK for one in packages)
+
+
+@pytest.mark.parametrize(
+    ("python", "newer"), [("3.11.7", "3.11.10"), ("3.11.9", "3.11.10"), ("3.12.5", "3.12.6")]
+)
+def test_a_python_without_its_security_fixes_is_named(python, newer):
+    first = lines(python)[0]
+    assert first.startswith(f"warn  Python: {python} lacks security fixes")
+    assert f"install Python {newer} or newer" in first
+
+
+@pytest.mark.parametrize("python", ["3.11.10", "3.12.6", "3.13.0", "3.14.1"])
+def test_a_patched_python_is_right(python):
+    assert lines(python)[0].startswith(f"ok    Python: {python}")

@@ -65,7 +65,7 @@ class Shop:
         self.metrics = EdgeMetrics(self.registry)
         self.log = MemoryLog()
         self.settings = Settings(edge=edge, emailer=emailer or EmailerSettings())
-        self.hub = Hub(edge.max_streams, self.metrics, clock)
+        self.hub = Hub(edge, self.metrics, clock)
         self.app = build(self.settings, self.metrics, clock, self.log, self.hub)
         self.client = TestClient(self.app, base_url="https://edge.example")
         self.visitor, self.signed = Visitors(SIGNING).issue("tea")

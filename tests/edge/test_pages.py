@@ -39,6 +39,13 @@ def test_a_cookie_is_renewed_and_an_unreadable_one_replaced(shop):
     assert asked(shop, {"Origin": ORIGIN, "Cookie": f"{COOKIE}=v1.x"}).json()["visitor"] != "v1"
 
 
+@pytest.mark.parametrize("path", ["/v1/visitor", "/v1/actions?poll=1"])
+def test_no_route_has_python_read_a_cookie(shop, monkeypatch, path):
+    monkeypatch.setattr("http.cookies._unquote", lambda _: pytest.fail("takes quadratic time"))
+    cookies = f'a="{chr(92) * 20_000}"; {COOKIE}=v1.x; {COOKIE}={shop.signed}'
+    assert shop.client.get(path, headers={"Origin": ORIGIN, "Cookie": cookies}).status_code == 200
+
+
 @pytest.mark.parametrize("forged", ["v1", "v1.x", Visitors(SIGNING).sign("bike", "v1"), ""])
 def test_a_forged_id_is_refused(shop, forged):
     assert asked(shop, writeKey=BROWSER, visitor=forged).status_code == 403

@@ -7,7 +7,14 @@ from starlette.requests import Request
 
 from stream.edge import requests
 from stream.edge.answers import RequestRefused
-from stream.edge.requests import MAX_BODY_BYTES, basic_user, body_of, json_of
+from stream.edge.requests import (
+    MAX_BODY_BYTES,
+    MAX_COOKIES,
+    basic_user,
+    body_of,
+    cookies_of,
+    json_of,
+)
 
 
 def request(*parts, headers=(), then_wait=False):
@@ -79,3 +86,22 @@ def test_an_unreadable_authorization_is_no_key(header):
     with pytest.raises(RequestRefused) as refused:
         basic_user(request(headers=[(b"authorization", header)]))
     assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(
+    ("cookies", "values"),
+    [
+        ((), []),
+        ((b"v=1.x",), ["1.x"]),
+        ((b"a=b; v=1.x;v = 2.y ; vv=3",), ["1.x", "2.y"]),
+        ((b"v=1.x", b"v=2.y"), ["1.x", "2.y"]),
+        ((b'v="1.x"; v=; v; =v',), ["1.x"]),
+        ((b'a="' + b"\\" * 30_000 + b'"; v=1.x',), ["1.x"]),
+        ((b"v=x;" * 10_000,), ["x"] * MAX_COOKIES),
+        ((b";" * 30_000 + b"\xff=\xff; v=1.x",), ["1.x"]),
+    ],
+)
+def test_one_cookie_is_read_and_the_others_are_left_alone(monkeypatch, cookies, values):
+    monkeypatch.setattr("http.cookies._unquote", lambda _: pytest.fail("takes quadratic time"))
+    given = request(headers=[(b"cookie", one) for one in cookies])
+    assert cookies_of(given, "v") == values

@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from base64 import b64encode
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection
 
@@ -16,7 +16,7 @@ from stream.domain.topics import LANES
 from stream.edge import serve
 from stream.edge.visitors import Visitors
 from stream.errors import CartwakeError, UsageError
-from tests.edge.script.visit import site
+from tests.edge.script.visit import MOST_CONNECTIONS, site
 from tests.edge.shop import EDGE, SIGNING
 from tests.rig.processes import (
     LOOPBACK,
@@ -206,3 +206,80 @@ def test_who_takes_time_between_requests_is_not(monkeypatch):
                 told += client.recv(1000)
             assert told.startswith(b"HTTP/1.1 200 OK")
             time.sleep(0.4)
+
+
+def answered(here, *parts):
+    """Send parts of a request, and return all that is answered before the connection ends."""
+    with closing(socket.create_connection((LOOPBACK, here.port), 20)) as client:
+        answer = b""
+        with suppress(OSError):  # it hangs up while we send
+            for part in parts:
+                client.sendall(part)
+            client.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            while part := client.recv(10_000):
+                answer += part
+        return answer
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + b"A: " + b"x" * 40_000 + b"\r\n\r\n",
+        GET + b"A: x\r\n" * 1_000 + b"\r\n",
+        GET + b"A: x\r\n" * 2_000,
+        b"GET /healthz?" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["one header", "many", "without an end", "address"],
+)
+def test_a_head_that_is_too_large_is_refused(head):
+    with site() as here:
+        assert answered(here, head).startswith(b"HTTP/1.1 431 ")
+        whole = GET + b"A: " + b"x" * 30_000 + b"\r\nConnection: close\r\n\r\n"
+        assert answered(here, whole).startswith(b"HTTP/1.1 200 ")
+
+
+POST = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [GET + b"A: ", b"GET /", POST + b"1;x=", POST + b"1\r\n[\r\n0\r\nA: "],
+    ids=["header", "address", "chunk", "trailer"],
+)
+def test_what_has_no_end_is_not_kept(begin):
+    with site() as here, closing(socket.create_connection((LOOPBACK, here.port), 20)) as client:
+        client.sendall(begin)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            client.sendall(b"x" * 100 * MIB)
+
+
+def test_requests_on_one_connection_are_each_counted_by_themselves():
+    one = GET + b"A: " + b"x" * 20_000 + b"\r\n\r\n"
+    with site() as here, closing(socket.create_connection((LOOPBACK, here.port), 20)) as client:
+        client.sendall(one * 3)
+        client.sendall(one)
+        told = b""
+        while told.count(b"HTTP/1.1 200 OK") < 4:
+            part = client.recv(10_000)
+            assert part
+            told += part
+
+
+def test_a_large_body_is_no_large_head():
+    with site() as here:
+        body = b"[" + b" " * 200_000 + b"]"
+        head = b"POST /v1/events?writeKey=tea-page HTTP/1.1\r\nConnection: close\r\nOrigin: "
+        head += here.origin.encode() + b"\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert answered(here, head, body).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_more_connections_than_it_serves_are_told_so():
+    with site() as here, ExitStack() as others:
+        for _ in range(MOST_CONNECTIONS):
+            others.enter_context(closing(socket.create_connection((LOOPBACK, here.port), 20)))
+        assert answered(here, GET + b"\r\n").startswith(b"HTTP/1.1 503 ")

@@ -29,6 +29,7 @@ from stream.demo.shop.inbox import Inbox, InboxMail, address_of
 from stream.demo.shop.watch import Watch, followed
 from stream.domain.holdout import in_holdout
 from stream.domain.policy import Holdout
+from stream.edge.requests import cookies_of
 from stream.edge.visitors import COOKIE, Visitors
 
 POLL_EVERY_S: Final = 0.25
@@ -175,7 +176,7 @@ class ShopServer:
         return in_holdout(SHOP.tenant, visitor, self._place.holdout)
 
     def _mails(self, request: Request) -> list[InboxMail]:
-        known = self._visitors.verify(request.cookies.get(COOKIE, ""), [SHOP.tenant])
+        known = self._visitors.first_verified(cookies_of(request, COOKIE), [SHOP.tenant])
         return self._inbox.of(known.visitor) if known else []
 
     def _html(self, html: str) -> Response:

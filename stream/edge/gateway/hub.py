@@ -5,12 +5,13 @@ names the last action that it got, and gets the later ones.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from stream.config.settings import EdgeSettings
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.visitors import VerifiedVisitor
 
@@ -47,13 +48,16 @@ Queue = asyncio.Queue[Action | Cancel | None]
 class Hub:
     """Streams and actions of one edge; one event loop, no locks."""
 
-    def __init__(self, most: int, metrics: EdgeMetrics, now_ms: Callable[[], int]) -> None:
-        self._most, self._metrics, self._now_ms = most, metrics, now_ms
+    def __init__(self, edge: EdgeSettings, metrics: EdgeMetrics, now_ms: Callable[[], int]) -> None:
+        self._most, self._most_per_address = edge.max_streams, edge.max_streams_per_address
+        self._metrics, self._now_ms = metrics, now_ms
         self._streams: dict[VerifiedVisitor, list[Queue]] = {}
         self._recent: dict[VerifiedVisitor, list[Action]] = {}
         self._order: deque[Action] = deque()
         self._cancelled: dict[str, None] = {}
         self._open = 0
+        # Streams by visitor, and by address.
+        self._places: Counter[VerifiedVisitor | str] = Counter()
         self._is_closed = False
 
     def publish(self, action: Action) -> None:
@@ -92,10 +96,23 @@ class Hub:
         useful = self._useful(self._recent.get(visitor, []))
         return [one.trigger_id for one in useful if one.trigger_id in self._cancelled]
 
-    def has_room(self, visitor: VerifiedVisitor) -> bool:
-        """Say whether another stream of this visitor may be opened."""
-        has_place = self._open < self._most and not self._is_closed
-        return has_place and len(self._streams.get(visitor, ())) < STREAMS_PER_VISITOR
+    def reserve(self, visitor: VerifiedVisitor, address: str) -> bool:
+        """Take a place for a stream, which ``release`` gives back; return False if there is none.
+
+        The place is taken at once: of many requests that come together no more than fit get one.
+        """
+        if self._is_closed or self._open >= self._most:
+            return False
+        if self._places[visitor] >= STREAMS_PER_VISITOR:
+            return False
+        if self._places[address] >= self._most_per_address:
+            return False
+        self._count(visitor, address, 1)
+        return True
+
+    def release(self, visitor: VerifiedVisitor, address: str) -> None:
+        """Give back the place of a stream."""
+        self._count(visitor, address, -1)
 
     async def listen(
         self, visitor: VerifiedVisitor, after: str | None
@@ -105,7 +122,7 @@ class Hub:
         for action in self.pending(visitor, after)[-MOST_UNREAD:]:
             queue.put_nowait(action)
             self._metrics.actions.labels("resent").inc()
-        self._join(visitor, queue)
+        self._streams.setdefault(visitor, []).append(queue)
         try:
             while (what := await queue.get()) is not None:
                 yield what
@@ -119,17 +136,18 @@ class Hub:
             for queue in queues:
                 _put(queue, None)
 
-    def _join(self, visitor: VerifiedVisitor, queue: Queue) -> None:
-        self._streams.setdefault(visitor, []).append(queue)
-        self._open += 1
+    def _count(self, visitor: VerifiedVisitor, address: str, change: int) -> None:
+        self._open += change
         self._metrics.streams.set(self._open)
+        for name in (visitor, address):
+            self._places[name] += change
+            if not self._places[name]:
+                del self._places[name]
 
     def _leave(self, visitor: VerifiedVisitor, queue: Queue) -> None:
         self._streams[visitor].remove(queue)
         if not self._streams[visitor]:
             del self._streams[visitor]
-        self._open -= 1
-        self._metrics.streams.set(self._open)
 
     def _give(self, visitor: VerifiedVisitor, what: Action | Cancel) -> bool:
         """Send something to all pages of a visitor; return whether there are any."""

@@ -3,7 +3,8 @@
 A visitor's stream needs the visitor's signed id.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from zlib import crc32
@@ -11,14 +12,33 @@ from zlib import crc32
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from stream.edge.answers import RequestRefused, json_response, unavailable
 from stream.edge.authentication import Authenticator
 from stream.edge.gateway.hub import Action, Cancel, Hub
+from stream.edge.requests import cookies_of
 from stream.edge.visitors import COOKIE, VerifiedVisitor, Visitors
 
 HEARTBEAT_S: Final = 15  # at most
 RECONNECT_MS: Final = 2_000
+
+
+class Stream(EventSourceResponse):
+    """A stream that gives its place back, also if its page has gone before the first event."""
+
+    def __init__(
+        self, events: AsyncIterator[ServerSentEvent], ping: float, release: Callable[[], None]
+    ) -> None:
+        super().__init__(events, ping=ping, ping_message_factory=_heartbeat)
+        self._release = release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the page or the hub closes."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
 
 
 class Gateway:
@@ -42,15 +62,19 @@ class Gateway:
                     "cancelled": self._hub.cancelled(visitor),
                 }
             )
-        if not self._hub.has_room(visitor):
+        address = self._authenticator.address(request)
+        if not self._hub.reserve(visitor, address):
             raise unavailable("too many streams: reconnect later")
-        return EventSourceResponse(
-            self._events(visitor, after), ping=_apart(visitor), ping_message_factory=_heartbeat
+        return Stream(
+            self._events(visitor, after),
+            ping=_apart(visitor),
+            release=partial(self._hub.release, visitor, address),
         )
 
     def _visitor(self, request: Request) -> VerifiedVisitor:
-        signed = request.query_params.get("visitor") or request.cookies.get(COOKIE) or ""
-        known = self._visitors.verify(signed, self._tenants)
+        signed = request.query_params.get("visitor")
+        given = [signed] if signed else cookies_of(request, COOKIE)
+        known = self._visitors.first_verified(given, self._tenants)
         if known is None:
             detail = "visitor: not a valid signed id; get one from /v1/visitor"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from stream.config.settings import Settings
+from stream.config.settings import EdgeSettings, Settings
 from stream.domain.records import CartSnapshot, Trigger, TriggerCancel
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
@@ -37,7 +37,7 @@ class Read:
 
 @pytest.fixture
 def hub():
-    return Hub(5, EdgeMetrics(CollectorRegistry()), lambda: NOW_MS)
+    return Hub(EdgeSettings(max_streams=5), EdgeMetrics(CollectorRegistry()), lambda: NOW_MS)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from contextlib import aclosing
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stream.config.settings import EdgeSettings
 from stream.edge.gateway.hub import MOST_UNREAD, STREAMS_PER_VISITOR, Action, Cancel, Hub
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.visitors import VerifiedVisitor
@@ -32,7 +33,7 @@ def registry():
 
 @pytest.fixture
 def hub(clock, registry):
-    return Hub(5, EdgeMetrics(registry), clock)
+    return Hub(EdgeSettings(max_streams=5), EdgeMetrics(registry), clock)
 
 
 def action(name="t1", whose=ANNA, lives_ms=10_000):
@@ -126,13 +127,11 @@ async def test_nothing_is_kept_of_what_has_expired(hub, clock):
     assert len(hub._order) == 1
 
 
-async def test_nothing_is_kept_of_a_page_that_has_gone(hub, registry):
+async def test_nothing_is_kept_of_a_page_that_has_gone(hub):
     anna = await listening(hub, ANNA, 1)
-    assert registry.get_sample_value("cartwake_edge_streams") == 1
     anna.cancel()
     await asyncio.wait({anna})
     assert hub._streams == {}
-    assert registry.get_sample_value("cartwake_edge_streams") == 0
 
 
 async def test_a_page_that_does_not_read_loses_the_oldest(hub):
@@ -145,27 +144,46 @@ async def test_a_page_that_does_not_read_loses_the_oldest(hub):
     await stream.aclose()
 
 
-async def test_there_is_room_for_so_many_streams_and_no_more(hub):
-    waiting = [await listening(hub, VerifiedVisitor("tea", f"v{number}"), 1) for number in range(5)]
-    assert not hub.has_room(ANNA)
-    waiting.pop().cancel()
-    await asyncio.sleep(0.01)
-    assert hub.has_room(ANNA)
-    for one in waiting:
-        one.cancel()
+def reserved(hub, visitors, addresses):
+    return [hub.reserve(*both) for both in zip(visitors, addresses, strict=True)]
 
 
-async def test_one_visitor_cannot_take_all_places(clock, registry):
-    hub = Hub(1_000, EdgeMetrics(registry), clock)
-    waiting = [await listening(hub, ANNA, 1) for _ in range(STREAMS_PER_VISITOR)]
-    assert not hub.has_room(ANNA)
-    assert hub.has_room(BERT)
-    for one in waiting:
-        one.cancel()
+SHOPPERS = [VerifiedVisitor("tea", f"v{number}") for number in range(STREAMS_PER_VISITOR + 2)]
+PLACES = [f"203.0.113.{number}" for number in range(STREAMS_PER_VISITOR + 2)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "visitors", "addresses", "most"),
+    [
+        ({"max_streams": 5}, SHOPPERS, PLACES, 5),
+        ({"max_streams_per_address": 3}, SHOPPERS, PLACES[:1] * len(SHOPPERS), 3),
+        ({}, [ANNA] * len(PLACES), PLACES, STREAMS_PER_VISITOR),
+    ],
+)
+def test_there_are_so_many_places_and_no_more(clock, registry, limits, visitors, addresses, most):
+    hub = Hub(EdgeSettings(**limits), EdgeMetrics(registry), clock)
+    given = reserved(hub, visitors, addresses)
+    assert given == [True] * most + [False] * (len(visitors) - most)
+    assert registry.get_sample_value("cartwake_edge_streams") == most
+    hub.release(visitors[0], addresses[0])
+    assert reserved(hub, visitors[-2:], addresses[-2:]) == [True, False]
+    for both in zip(visitors[1:most], addresses[1:most], strict=True):
+        hub.release(*both)
+    hub.release(visitors[-2], addresses[-2])
+    assert registry.get_sample_value("cartwake_edge_streams") == 0
+    assert not hub._places
+
+
+def test_one_visitor_or_address_cannot_take_all_places(clock, registry):
+    edge = EdgeSettings(max_streams=100, max_streams_per_address=3)
+    hub = Hub(edge, EdgeMetrics(registry), clock)
+    reserved(hub, SHOPPERS, PLACES[:1] * len(SHOPPERS))
+    reserved(hub, [ANNA] * len(PLACES), PLACES)
+    assert hub.reserve(BERT, "192.0.2.1")
 
 
 async def test_a_hub_that_closes_ends_its_streams(hub):
     anna = await listening(hub, ANNA, 9)
     hub.close()
     assert await anna == []
-    assert not hub.has_room(ANNA)
+    assert not hub.reserve(ANNA, "192.0.2.1")

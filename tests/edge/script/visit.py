@@ -21,6 +21,7 @@ from tests.edge.shop import BROWSER, EDGE, SIGNING, Shop
 from tests.rig.processes import LOOPBACK, free_port, wait_until
 
 TRIGGER = "7" * 32
+MOST_CONNECTIONS = 100
 TURN = """is_hidden => {
     Object.defineProperty(document, 'hidden', {value: !!is_hidden, configurable: true});
     document.dispatchEvent(new Event('visibilitychange')) }"""
@@ -70,7 +71,7 @@ class Site:
 
     def start(self):
         """Serve the edge on a thread of its own."""
-        self._server = Server(self.shop.app, self.shop.hub)
+        self._server = Server(self.shop.app, self.shop.hub, MOST_CONNECTIONS)
         self._server.config.host, self._server.config.port = LOOPBACK, self.port
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
