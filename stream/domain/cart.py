@@ -94,7 +94,9 @@ def add(cart: Cart, event: ProductAdded, at_ms: int) -> bool:
     """Put a product into the cart; return whether the cart changed."""
     if _is_in_snapshot(cart, at_ms):
         return False
-    _put(cart.lines, event.product, event.quantity, at_ms, _room(cart.lines))
+    product, lines = event.product, cart.lines
+    line = _find(lines, (product.id, product.variant))
+    _put(lines, line, product, event.quantity, at_ms, _room(lines))
     return _settle(cart, event.id, event.cart, at_ms)
 
 
@@ -118,9 +120,17 @@ def update(cart: Cart, event: CartUpdated, at_ms: int) -> bool:
         return False
     cart.replaced_ms = at_ms if cart.replaced_ms is None else max(cart.replaced_ms, at_ms)
     cart.lines = []
+    known: dict[LineId, CartLine | None] = {}
     for line in event.lines:
-        # One event cannot fill a cart.
-        _put(cart.lines, line.product, line.quantity, at_ms, MAX_EVENT_BYTES)
+        line_id = _line_id(line)
+        known[line_id] = _put(
+            cart.lines,
+            known.get(line_id),
+            line.product,
+            line.quantity,
+            at_ms,
+            MAX_EVENT_BYTES,  # one event cannot fill a cart
+        )
     return _settle(cart, event.id, event.cart, at_ms)
 
 
@@ -157,13 +167,22 @@ def _find(lines: list[CartLine], line_id: LineId) -> CartLine | None:
     return next((line for line in lines if line.id == line_id), None)
 
 
-def _put(lines: list[CartLine], product: Product, quantity: int, at_ms: int, room: int) -> None:
-    line = _find(lines, (product.id, product.variant))
+def _put(  # noqa: PLR0913, PLR0917 - the cart, what comes into it, and its bounds
+    lines: list[CartLine],
+    line: CartLine | None,
+    product: Product,
+    quantity: int,
+    at_ms: int,
+    room: int,
+) -> CartLine | None:
+    """Add to the product's ``line``, or append one if it has none; return it, None without room."""
     if line is not None:
         line.quantity = min(line.quantity + quantity, MAX_QUANTITY)
         _reprice(line, product, at_ms, room)
     elif len(lines) < MAX_LINES and _fits(product, None, room):
-        lines.append(CartLine(product, quantity, at_ms))
+        line = CartLine(product, quantity, at_ms)
+        lines.append(line)
+    return line
 
 
 def _reprice(line: CartLine, product: Product, at_ms: int, room: int) -> None:

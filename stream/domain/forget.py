@@ -17,8 +17,13 @@ def refuse(context: FoldContext, purpose: Purpose, at_ms: int, reason: CancelRea
     behaviour = context.state.behaviour
     if behaviour is None:
         return
-    cancelled = [sent for sent in behaviour.sent if purpose in context.kinds.needs(sent.kind)]
-    behaviour.sent = [sent for sent in behaviour.sent if sent not in cancelled]
+    needing = {
+        kind
+        for kind in {sent.kind for sent in behaviour.sent}
+        if purpose in context.kinds.needs(kind)
+    }
+    cancelled = [sent for sent in behaviour.sent if sent.kind in needing]
+    behaviour.sent = [sent for sent in behaviour.sent if sent.kind not in needing]
     context.effects.extend(
         TriggerCancel(
             trigger_id=sent.trigger_id,

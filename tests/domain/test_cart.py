@@ -64,6 +64,22 @@ def test_an_update_that_names_a_line_twice_adds_its_quantities():
     assert ann.cart == {"p1": 5}
 
 
+def test_the_work_on_an_update_of_the_whole_cart_grows_with_its_lines_alone(monkeypatch):
+    looked_at = 0
+    found = CartLine.id.fget
+
+    def counted(one):
+        nonlocal looked_at
+        looked_at += 1
+        return found(one)
+
+    monkeypatch.setattr(CartLine, "id", property(counted))
+    ann = a_shopper()
+    ann.updates(*(line(f"p{number}") for number in range(MAX_LINES)), at=10)
+    assert len(ann.cart) == MAX_LINES
+    assert looked_at <= 4 * MAX_LINES
+
+
 @pytest.mark.parametrize(("at", "expected"), [(19, {"p1": 1}), (20, {"p2": 1}), (21, {"p2": 1})])
 def test_an_update_older_than_the_carts_newest_change_is_ignored(at, expected):
     ann = a_shopper()
