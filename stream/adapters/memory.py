@@ -49,6 +49,7 @@ class MemoryStore(Generic[KeyT, StateT]):
         self._codec = codec
         self._shards: dict[int, _Kept] = {}
         self._tokens = count(1)
+        self._partitions: int | None = None
 
     async def claim(self, shard: int, policy: str = "") -> Ownership:
         """Implements ``Store.claim``."""
@@ -64,6 +65,11 @@ class MemoryStore(Generic[KeyT, StateT]):
         owner = Ownership(shard, kept.epoch, kept.token, kept.watermark, None, policy=kept.policy)
         self._tell(owner, kept)
         return owner
+
+    async def fix_partitions(self, count: int) -> int:
+        """Implements ``Store.fix_partitions``."""
+        self._partitions = self._partitions or count
+        return self._partitions
 
     async def load(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
         """Implements ``Store.load``."""

@@ -147,6 +147,9 @@ class Store(Protocol[KeyT, StateT]):
             A newer version has written it. The shard is not taken.
         """
 
+    async def fix_partitions(self, count: int) -> int:
+        """Store how many shards there are, unless that is stored; return the stored number."""
+
     async def load(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
         """Return the states of those keys that have one; the caller may change them.
 

@@ -28,7 +28,7 @@ class PartitionOffsets(Struct, frozen=True):
     """What Kafka says of one partition: its first offset, its end, and what was committed.
 
     ``clock_ms`` is the shard's clock as it stood with the committed offset; ``topic_id`` is empty
-    if the broker does not report it.
+    if the broker does not report it. ``partitions`` is how many its topic has; 0: not known.
     """
 
     start: int
@@ -36,6 +36,7 @@ class PartitionOffsets(Struct, frozen=True):
     committed: int
     clock_ms: int = BEGINNING_MS
     topic_id: str = ""
+    partitions: int = 0
 
 
 class ClaimedShard(Generic[KeyT, StateT]):

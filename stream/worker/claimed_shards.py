@@ -107,6 +107,15 @@ class ClaimedShards(Generic[KeyT, StateT]):
         log.error("Shard %d is stopped: %s. %s", number, why, todo, extra=where | {"shard": number})
         self.observe()
 
+    def stop_all(self, numbers: Iterable[int], why: str, todo: str) -> None:
+        """Read none of these shards any further, nor those that are owned; log it once."""
+        stopped = sorted({*numbers, *self._owned})
+        self._owned.clear()
+        self.lost.clear()
+        self.stopped |= dict.fromkeys(stopped, why)
+        log.error("All shards are stopped: %s. %s", why, todo, extra={"shards": stopped})
+        self.observe()
+
     def _forget(self, owned: ClaimedShard[KeyT, StateT]) -> bool:
         """Own a shard no longer; return whether it was owned until now."""
         is_owned = self._owned.get(owned.number) is owned

@@ -30,6 +30,10 @@ IN_PART = (
     "Either that topic does not exist: create it with 'cartwake topics create'. Or workers of two"
     " versions that read different topics are in this group: stop those of the older one."
 )
+OTHER_PARTITIONS = (
+    "Partitions cannot be changed under a group: use another worker.group, which reads the log anew"
+    " (docs/operations.md)."
+)
 
 Ready = list[tuple[TopicPartition, object]]
 
@@ -92,7 +96,11 @@ class Intake:
         # What is not read is sought, too: without a position aiokafka asks for one for ever, and
         # fetches nothing else from that broker meanwhile.
         offsets = {tp: limit.end for tp, limit in limits.items()}
-        for number, topics in _by_shard(wanted, limits):
+        by_shard = _by_shard(wanted, limits)
+        if why := await self.shards.torn(_counts(limits)):
+            self.shards.stop_all([number for number, _ in by_shard], why, OTHER_PARTITIONS)
+            by_shard = []
+        for number, topics in by_shard:
             if self._unclaimed is not assigned:
                 break
             if absent := [topic for topic in INPUTS if topic not in topics]:
@@ -167,6 +175,12 @@ def _by_shard(
     for tp in sorted(inputs, key=lambda tp: INPUTS.index(tp.topic)):
         found[tp.partition][tp.topic] = limits[tp]
     return sorted(found.items())
+
+
+def _counts(limits: Mapping[TopicPartition, PartitionOffsets]) -> dict[str, int]:
+    """Return how many partitions each of the lanes has, as far as Kafka says."""
+    counts = {tp.topic: limit.partitions for tp, limit in limits.items()}
+    return {topic: counts[topic] for topic in INPUTS if topic in counts}
 
 
 async def _patiently(

@@ -105,6 +105,17 @@ class Shards(ClaimedShards[KeyT, StateT]):
         self.observe()
         return offsets if self._owned.get(number) is owned else {}
 
+    async def torn(self, counts: Mapping[str, int]) -> str:
+        """Return why the topics' partition counts do not fit the stored state; empty if they do.
+
+        With another count a visitor's records go to another shard, even to different ones.
+        """
+        first = next(iter(counts.values()), 0)
+        stored = await self._store.fix_partitions(first) if first else 0
+        other = {topic: count for topic, count in counts.items() if count not in {0, stored}}
+        found = ", ".join(f"{topic} has {count} partitions" for topic, count in other.items())
+        return f"{found}, but the stored state is that of {stored}" if other else ""
+
     async def _claimed(self, number: int) -> Ownership | None:
         """Take a shard, unless a newer version has written it: then it is stopped here."""
         try:

@@ -196,6 +196,11 @@ async def test_each_claim_is_a_new_epoch_with_a_token_of_its_own(store):
     assert len({owner.token for owner in owners}) == 4
 
 
+async def test_the_first_number_of_partitions_stays(store):
+    assert await store.fix_partitions(12) == 12
+    assert await store.fix_partitions(13) == 12
+
+
 async def test_a_claim_tells_what_was_committed(store):
     owner = await store.claim(0)
     wakes = {ANN: 70, BOB: 50}

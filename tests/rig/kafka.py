@@ -20,7 +20,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka import Message as ClientMessage
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.rig.kafka_program import QUICK_START, java_command
 from tests.rig.processes import LOOPBACK, Program, free_port, wait_until
@@ -131,6 +131,15 @@ class Kafka:
         """Stop it where it runs, and start it on the same ports and data."""
         self.stop()
         self.start()
+
+    def add_partitions(self, names: Iterable[str], partitions: int) -> None:
+        """Give topics more partitions: so many in the end."""
+        admin = self._admin()
+        grown = [NewPartitions(name, partitions) for name in names]
+        added = admin.create_partitions(grown, operation_timeout=CALL_TIMEOUT_S)
+        for name, done in added.items():
+            done.result()
+            wait_until(partial(self._leads, name, partitions), f"topic {name}", CALL_TIMEOUT_S)
 
     def create_topics(
         self, names: Iterable[str], partitions: int, config: Mapping[str, str] | None = None

@@ -64,6 +64,7 @@ class Bench:
         self.store, self.sink = store or MemoryStore(VISITOR_CODEC), sink or MemorySink()
         self.logs = defaultdict(Log)
         self.now_ms = T0
+        self.partitions = {}  # of topics that tell it
         self._tick = 0.0
         self.shards = self.worker(live=live)
 
@@ -95,6 +96,7 @@ class Bench:
                 (committed or {}).get(topic, 0),
                 clock_ms,
                 topic_id,
+                self.partitions.get(topic, 0),
             )
             for topic in LANES
         }

@@ -15,8 +15,8 @@ from stream.worker.claimed import PartitionOffsets
 from stream.worker.faust.fetch import Fetched
 from stream.worker.intake import EXAMPLES, Intake
 from tests.rig.clocks import steady
-from tests.scenarios.world import T0, consented
-from tests.worker.ashore import Bench
+from tests.scenarios.world import MINUTE, T0, consented, refused
+from tests.worker.ashore import DUE_MS, LEFT_CART, Bench, write
 
 
 def shard(*numbers):
@@ -170,6 +170,43 @@ async def test_without_one_of_its_topics_a_shard_is_stopped_and_not_claimed(inta
     assert bench.shards.stopped == dict.fromkeys((0, 1), "it was assigned without cart-events")
     assert (epochs(bench), intake.needs_claim()) == ({}, False)
     assert all(at == 0 for at in kafka.sought[0].values())
+
+
+@pytest.mark.parametrize("grown", [tuple(LANES), ("cart-events",), ("consent-events",)])
+async def test_partitions_that_are_added_at_work_stop_all_shards_with_one_line(
+    intake, kafka, bench, caplog, grown
+):
+    bench.partitions = dict.fromkeys(LANES, 2)
+    write(bench, 0, *LEFT_CART)
+    intake.assign(shard(0, 1))
+    await intake.claim(kafka)
+    await bench.work()
+    bench.partitions |= dict.fromkeys(grown, 3)
+    # By the new number of partitions her refusal is in another shard than her cart.
+    write(bench, 2, refused(T0 + MINUTE, purpose="personalization"))
+    caplog.clear()
+    intake.assign(shard(0, 1, 2))
+    await intake.claim(kafka)
+    bench.now_ms = DUE_MS + 1
+    await bench.work()
+    assert bench.published("triggers") == []
+    assert list(bench.shards.stopped) == [0, 1, 2]
+    assert bench.value("shards_stopped") == 3
+    (line,) = [one for one in caplog.messages if "stopped" in one]
+    assert f"{grown[0]} has 3 partitions" in line
+    assert "the stored state is that of 2" in line
+    assert epochs(bench) == {0: 1, 1: 1}
+
+
+async def test_a_lost_shard_that_is_claimed_again_finds_added_partitions_too(intake, kafka, bench):
+    bench.partitions = dict.fromkeys(LANES, 2)
+    intake.assign(shard(0, 1))
+    await intake.claim(kafka)
+    del bench.shards._owned[1]
+    bench.shards.lost[1] = 0.0
+    bench.partitions = dict.fromkeys(LANES, 3)
+    await intake.claim(kafka)
+    assert (list(bench.shards.stopped), len(bench.shards), bench.shards.lost) == ([0, 1], 0, {})
 
 
 async def test_what_came_of_a_topic_that_was_made_anew_reaches_no_shard(intake, kafka, bench):

@@ -149,6 +149,19 @@ async def topic_ids(client: AIOKafkaClient, names: Collection[str]) -> dict[str,
     return {name: topic_id.hex() for name, topic_id in found.items()}
 
 
+async def partition_counts(client: AIOKafkaClient, names: Collection[str]) -> dict[str, int]:
+    """Return how many partitions each topic that exists has by now."""
+    try:
+        answer = await client.send(some_node(client), TopicIds(names))
+    except NotImplementedError:  # an old broker: what the client last heard of it
+        return {name: len(client.cluster.partitions_for_topic(name) or ()) for name in names}
+    return {
+        name: len(partitions)
+        for error_code, name, _, _, partitions, *_ in answer.topics
+        if for_code(error_code) is NoError
+    }
+
+
 async def remade(client: AIOKafkaClient, known: Mapping[str, str]) -> set[str] | None:
     """Return which topics have another id than the known one; None if that is not clear yet.
 

@@ -61,11 +61,15 @@ async def fix_partitions(connection: Connection, group: str, count: int) -> None
     CartwakeError
         Redis holds the state of another number of shards.
     """
-    name = partitions_key(group)
-    await connection.run("SET", name, count, "NX")
-    stored = int(await connection.run("GET", name) or 0)
+    stored = await _fixed_partitions(connection, group, count)
     for found, do in torn(stored, count, connection.address):
         raise CartwakeError(f"{found}; {do}")
+
+
+async def _fixed_partitions(connection: Connection, group: str, count: int) -> int:
+    name = partitions_key(group)
+    await connection.run("SET", name, count, "NX")
+    return int(await connection.run("GET", name) or 0)
 
 
 class RedisStore(Generic[KeyT, StateT]):
@@ -115,6 +119,10 @@ class RedisStore(Generic[KeyT, StateT]):
             stored=watermark,
             policy=digest.decode(),
         )
+
+    async def fix_partitions(self, count: int) -> int:
+        """Implements ``Store.fix_partitions``."""
+        return await _fixed_partitions(self._connection, self._group, count)
 
     async def load(self, owner: Ownership, keys: Sequence[KeyT]) -> dict[KeyT, StateT]:
         """Implements ``Store.load`` in one round trip."""

@@ -19,7 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
-from stream.adapters.kafka.topic_ids import topic_ids
+from stream.adapters.kafka.topic_ids import partition_counts, topic_ids
 from stream.domain.topics import LANES
 from stream.runtime.fatal import TOLD_TO_STOP, fatal
 from stream.shard.ports import BEGINNING_MS
@@ -119,16 +119,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> dict[aiokafka.TopicPartition, PartitionOffsets]:
         consumer = self._ensure_consumer()
         inputs = {tp.topic for tp in tps if tp.topic in LANES}
-        starts, ends, committed, ids = await asyncio.gather(
+        starts, ends, committed, ids, counts = await asyncio.gather(
             consumer.beginning_offsets(tps),
             consumer.end_offsets(tps),
             # Public calls tell the offset without what was committed beside it.
             consumer._coordinator.fetch_committed_offsets(tps),  # noqa: SLF001
             topic_ids(consumer._client, inputs),  # noqa: SLF001 - it has no public way to ask
+            partition_counts(consumer._client, inputs),  # noqa: SLF001
         )
         known = ids or {}
         return {
-            tp: _limits(starts[tp], ends[tp], committed.get(tp), known.get(tp.topic, ""))
+            tp: _limits(
+                starts[tp],
+                ends[tp],
+                committed.get(tp),
+                known.get(tp.topic, ""),
+                counts.get(tp.topic, 0),
+            )
             for tp in tps
         }
 
@@ -299,10 +306,10 @@ class Transport(driver.Transport):
 
 
 def _limits(
-    start: int, end: int, committed: OffsetAndMetadata | None, topic_id: str
+    start: int, end: int, committed: OffsetAndMetadata | None, topic_id: str, partitions: int
 ) -> PartitionOffsets:
     if committed is None or committed.offset < 0:
-        return PartitionOffsets(start, end, 0, topic_id=topic_id)
+        return PartitionOffsets(start, end, 0, topic_id=topic_id, partitions=partitions)
     # Committed by somebody else's tool it comes without a clock of ours.
     clock_ms = int(committed.metadata) if CLOCK.fullmatch(committed.metadata) else BEGINNING_MS
-    return PartitionOffsets(start, end, committed.offset, clock_ms, topic_id)
+    return PartitionOffsets(start, end, committed.offset, clock_ms, topic_id, partitions)

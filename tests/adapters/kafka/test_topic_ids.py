@@ -6,7 +6,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 
-from stream.adapters.kafka.topic_ids import NONE, remade, topic_ids
+from stream.adapters.kafka.topic_ids import NONE, partition_counts, remade, topic_ids
 from stream.demo.embedded import Broker
 
 
@@ -83,11 +83,24 @@ async def test_a_broker_that_tells_no_ids_leaves_topics_as_they_are(client):
     assert await remade(client, {"carts": "a1"}) == set()
 
 
+async def test_partitions_that_were_added_are_counted_at_once(client, kafka_server, topics):
+    assert await partition_counts(client, topics) == dict.fromkeys(topics, 3)
+    kafka_server.add_partitions(topics[:1], 5)
+    assert await partition_counts(client, topics) == {topics[0]: 5, topics[1]: 3}
+
+
+async def test_of_an_old_broker_the_client_itself_knows_how_many_partitions_there_are():
+    old = Old(9)
+    old.cluster = SimpleNamespace(partitions_for_topic={"carts": {0, 1}}.get)
+    assert await partition_counts(old, ["carts", "pages"]) == {"carts": 2, "pages": 0}
+
+
 async def test_the_embedded_broker_tells_ids_too():
     with Broker(["carts"]) as broker:
         client = await started(broker.bootstrap)
         try:
             known = await topic_ids(client, ["carts"])
             assert await remade(client, known) == set()
+            assert (await partition_counts(client, ["carts"])).keys() == {"carts"}
         finally:
             await client.close()
