@@ -1,6 +1,6 @@
-"""Types of command-line arguments.
+"""The parser of command lines, and the types of their arguments.
 
-Each function is, or returns, a ``type`` of argparse; its error becomes the one line people read.
+A type is a function for argparse; its error becomes the one line people read.
 """
 
 import argparse
@@ -9,12 +9,42 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import NoReturn
 
 from stream.domain.topics import LANES
+from stream.errors import UsageError
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and name the command nearest to an unknown one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UsageError(f"{message} (see: {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        """Refuse an unknown command (argparse has no other place to name the nearest one)."""
+        commands = list(action.choices or ())
+        if commands and value not in commands:
+            near = get_close_matches(value, commands, 1, 0.5)
+            known = f"the nearest is {near[0]}" if near else f"there are {', '.join(commands)}"
+            raise argparse.ArgumentError(None, f"there is no command {value!r}; {known}")
+
+
+def add_config(command: Parser, default: str | None) -> None:
+    """Add ``--config``, which every command takes."""
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help="TOML file with settings (default: the file that CARTWAKE_CONFIG names)",
+    )
 
 
 def number(most: int, *, zero: bool = False) -> Callable[[str], float]:

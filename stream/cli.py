@@ -11,13 +11,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from stream import __version__
-from stream.arguments import events, folder, moment, number, place, seed
-from stream.errors import CartwakeError, UsageError
+from stream.arguments import Parser, add_config, events, folder, moment, number, place, seed
+from stream.errors import CartwakeError
 
 if TYPE_CHECKING:
     from stream.config.settings import Settings
@@ -31,22 +29,6 @@ MAX_RATE = 1_000_000
 Add = Callable[..., "Parser"]
 # An exit code, lines to print, or nothing.
 Answer = int | Iterable[str] | None
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and name the command nearest to an unknown one."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
-        raise UsageError(f"{message} (see: {self.prog} --help)")
-
-    def _check_value(self, action: argparse.Action, value: str) -> None:
-        """Refuse an unknown command (argparse has no other place to name the nearest one)."""
-        commands = list(action.choices or ())
-        if commands and value not in commands:
-            near = get_close_matches(value, commands, 1, 0.5)
-            known = f"the nearest is {near[0]}" if near else f"there are {', '.join(commands)}"
-            raise argparse.ArgumentError(None, f"there is no command {value!r}; {known}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +71,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"cartwake {__version__}")
-    _add_config(top, default=None)
+    add_config(top, default=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
         _add_demo,
@@ -102,6 +84,8 @@ def parser() -> Parser:
         _add_dead_letters,
         _add_doctor,
         _add_status,
+        _add_tail,
+        _add_completion,
     ):
         add(commands.add_parser)
     return top
@@ -119,20 +103,10 @@ def _add_command(
         allow_abbrev=False,
     )
     # SUPPRESS: a default here would overwrite a --config given before the command.
-    _add_config(command, default=argparse.SUPPRESS)
+    add_config(command, default=argparse.SUPPRESS)
     if call:
         command.set_defaults(call=call)
     return command
-
-
-def _add_config(command: Parser, default: str | None) -> None:
-    command.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        default=default,
-        help="TOML file with settings (default: the file that CARTWAKE_CONFIG names)",
-    )
 
 
 def _add_demo(add: Add) -> None:
@@ -182,11 +156,21 @@ def _add_emailer(add: Add) -> None:
     emailer.add_argument(
         "--preview", action="store_true", help="show the mails in a browser, and send none"
     )
+    emailer.add_argument(
+        "--test",
+        metavar="VISITOR",
+        help="send this visitor one mail that is marked as a test, and end; consent is not asked",
+    )
 
 
 def _add_webhooks(add: Add) -> None:
     does = "post signed triggers to the shop's endpoints, with retries"
-    _add_command(add, "webhooks", does, "cartwake webhooks --config cartwake.toml", _webhooks)
+    webhooks = _add_command(
+        add, "webhooks", does, "cartwake webhooks --config cartwake.toml", _webhooks
+    )
+    webhooks.add_argument(
+        "--test", metavar="NAME", help="post one trigger with the reason 'test' there, and end"
+    )
 
 
 def _add_replay(add: Add) -> None:
@@ -258,6 +242,18 @@ def _add_status(add: Add) -> None:
     status.add_argument("--watch", action="store_true", help="again every 2 s, until Ctrl-C")
 
 
+def _add_tail(add: Add) -> None:
+    does = "show the newest events, what became of them and why, and decisions; then live"
+    tail = _add_command(add, "tail", does, "cartwake tail --visitor 4f2a", _tail)
+    tail.add_argument("--visitor", metavar="V", help="only those of this visitor")
+
+
+def _add_completion(add: Add) -> None:
+    does = "print the completion of commands and options for a shell"
+    completion = _add_command(add, "completion", does, "cartwake completion bash", _completion)
+    completion.add_argument("shell", choices=("bash", "zsh"), metavar="bash|zsh")
+
+
 def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream import demo
 
@@ -292,12 +288,20 @@ def _edge(_: argparse.Namespace, settings: Settings) -> Answer:
 def _emailer(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream.emailer import preview, serve
 
+    if options.test is not None:
+        from stream.admin import trial
+
+        return trial.mail(settings, options.test)
     return preview.run(settings) if options.preview else serve.run(settings)
 
 
-def _webhooks(_: argparse.Namespace, settings: Settings) -> Answer:
+def _webhooks(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream.webhooks import serve
 
+    if options.test is not None:
+        from stream.admin import trial
+
+        return trial.webhook(settings, options.test)
     return serve.run(settings)
 
 
@@ -340,3 +344,15 @@ def _status(options: argparse.Namespace, settings: Settings) -> Answer:
     from stream.admin import status
 
     return status.run(settings, as_json=options.json, watch=options.watch)
+
+
+def _tail(options: argparse.Namespace, settings: Settings) -> Answer:
+    from stream.admin import tail
+
+    return tail.run(settings, options.visitor)
+
+
+def _completion(options: argparse.Namespace, _: Settings) -> Answer:
+    from stream.completion import script
+
+    return script(parser(), options.shell)

@@ -28,6 +28,8 @@ COMMANDS = {
     "dead-letters replay",
     "doctor",
     "status",
+    "tail",
+    "completion",
 }
 LONG_RUNNING = ("worker", "edge", "emailer", "webhooks")
 
@@ -63,6 +65,9 @@ def calls(monkeypatch):
         "stream.webhooks.serve": ["run"],
         "stream.admin.doctor": ["run"],
         "stream.admin.status": ["run"],
+        "stream.admin.tail": ["run"],
+        "stream.admin.trial": ["webhook", "mail"],
+        "stream.completion": ["script"],
     }
     own = ("adapters.kafka", "worker", "edge", "emailer", "webhooks", "admin")
     for parent in (f"stream.{name}" for name in own):
@@ -306,6 +311,20 @@ def test_a_doctor_is_told_where_the_settings_come_from(calls, config, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("argv", "function", "named"),
+    [
+        (["webhooks", "--test", "crm"], "stream.admin.trial.webhook", "crm"),
+        (["emailer", "--test", "v-1"], "stream.admin.trial.mail", "v-1"),
+        (["tail", "--visitor", "v-1"], "stream.admin.tail.run", "v-1"),
+        (["tail"], "stream.admin.tail.run", None),
+    ],
+)
+def test_a_test_message_and_a_tail_get_what_was_named(argv, function, named, calls):
+    assert cli.main(argv) == 0
+    assert calls == [(function, (load(None, {}), named), {})]
+
+
+@pytest.mark.parametrize(
     ("options", "as_json", "watch"),
     [
         ([], False, False),
@@ -385,7 +404,8 @@ def test_wrong_usage_is_one_line_that_names_it(argv, named, calls, capsys):
     assert calls == []
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+# It needs none: it is about the commands alone.
+@pytest.mark.parametrize("command", sorted(COMMANDS - {"completion"}))
 def test_every_command_takes_the_configuration_before_and_after_its_name(
     command, calls, config, tmp_path
 ):

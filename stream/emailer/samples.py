@@ -24,11 +24,12 @@ def samples(kinds: Kinds = REGISTRY) -> Iterator[tuple[Trigger, Recipient]]:
         *detailed, bare = kind.samples
         for sample in detailed:
             for locale in LOCALES:
-                yield _trigger(kind, sample), Recipient(ADDRESS, "Kim", locale)
-        yield _trigger(kind, bare), Recipient(ADDRESS)
+                yield sample_trigger(kind, sample), Recipient(ADDRESS, "Kim", locale)
+        yield sample_trigger(kind, bare), Recipient(ADDRESS)
 
 
-def _trigger(kind: AnyKind, sample: Sample) -> Trigger:
+def sample_trigger(kind: AnyKind, sample: Sample) -> Trigger:
+    """Return the made-up trigger of a kind's sample."""
     return Trigger(
         trigger_id=f"{sample.step:032x}",
         kind=kind.name,

@@ -60,7 +60,7 @@ def run(settings: Settings) -> int:
         Topics are missing, or the metrics' address cannot be listened on.
     """
     with process("sending mails"):
-        _check(settings)
+        check(settings)
         composer = composer_of(settings)
         for sample in samples():
             composer.content(*sample)
@@ -86,7 +86,14 @@ def composer_of(settings: Settings) -> Composer:
     return Composer(emailer.sender, emailer.public_url, links, folder, shop_of(emailer))
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuse settings without a value that has no default.
+
+    Raises
+    ------
+    UsageError
+        It names the setting, with an example.
+    """
     for name, example in EXAMPLES.items():
         if not getattr(settings.emailer, name):
             raise UsageError(f"emailer.{name} is empty: set it, {name} = {example}")
