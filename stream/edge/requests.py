@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from stream.adapters.addresses import address_in, sender_of
 from stream.edge.answers import RequestRefused, malformed, too_large
+from stream.edge.repair import repaired
 
 KIB: Final = 1024
 MAX_EVENT_BYTES: Final = 32 * KIB
@@ -55,11 +56,14 @@ async def body_of(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
 
 
 def json_of(body: bytes, place: str = "body") -> Any:  # noqa: ANN401 - JSON
-    """Return the JSON value in a body, whatever its content type says."""
+    """Return the JSON value in a body, whatever its content type says; see ``repair``."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         where = f"{place}: not one JSON value, at line {error.lineno} column {error.colno}"
+    try:
+        return repaired(body)
+    except (ValueError, RecursionError):
         raise malformed(where) from None
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from stream.adapters.wire.bots import is_bot
-from stream.adapters.wire.codec import Rejected, decode_fields, encode_record
+from stream.adapters.wire.codec import Defect, Rejected, decode_fields, encode_record
+from stream.adapters.wire.optional import readable
 from stream.config.edge import EdgeKey
 from stream.domain.events import ConsentUpdated, ErasureRequested, Event
 from stream.domain.topics import TOPIC_OF, TYPE_OF, event_types, written_by
-from stream.edge.answers import RequestRefused
+from stream.edge.answers import RequestRefused, malformed
 from stream.edge.collector.device import device_of
 from stream.edge.keys import may_send
 from stream.edge.visitors import Visitors
@@ -56,6 +57,7 @@ class PreparedRecord(NamedTuple):
     is_bot: bool = False
     was_skewed: bool = False
     forgets: bool = False  # the browser must delete its cookie
+    lost: tuple[str, ...] = ()  # optional fields that could not be read
 
 
 def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecord:
@@ -68,7 +70,9 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
     """
     if not isinstance(fields, dict):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
-    event = _decoded(_completed(fields, sender, visitors))
+    event, lost = _decoded(_completed(fields, sender, visitors))
+    if not isinstance(fields.get("context"), dict | None):
+        lost += ("context",)
     kind = type(event)
     if not may_send(sender.key, kind):
         detail = "$.type: a browser key may not send it"
@@ -85,6 +89,7 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
         is_bot=marked,
         was_skewed=bool(sender.skew_ms),
         forgets=_ends(event),
+        lost=lost,
     )
 
 
@@ -95,17 +100,25 @@ def _ends(event: Event) -> bool:
     return isinstance(event, ErasureRequested)
 
 
-def _decoded(fields: dict[str, Any]) -> Event:
+def _decoded(fields: dict[str, Any]) -> tuple[Event, tuple[str, ...]]:
+    """Return the event, and its optional fields that are left out because they cannot be read."""
     try:
-        return decode_fields(fields, EDGE_TYPES)
+        return decode_fields(fields, EDGE_TYPES), ()
     except Rejected as rejected:
-        reason, detail = str(rejected.reason), rejected.detail
-    raise RequestRefused(HTTPStatus.BAD_REQUEST, reason, detail)
+        refused = rejected
+    kind = EDGE_TYPES.get(str(fields.get("type")))
+    if refused.reason is Defect.INVALID and kind is not None:
+        kept, lost = readable(fields, kind)
+        try:
+            return decode_fields(kept, EDGE_TYPES), lost
+        except Rejected as rejected:
+            refused = rejected
+    raise RequestRefused(HTTPStatus.BAD_REQUEST, str(refused.reason), refused.detail)
 
 
 def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> dict[str, Any]:
     tenant = sender.key.tenant
-    if fields.get("tenant", tenant) != tenant:
+    if fields.get("tenant") not in (None, tenant):
         raise RequestRefused(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not the key's tenant")
     at_ms = fields.get("at_ms")
     if sender.skew_ms and isinstance(at_ms, int):
@@ -127,13 +140,13 @@ def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
     if sender.key.kind == "browser":
         detail = "$.visitor: not a signed id of this shop; get one from /v1/visitor"
         raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
+    if isinstance(given, str) and "\ufffd" in given:  # two visitors might become one
+        raise malformed("$.visitor: holds a character that cannot be read")
     return given
 
 
 def _context(given: object, sender: Sender) -> object:
-    if given is not None and not isinstance(given, dict):
-        return given  # the codec refuses it with a reason
-    context: dict[str, Any] = dict(given or {})
+    context: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
     agent = context.pop("user_agent", None)
     if sender.key.kind == "browser":  # one for all events: each new one takes long to read
         agent = sender.user_agent

@@ -6,6 +6,7 @@ A request is answered once Kafka has acknowledged its records. The answer has an
 import asyncio
 import re
 import time
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -257,13 +258,15 @@ class Collector:
                 self._metrics.events.labels(topic, outcome).inc(count)
         self._metrics.bots.inc(sum(record.is_bot for record in records))
         self._metrics.skew_corrected.inc(sum(record.was_skewed for record in records))
+        for field in (field for record in records for field in record.lost):
+            self._metrics.lost_fields.labels("canonical", field).inc()
 
 
 def _listed(body: bytes, most: int) -> list[Any]:
     """Return the events of an array or of JSON Lines; a broken line becomes a refusal."""
     if not body.strip():
         raise malformed("body: empty")
-    if body.lstrip().startswith(b"["):
+    if body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
         listed: list[Any] = json_of(body)
         return listed
     lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]

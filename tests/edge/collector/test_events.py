@@ -90,8 +90,6 @@ def test_a_line_that_cannot_be_read_costs_itself_alone(shop):
         ({"type": 7}, 400, "invalid"),
         ({"id": ""}, 400, "invalid"),
         ({"at_ms": "now"}, 400, "invalid"),
-        ({"context": "x"}, 400, "invalid"),
-        ({"context": {"country": "Spain"}}, 400, "invalid"),
         ({"visitor": "4f2a"}, 403, "visitor_not_signed"),
         ({"visitor": None}, 403, "visitor_not_signed"),
         ({"visitor": Visitors(SIGNING).sign("bike", "4f2a")}, 403, "visitor_not_signed"),
@@ -107,6 +105,161 @@ def test_one_event_alone_is_refused_with_its_own_status(shop, change, status, re
     assert [one["reason"] for one in answer.json()["refused"]] == [reason]
     assert shop.log.records == []
     assert shop.count("refused_total", reason=reason) == 1
+
+
+ADDED = {"type": "product_added", "quantity": 1, "product": {"id": "mug"}}
+LISTED = {"type": "product_list_viewed"}
+CART = {"type": "cart_updated"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "left"),
+    [
+        ({"context": "x"}, "context", {"url": "/tea"}),
+        ({"context": ["x"]}, "context", {"url": "/tea"}),
+        *(
+            ({"context": {name: value}}, f"context.{name}", {"url": "/tea"})
+            for name, value in (
+                ("locale", "en-US@posix"),
+                ("locale", "de_DE"),
+                ("locale", ["de"]),
+                ("timezone", "Europe/Vienna\n"),
+                ("timezone", 60),
+                ("country", "Spain"),
+                ("country", "es"),
+                ("device", "fridge"),
+                ("bot", "perhaps"),
+            )
+        ),
+        ({"title": {"de": "Tee"}}, "title", {"url": "/tea"}),
+        ({"referrer": 7}, "referrer", {"url": "/tea"}),
+        ({"tags": ["a", 7, "b"]}, "tags", {"tags": ["a", "b"]}),
+        ({"tags": "a"}, "tags", {"url": "/tea"}),
+        (ADDED | {"cart": 7}, "cart", {"product": {"id": "mug"}}),
+        *(
+            (ADDED | {"product": {"id": "mug", name: value}}, f"product.{name}", {"quantity": 1})
+            for name, value in (
+                ("price_minor", "12,90"),
+                ("price_minor", 12.9),
+                ("price_minor", -1),
+                ("currency", "euro"),
+                ("name", 7),
+                ("image_url", {}),
+            )
+        ),
+        (
+            LISTED | {"products": [{"id": "a"}, {"sku": "b"}]},
+            "products",
+            {"products": [{"id": "a"}]},
+        ),
+        (LISTED | {"products": 7, "list": "hot"}, "products", {"list": "hot"}),
+        (
+            CART | {"lines": [{"product": {"id": "a", "brand": 7}, "quantity": 1}]},
+            "lines.product.brand",
+            {"lines": [{"product": {"id": "a"}, "quantity": 1}]},
+        ),
+    ],
+)
+def test_an_optional_field_that_cannot_be_read_costs_itself_alone(shop, change, field, left):
+    answer = shop.page([shop.viewed(**change)])
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    (event,) = shop.log.events
+    assert {name: event[name] for name in left} == left
+    *path, name = field.split(".")
+    inner = event
+    for part in path:
+        inner = inner[part][0] if isinstance(inner[part], list) else inner[part]
+    assert name in left or name not in inner or (name == "context" and "locale" not in inner[name])
+    assert event["context"]["user_agent"] == PAGE["User-Agent"]
+    assert shop.count("lost_fields_total", source="canonical", field=field) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": 7},
+        ADDED | {"product": {"id": "mug", "variant": 7}},  # another line of the cart
+        ADDED | {"quantity": -1},
+        ADDED | {"quantity": 0.5},
+        {"type": "product_removed", "product_id": "mug", "quantity": 0},  # not the whole line
+        {"type": "product_removed", "product_id": "mug", "variant": 7},
+        CART | {"lines": [{"product": {"id": "a"}, "quantity": 1}, {"product": {}, "quantity": 1}]},
+    ],
+)
+def test_what_would_mean_something_else_without_a_field_is_refused(shop, change):
+    answer = shop.page([shop.viewed(**change), shop.viewed(id="e2")]).json()
+    assert [(one["index"], one["reason"]) for one in answer["refused"]] == [(0, "invalid")]
+    assert [event["id"] for event in shop.log.events] == ["e2"]
+
+
+@pytest.mark.parametrize("status", ["refused", False, True, 7, ["granted"]])
+def test_a_status_of_consent_that_is_none_is_a_no_and_its_neighbours_count(shop, status):
+    purposes = {"personalization": "granted", "ads": status, "horoscopes": 7}
+    shop.page([GRANTED | {"visitor": shop.signed, "at_ms": NOW_MS, "purposes": purposes}])
+    assert shop.log.events[0]["purposes"] == {"personalization": "granted", "ads": "denied"}
+    assert shop.count("lost_fields_total", source="canonical", field="purposes.ads") == 1
+
+
+def test_a_grant_whose_end_cannot_be_read_is_not_for_ever(shop):
+    limited = GRANTED | {"visitor": shop.signed, "at_ms": NOW_MS, "valid_until_ms": "2027"}
+    assert shop.page([limited]).status_code == 400
+    both = limited | {"purposes": {"personalization": "granted", "ads": "denied"}}
+    assert shop.page([both]).json()["accepted"] == 1
+    assert shop.log.events[0]["purposes"] == {"ads": "denied"}
+
+
+@pytest.mark.parametrize(
+    ("title", "stored"),
+    [
+        (rb"Tea \ud83d", "Tea \ufffd"),
+        (rb"\uDE00 tea", "\ufffd tea"),
+        (rb"\ud83d\ude00 \\ud83d", "\U0001f600 \\ud83d"),  # an emoji, and a backslash
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (b"Caf\xe9", "Caf\ufffd"),
+        (b"\xed\xa0\xbd", "\ufffd\ufffd\ufffd"),
+        (b"Tea\x0b\x00", "Tea\x0b\x00"),
+    ],
+)
+@pytest.mark.parametrize("lines", [False, True])
+def test_half_a_character_costs_neither_its_event_nor_the_consent_beside_it(
+    shop, title, stored, lines
+):
+    granted = GRANTED | {"visitor": shop.signed, "at_ms": NOW_MS}
+    events = [granted, shop.viewed(title="TITLE"), shop.viewed(id="e2")]
+    text = "\n".join(map(json.dumps, events)) if lines else json.dumps(events)
+    # A body is damaged as a whole, and so is each line.
+    body = text.encode().replace(b"TITLE", title)
+    assert shop.page(body).json()["accepted"] == 3
+    assert [event.get("title") for event in shop.log.events] == [None, stored, None]
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e400", b"9" * 400])
+def test_a_number_that_is_none_costs_itself_alone(shop, number):
+    event = shop.viewed(**ADDED | {"product": {"id": "mug", "price_minor": 1234567}})
+    answer = shop.page(
+        json.dumps([event, shop.viewed(id="e2")]).encode().replace(b"1234567", number)
+    )
+    assert answer.json()["accepted"] == 2
+    assert shop.log.events[0]["product"] == {"id": "mug"}
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_body(shop):
+    body = b"\xef\xbb\xbf" + json.dumps([shop.viewed()]).encode()
+    assert shop.page(body).json()["accepted"] == 1
+
+
+def test_two_visitors_do_not_become_one_by_half_a_character(shop):
+    events = [shop.viewed(visitor="v1"), shop.viewed(id="e2", visitor="VISITOR")]
+    body = json.dumps(events).encode().replace(b"VISITOR", rb"v\ud83d")
+    answer = shop.server("/v1/events", body).json()
+    assert [(one["index"], one["reason"]) for one in answer["refused"]] == [(1, "malformed")]
+    assert answer["accepted"] == 1
+
+
+@pytest.mark.parametrize("tenant", [[], {}, 7])
+def test_a_tenant_that_is_none_is_another(shop, tenant):
+    answer = shop.page([shop.viewed(tenant=tenant)])
+    assert answer.json()["refused"][0]["reason"] == "other_tenant"
 
 
 @pytest.mark.parametrize(
