@@ -16,11 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from stream.adapters.redis.connection import connected
 from stream.config.settings import Settings
 from stream.delivery.links import Links
 from stream.edge.answers import RequestRefused, refused_response
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, KafkaEventLog
+from stream.edge.collector.names import VisitorNames
 from stream.edge.collector.routes import CALLS, Collector
 from stream.edge.collector.shops import Shops
 from stream.edge.gateway.feed import Feed
@@ -30,20 +32,37 @@ from stream.edge.keys import Keys
 from stream.edge.message_links import MessageLinks
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.pages import Pages
+from stream.edge.references import References
+from stream.edge.references.memory import MemoryReferences
+from stream.edge.references.redis import RedisReferences
 from stream.edge.visitors import Visitors
+from stream.mappers import SEARCHED_NAMES
 from stream.runtime.fatal import fatal
 
 A_DAY_S = 86_400
 
 
-def build(
-    settings: Settings, metrics: EdgeMetrics, now_ms: Callable[[], int], log: EventLog, hub: Hub
+def build(  # noqa: PLR0913 - all that it is made of
+    settings: Settings,
+    metrics: EdgeMetrics,
+    now_ms: Callable[[], int],
+    log: EventLog,
+    hub: Hub,
+    *,
+    references: References | None = None,
 ) -> Starlette:
-    """Return the application; nothing connects and nothing runs."""
+    """Return the application; nothing connects and nothing runs.
+
+    Without ``references`` it keeps vendors' names in memory.
+    """
     edge = settings.edge
     keys, visitors = Keys(edge.keys, edge.hooks), Visitors(edge.signing_keys)
     authenticator = Authenticator(edge, keys, now_ms)
-    collector = Collector(authenticator, visitors, log, metrics, now_ms, shops=Shops(edge))
+    using_names = [hook.tenant for hook in edge.hooks if hook.vendor in SEARCHED_NAMES]
+    names = VisitorNames(references or MemoryReferences(), using_names)
+    collector = Collector(
+        authenticator, visitors, log, metrics, now_ms, names=names, shops=Shops(edge)
+    )
     gateway = Gateway(authenticator, visitors, keys.tenants, hub)
     pages = Pages(authenticator, keys, visitors, log)
     message_links = MessageLinks(
@@ -117,11 +136,16 @@ async def running(
     log = KafkaEventLog(settings.kafka, metrics.kafka_up.set)
     feed = Feed(settings, hub, now_ms, metrics.bulkhead("record"))
     beside = [asyncio.create_task(_for_ever(part.run)) for part in (log, feed)]
+    redis = connected(settings.redis)  # at the first command: many edges need none
+    references = RedisReferences(redis, f"{settings.worker.group}:edge", now_ms)
     try:
-        yield RunningEdge(build(settings, metrics, now_ms, log, hub), hub, log)
+        yield RunningEdge(
+            build(settings, metrics, now_ms, log, hub, references=references), hub, log
+        )
     finally:
         for task in beside:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await redis.close()
         await log.stop()

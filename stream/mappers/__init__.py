@@ -4,11 +4,11 @@ Nothing here connects, keeps state or reads a clock. A vendor's event without a 
 error: its name is returned, so that it can be counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stream.mappers import banners, cloudevents, ga4, losses, segment, shopify, snowplow
-from stream.mappers.mapped import Hints, Mapped, Mapper, NotCarriedOut, Unreadable
+from stream.mappers.mapped import Fields, Hints, Mapped, Mapper, NotCarriedOut, Unreadable
 
 VENDORS: Final[Mapping[str, Mapper]] = {
     "segment": segment.to_events,
@@ -19,6 +19,11 @@ VENDORS: Final[Mapping[str, Mapper]] = {
     "rudderstack": segment.rudderstack,
     "unomi": banners.unomi,
     "bloomreach": banners.bloomreach,
+}
+
+# Vendors whose webhooks have names instead of a visitor: the names in one, the best first.
+SEARCHED_NAMES: Final[Mapping[str, Callable[[Fields, Hints], tuple[str, ...]]]] = {
+    "shopify": shopify.searched_names,
 }
 
 NAME_CHARACTERS: Final = 64
@@ -48,4 +53,12 @@ def _cut(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name[:NAME_CHARACTERS] for name in names)
 
 
-__all__ = ["VENDORS", "Hints", "Mapped", "NotCarriedOut", "Unreadable", "to_events"]
+__all__ = [
+    "SEARCHED_NAMES",
+    "VENDORS",
+    "Hints",
+    "Mapped",
+    "NotCarriedOut",
+    "Unreadable",
+    "to_events",
+]

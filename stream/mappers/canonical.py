@@ -1,8 +1,9 @@
 """Parts of canonical events. A vendor's module finds the values, this one converts them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from stream.domain.ids import make_id
 from stream.mappers.losses import is_missing, lose
 from stream.mappers.mapped import Fields
 from stream.mappers.reading import currency, minor, quantity, records, text, without_none
@@ -76,6 +77,29 @@ def refunded(order: str, total: object, code: object) -> Fields:
         "order": order,
         "total_minor": amount("total", total, currency(code)) or 0,
     }
+
+
+def checkout(started: Fields, found: list[Fields] | None) -> list[Fields]:
+    """Return the beginning of a checkout, and beside it the cart, if there are lines.
+
+    Otherwise the cart of a shopper who buys at once, without a cart, would be empty.
+    """
+    named = {"cart": started["cart"]} if "cart" in started else {}
+    return [started, *([{"type": "cart_updated", "lines": found, **named}] if found else [])]
+
+
+def numbered(vendor: str, common: Fields, made: Sequence[Fields]) -> tuple[Fields, ...]:
+    """Return the events that one object of a vendor becomes, each with an id of its own.
+
+    Examples
+    --------
+    >>> one, two = numbered("shopify", {"id": "e1"}, [{"type": "a"}, {"type": "b"}])
+    >>> one["id"], two["id"] == one["id"]
+    ('e1', False)
+    """
+    own = common["id"]
+    ids = (make_id(vendor, own, number) if number else own for number in range(len(made)))
+    return tuple(common | {"id": one} | fields for one, fields in zip(ids, made, strict=True))
 
 
 def in_currency(given: Mapping[str, Any], *codes: object) -> Fields:

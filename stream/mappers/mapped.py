@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 Fields = dict[str, Any]
 
 
+# In the place of a visitor that was erased.
+ERASED = ""
+
+
 class Unreadable(ValueError):  # noqa: N818 - the sender's mistake, not an error of ours
     """A vendor's object cannot be read; the text names the place and the rule, no value."""
 
@@ -23,7 +27,8 @@ class Hints(NamedTuple):
     """What an object may lack.
 
     ``currency`` is the shop's: amounts without a currency are in it. ``categories`` are the shop's
-    own categories of consent, by ``categories.key_of``, with their purposes.
+    own categories of consent, by ``categories.key_of``, with their purposes. ``visitors`` are those
+    that the object's names belong to, the best first; ``ERASED`` stands for one that was erased.
     """
 
     at_ms: int
@@ -32,6 +37,7 @@ class Hints(NamedTuple):
     headers: Mapping[str, str] = {}
     currency: str | None = None
     categories: Mapping[str, tuple[str, ...]] = {}
+    visitors: tuple[str, ...] = ()
 
 
 class Mapped(NamedTuple):
@@ -40,6 +46,8 @@ class Mapped(NamedTuple):
     ``unmapped`` names what has no counterpart here, ``lost`` fields that could not be read, and
     ``unheard`` categories of consent that were refused and that nobody knows. ``refused`` says why
     the consent stamped on the vendor's event refuses it; such an event has no ``events``.
+    ``names`` are those by which the vendor will speak of the events' visitor later: of its cart,
+    its checkout, its order.
     """
 
     events: tuple[Fields, ...] = ()
@@ -47,6 +55,7 @@ class Mapped(NamedTuple):
     lost: tuple[str, ...] = ()
     unheard: tuple[str, ...] = ()
     refused: str | None = None
+    names: tuple[str, ...] = ()
 
 
 Mapper = Callable[[Fields, Hints], Mapped]

@@ -22,6 +22,8 @@ VISITOR_CHARACTERS: Final = 128
 # For texts that only people read.
 TEXT_CHARACTERS: Final = 1024
 CURRENCY_CHARACTERS: Final = 3
+# Headers with the id of a delivery, which stays the same when it is delivered again.
+DELIVERIES: Final = ("webhook-id", "x-shopify-webhook-id", "x-wc-webhook-delivery-id")
 
 
 def record(value: object) -> Mapping[str, Any]:
@@ -170,12 +172,15 @@ def _moment(value: object) -> int | None:
 
 
 def event_id(vendor: str, given: object, whole_object: object, hints: Hints) -> str:
-    """Return an id of 1 to 64 characters: the vendor's own, or a hash of the whole object."""
+    """Return an id of 1 to 64 characters: the vendor's own, or a hash of delivery and object.
+
+    What is delivered again has the same id, so the time of receipt is no part of it.
+    """
     own = text(given, hints.id, most=10 * TEXT_CHARACTERS)
     if own is not None:
         return own if len(own) <= ID_CHARACTERS else make_id(vendor, own)
-    content = json.dumps(whole_object, sort_keys=True)
-    return make_id(vendor, content, hints.at_ms)
+    delivery = next((hints.headers[one] for one in DELIVERIES if one in hints.headers), None)
+    return make_id(vendor, json.dumps(whole_object, sort_keys=True), delivery)
 
 
 def visitor_of(place: str, hints: Hints, *values: object) -> str:

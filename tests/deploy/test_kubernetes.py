@@ -152,7 +152,7 @@ def test_nothing_goes_in_or_out_of_a_pod_but_what_is_named(name):
         ("cartwake-names", {"worker", "edge", "emailer", "webhooks"}),
         ("cartwake-metrics", {"worker", "edge", "emailer", "webhooks"}),
         ("cartwake-kafka", {"worker", "edge", "emailer", "webhooks"}),
-        ("cartwake-redis", {"worker", "emailer", "webhooks"}),
+        ("cartwake-redis", {"worker", "edge", "emailer", "webhooks"}),
         ("cartwake-mail", {"emailer"}),
         ("cartwake-endpoints", {"webhooks"}),
         ("cartwake-shoppers", {"edge"}),

@@ -58,7 +58,7 @@ class MemoryLog:
 class Shop:
     """An edge of two tenants, ``tea`` and ``bike``."""
 
-    def __init__(self, edge=EDGE, clock=None, emailer=None):
+    def __init__(self, edge=EDGE, clock=None, emailer=None, references=None):
         self.now_ms = NOW_MS
         clock = clock or (lambda: self.now_ms)
         self.registry = CollectorRegistry()
@@ -66,7 +66,8 @@ class Shop:
         self.log = MemoryLog()
         self.settings = Settings(edge=edge, emailer=emailer or EmailerSettings())
         self.hub = Hub(edge, self.metrics, clock)
-        self.app = build(self.settings, self.metrics, clock, self.log, self.hub)
+        ports = (self.settings, self.metrics, clock, self.log, self.hub)
+        self.app = build(*ports, references=references)
         self.client = TestClient(self.app, base_url="https://edge.example")
         self.visitor, self.signed = Visitors(SIGNING).issue("tea")
 

@@ -18,7 +18,13 @@ CASES = [
 
 @pytest.mark.parametrize(("vendor", "case"), CASES, ids=[case["says"] for _, case in CASES])
 def test_a_vendors_event_in_our_words(vendor, case):
-    hints = Hints(AT_MS, case.get("visitor"), case.get("id"), case.get("headers", {}))
+    hints = Hints(
+        AT_MS,
+        case.get("visitor"),
+        case.get("id"),
+        case.get("headers", {}),
+        visitors=tuple(case.get("visitors", ())),
+    )
     mapped = to_events(vendor, case["in"], hints)
     assert list(mapped.events) == case["out"]
     assert list(mapped.unmapped) == case.get("unmapped", [])

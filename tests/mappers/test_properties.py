@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.adapters.wire.codec import LANE_TYPES, Rejected, decode_fields
-from stream.mappers import VENDORS, Hints, Unreadable, to_events
+from stream.mappers import SEARCHED_NAMES, VENDORS, Hints, NotCarriedOut, Unreadable, to_events
 from tests.mappers.test_golden import CASES
 
 AT_MS = 1_795_773_600_000
@@ -22,6 +22,7 @@ SCALARS = st.one_of(
         ["EUR", "jpy", "1e400", "1e9999999", "-1", "anna@shop.example", "2026-02-30", "x" * 300]
     ),
 )
+OWN_IDS = {"messageId", "event_id", "itemId", "id"}
 JSON = st.recursive(
     SCALARS,
     lambda inner: (
@@ -47,13 +48,17 @@ def sent(draw):
 
 
 def check(vendor, given, headers):
-    hints = Hints(AT_MS, "v1", None, headers)
+    hints = Hints(AT_MS, "v1", None, headers, visitors=("v2",))
+    if vendor in SEARCHED_NAMES:
+        assert all("/" in name for name in SEARCHED_NAMES[vendor](given, hints))
     try:
         mapped = to_events(vendor, given, hints)
-    except Unreadable:
+    except (Unreadable, NotCarriedOut):
         return
     assert to_events(vendor, given, hints) == mapped
     assert all(len(name) <= 64 for name in mapped.unmapped)
+    ids = [event.get("id") for event in mapped.events]
+    assert len(set(ids)) == len(ids)
     for event in mapped.events:
         # A canonical event in an envelope is as its sender made it.
         with suppress(Rejected) if vendor == "cloudevents" else nullcontext():
@@ -63,6 +68,29 @@ def check(vendor, given, headers):
 @given(sent())
 def test_a_damaged_event_is_read_or_refused(one):
     check(*one)
+
+
+CASE_OF = dict(reversed(CASES))
+
+
+# An envelope always has an id of its own.
+@pytest.mark.parametrize("vendor", sorted(VENDORS.keys() - {"cloudevents"}))
+def test_what_is_delivered_again_has_the_same_ids(vendor):
+    case = CASE_OF[vendor]
+    given = {name: value for name, value in case["in"].items() if name not in OWN_IDS}
+    base = {"webhook-id": "msg-1"} | {
+        name: value for name, value in case.get("headers", {}).items() if not name.endswith("-id")
+    }
+
+    def ids(given, headers, at_ms=AT_MS):
+        mapped = to_events(vendor, given, Hints(at_ms, "v1", None, base | headers))
+        return [event["id"] for event in mapped.events]
+
+    first = ids(given, {})
+    assert first
+    assert ids(given, {}, AT_MS + 5_000) == first
+    assert not set(ids(given | {"note": "another body"}, {})) & set(first)
+    assert not set(ids(given, {"webhook-id": "msg-2"})) & set(first)
 
 
 @given(st.sampled_from(sorted(VENDORS)), JSON)

@@ -16,12 +16,14 @@ from stream.edge.collector.prepare import PreparedRecord
 class EventOutcome(NamedTuple):
     """The outcome of one event; a vendor's event may become several records, or none.
 
-    ``unmapped`` names the vendor's events in it that have no counterpart here.
+    ``unmapped`` names the vendor's events in it that have no counterpart here, ``names`` are the
+    vendor's for its visitor's cart, order and so on.
     """
 
     records: tuple[PreparedRecord, ...] = ()
     refusal: RequestRefused | None = None
     unmapped: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def answer(outcomes: Sequence[EventOutcome]) -> Response:

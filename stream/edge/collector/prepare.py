@@ -4,6 +4,7 @@ The sender may not choose everything: the tenant comes from the key, a browser's
 signed, and bots are marked. Unknown fields are left out.
 """
 
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,24 @@ class Sender(NamedTuple):
         skew_ms = self.received_ms - self.sent_at_ms
         return skew_ms if abs(skew_ms) > SKEW_MS else 0
 
+    def corrected(self, at_ms: int) -> int:
+        """Return an event's time by our clock.
+
+        Nothing is sent before it happened: an event later than its ``sent_at_ms`` shows that this
+        was not written when it was sent, and says nothing about the sender's clock.
+        """
+        is_possible = self.sent_at_ms is not None and at_ms <= self.sent_at_ms
+        return at_ms + self.skew_ms if is_possible else at_ms
+
+
+class ConsentChange(Enum):
+    """What an event changes about what may be kept of its visitor."""
+
+    NONE = auto()
+    GRANTED = auto()
+    REFUSED = auto()
+    ERASED = auto()
+
 
 class PreparedRecord(NamedTuple):
     """A record for Kafka."""
@@ -56,8 +75,13 @@ class PreparedRecord(NamedTuple):
     value: bytes
     is_bot: bool = False
     was_skewed: bool = False
-    forgets: bool = False  # the browser must delete its cookie
     lost: tuple[str, ...] = ()  # optional fields that could not be read
+    change: ConsentChange = ConsentChange.NONE
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the browser must delete its cookie."""
+        return self.change in {ConsentChange.REFUSED, ConsentChange.ERASED}
 
 
 def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecord:
@@ -70,7 +94,8 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
     """
     if not isinstance(fields, dict):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "not_an_object", "$: expected an object")
-    event, lost = _decoded(_completed(fields, sender, visitors))
+    completed = _completed(fields, sender, visitors)
+    event, lost = _decoded(completed)
     if not isinstance(fields.get("context"), dict | None):
         lost += ("context",)
     kind = type(event)
@@ -87,17 +112,19 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
         event.visitor.encode(),
         encode_record(event),
         is_bot=marked,
-        was_skewed=bool(sender.skew_ms),
-        forgets=_ends(event),
+        was_skewed=completed["at_ms"] != fields.get("at_ms"),
         lost=lost,
+        change=_change(event),
     )
 
 
-def _ends(event: Event) -> bool:
-    """Say whether everything about the visitor must be forgotten."""
-    if isinstance(event, ConsentUpdated):
-        return event.purposes.personalization in {"denied", "withdrawn"}
-    return isinstance(event, ErasureRequested)
+def _change(event: Event) -> ConsentChange:
+    if isinstance(event, ErasureRequested):
+        return ConsentChange.ERASED
+    choice = event.purposes.personalization if isinstance(event, ConsentUpdated) else None
+    if choice is None:
+        return ConsentChange.NONE
+    return ConsentChange.GRANTED if choice == "granted" else ConsentChange.REFUSED
 
 
 def _decoded(fields: dict[str, Any]) -> tuple[Event, tuple[str, ...]]:
@@ -121,8 +148,8 @@ def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> di
     if fields.get("tenant") not in (None, tenant):
         raise RequestRefused(HTTPStatus.FORBIDDEN, "other_tenant", "$.tenant: not the key's tenant")
     at_ms = fields.get("at_ms")
-    if sender.skew_ms and isinstance(at_ms, int):
-        at_ms += sender.skew_ms
+    if isinstance(at_ms, int):
+        at_ms = sender.corrected(at_ms)
     return fields | {
         "tenant": tenant,
         "visitor": _visitor(fields.get("visitor"), sender, visitors),

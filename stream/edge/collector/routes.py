@@ -29,6 +29,7 @@ from stream.edge.answers import (
 )
 from stream.edge.authentication import Admitted, Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
+from stream.edge.collector.names import VisitorNames, visitors_of
 from stream.edge.collector.outcome import EventOutcome, answer
 from stream.edge.collector.prepare import PreparedRecord, Sender, prepare
 from stream.edge.collector.shops import Shops
@@ -63,9 +64,10 @@ class Collector:
         metrics: EdgeMetrics,
         now_ms: Callable[[], int],
         *,
+        names: VisitorNames,
         shops: Shops,
     ) -> None:
-        self._shops = shops
+        self._names, self._shops = names, shops
         self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
         self._bulkhead = metrics.bulkhead(UNIT)
@@ -119,7 +121,12 @@ class Collector:
         hints = self._hints(sender, request.headers)
         value = json_of(admitted.body)
         events = value if isinstance(value, list) else [value]
-        mapped = partial(self._mapped, vendor=vendor, hints=hints, sender=sender)
+        found = await self._names.find(admitted.key.tenant, vendor, events, hints)
+
+        def mapped(event: object) -> EventOutcome:
+            visitors = visitors_of(vendor, event, hints, found)
+            return self._mapped(event, vendor, hints._replace(visitors=visitors), sender)
+
         return await self._take(admitted, events, mapped, began)
 
     def _segments(self, sender: Sender) -> Callable[[object], EventOutcome]:
@@ -161,9 +168,11 @@ class Collector:
         if full is not None:
             raise full
         await self._append(records if over is None else consent)
+        await self._names.note_choices(admitted.key.tenant, consent)
         # The sender sends all of it again: what is stored already has the same ids.
         if over is not None:
             raise over
+        await self._names.learn(admitted.key.tenant, outcomes)
         self._metrics.answer_seconds.observe(time.perf_counter() - began)
         response = answer(outcomes)
         if any(record.forgets for record in records):
@@ -232,7 +241,7 @@ class Collector:
         self._metrics.count_mapped(vendor, mapped)
         if mapped.refused is not None:
             return self._refused(refused_consent(mapped.refused))
-        return EventOutcome(tuple(records), unmapped=mapped.unmapped)
+        return EventOutcome(tuple(records), None, mapped.unmapped, mapped.names)
 
     def _hints(self, sender: Sender, headers: Mapping[str, str] | None = None) -> Hints:
         return self._shops.hints(sender.key.tenant, sender.received_ms, headers)

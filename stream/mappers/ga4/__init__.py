@@ -89,11 +89,7 @@ def _event(name: str | None, params: Params, common: Fields) -> Mapped:
     made = EVENTS[name](params)
     if not made:
         return unmapped(f"{name} without items")
-    if len(made) == 1:
-        return Mapped((common | made[0],))
-    numbered = enumerate(made)
-    ids = ({"id": make_id("ga4", common["id"], number)} for number, _ in numbered)
-    return Mapped(tuple(common | own | fields for own, fields in zip(ids, made, strict=True)))
+    return Mapped(canonical.numbered("ga4", common, made))
 
 
 def _items(params: Params) -> list[Fields]:
@@ -144,8 +140,8 @@ def _present(made: Iterable[Fields | None]) -> list[Fields]:
     return [one for one in made if one]
 
 
-def _checkout(_: Params) -> list[Fields]:
-    return [{"type": "checkout_started"}]
+def _checkout(params: Params) -> list[Fields]:
+    return canonical.checkout({"type": "checkout_started"}, _lines(params))
 
 
 def _shipping(params: Params) -> list[Fields]:
@@ -205,7 +201,7 @@ def _common(body: Params, event: Params, number: int, hints: Hints) -> Fields:
     # The protocol has no ids: the same body sent again is the same event.
     made = event_id("ga4", None, body, hints)
     return {
-        "id": make_id("ga4", made, number) if number else made,
+        "id": make_id("ga4", "event", made, number) if number else made,
         "visitor": visitor_of("$.client_id", hints, body.get("client_id")),
         "at_ms": moment,
     }

@@ -29,6 +29,7 @@ from stream.mappers.reading import (
 
 Properties = Mapping[str, Any]
 
+CHECKOUT: Final = "Checkout Started"
 CONSENT: Final = frozenset(
     {
         "Segment Consent Preference Updated",
@@ -79,10 +80,12 @@ def _behaviour(vendor: str, call: Fields, hints: Hints) -> Mapped:
         return unmapped(kind or "call without a type")
     if name is None or name not in TRACKED:
         return unmapped(name or "track without an event")
-    fields = TRACKED[name](canonical.in_currency(record(call.get("properties")), hints.currency))
+    given = canonical.in_currency(record(call.get("properties")), hints.currency)
+    fields = TRACKED[name](given)
     if fields is None:
         return unmapped(f"{name} of nothing")
-    return Mapped((_common(vendor, call, hints) | fields,))
+    made = canonical.checkout(fields, _lines(given)) if name == CHECKOUT else [fields]
+    return Mapped(canonical.numbered(vendor, _common(vendor, call, hints), made))
 
 
 def product(given: Properties) -> Fields | None:
@@ -193,7 +196,7 @@ TRACKED: Final[Mapping[str, Callable[[Properties], Fields | None]]] = {
     "Wishlist Product Added to Cart": _added,
     "Product Removed": _removed,
     "Cart Viewed": _cart,
-    "Checkout Started": _checkout,
+    CHECKOUT: _checkout,
     "Checkout Step Completed": _step,
     "Payment Failed": _failed,
     "Order Completed": _order,

@@ -123,6 +123,33 @@ def test_a_batchs_clock_is_corrected(shop):
     assert shop.count("skew_corrected_total") == 1
 
 
+SENT = "2026-09-07T14:13:20Z"  # two weeks before the request came
+
+
+@pytest.mark.parametrize(
+    ("happened", "at_ms"),
+    [
+        ("2026-09-21T14:13:19Z", NOW_MS - 1_000),  # later than it was sent: that is wrong
+        ("2026-09-07T14:13:21Z", NOW_MS - 14 * 86_400_000 + 1_000),
+        (SENT, NOW_MS),
+        ("2026-09-07T14:13:19Z", NOW_MS - 1_000),
+    ],
+)
+def test_nothing_is_sent_before_it_happened(shop, happened, at_ms):
+    call = added(anonymousId="v1", timestamp=happened)
+    shop.server("/v1/batch", {"batch": [call], "sentAt": SENT})
+    shop.server("/v1/track", call | {"sentAt": SENT})
+    assert [event["at_ms"] for event in shop.log.events] == [at_ms] * 2
+    is_corrected = happened <= SENT
+    assert shop.count("skew_corrected_total") == (2 if is_corrected else 0)
+
+
+def test_a_page_that_says_a_wrong_time_of_sending_makes_no_future(shop):
+    sent_ms = NOW_MS - 14 * 86_400_000
+    shop.page([shop.viewed()], sentAt=sent_ms)
+    assert shop.log.events[0]["at_ms"] == NOW_MS - 5
+
+
 @pytest.mark.parametrize("body", [{}, {"batch": 7}, []])
 def test_what_is_no_batch_is_refused(shop, body):
     assert shop.server("/v1/batch", body).status_code == 400
