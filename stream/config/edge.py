@@ -27,6 +27,7 @@ HOOKS: Final = (
     "segment",
     "snowplow",
     "shopify",
+    "woocommerce",
     "ga4",
     "cloudevents",
     "rudderstack",

@@ -15,7 +15,7 @@ from stream.config.edge import EdgeKey
 from stream.config.settings import EdgeSettings
 from stream.edge.answers import RequestRefused
 from stream.edge.collector.prepare import PreparedRecord
-from stream.edge.keys import SIGNATURE, Keys
+from stream.edge.keys import SIGNATURE, Keys, is_ping
 from stream.edge.limits import Limits, Payer
 from stream.edge.requests import KIB, address_of, basic_user, body_of, json_of
 
@@ -64,22 +64,39 @@ class Authenticator:
             raise _wrong_key()
         return self._late(request, key, body, over)
 
-    async def open_hook(self, request: Request, vendor: str) -> Admitted:
-        """Return a key with a server's rights for a vendor's signed request, and its body.
+    async def open_hook(self, request: Request, vendor: str) -> Admitted | None:
+        """Return a key with a server's rights for a vendor's request, and its body.
+
+        The request is signed by the vendor, or has a server key by Basic authentication. None if it
+        is a ping, which has no signature and no event.
 
         Raises
         ------
         RequestRefused
-            401, 408, 413 or 429.
+            401, 403, 408, 413 or 429.
         """
+        if basic_user(request) is not None:
+            return await self._open_with_server_key(request)
         body, over = await self._unnamed(request)
+        if is_ping(vendor, body):
+            return None
         hook = self._keys.hook(vendor, body, request.headers)
         if hook is None:
-            detail = "expected one of this body, by a secret of this vendor in edge.hooks, now"
+            detail = (
+                "expected one of this body, by a secret of this vendor in edge.hooks, now; or a "
+                "server key by Basic authentication"
+            )
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
         name = f"hook {vendor} {hook.tenant}"
         key = EdgeKey(key=name, tenant=hook.tenant, kind="server")
         return self._late(request, key, body, over)
+
+    async def _open_with_server_key(self, request: Request) -> Admitted:
+        admitted = await self.open(request)
+        if admitted.key.kind != "server":
+            detail = "key: a vendor's webhook needs a server key"
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "right_missing", detail)
+        return admitted
 
     def admit_page(self, request: Request) -> EdgeKey | None:
         """Return the key of a page's request; None if it names none."""

@@ -7,6 +7,7 @@ and it may not send orders, refunds or feedback of messages.
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -18,7 +19,12 @@ from stream.domain.feedback import MESSAGES
 
 SERVER_ONLY: Final[frozenset[type[Event]]] = frozenset({OrderCompleted, OrderRefunded, *MESSAGES})
 
-SHOPIFY_SIGNATURE: Final = "x-shopify-hmac-sha256"
+# Vendors that sign the body with HMAC-SHA256 in base64, and the header that has it. All others
+# sign as Standard Webhooks has it.
+BODY_SIGNATURES: Final = {
+    "shopify": "x-shopify-hmac-sha256",
+    "woocommerce": "x-wc-webhook-signature",
+}
 SIGNATURE: Final = "webhook-signature"
 
 
@@ -49,14 +55,25 @@ class Keys:
 
     def hook(self, vendor: str, body: bytes, headers: Mapping[str, str]) -> EdgeHook | None:
         """Return the vendor's hook with the secret that signed this body, or None."""
-        verified = _is_shopifys if vendor == "shopify" else _is_signed
-        ours = (hook for hook in self._hooks if hook.vendor == vendor)
-        return next((hook for hook in ours if verified(hook.secret, body, headers)), None)
+        header = BODY_SIGNATURES.get(vendor)
+        for hook in self._hooks:
+            if hook.vendor == vendor and (
+                _is_signed(hook.secret, body, headers)
+                if header is None
+                else _is_body_signed(hook.secret, body, headers.get(header, ""))
+            ):
+                return hook
+        return None
 
 
 def may_send(key: EdgeKey, kind: type[Event]) -> bool:
     """Say whether events of this kind may come with this key."""
     return key.kind == "server" or kind not in SERVER_ONLY
+
+
+def is_ping(vendor: str, body: bytes) -> bool:
+    """Say whether this is WooCommerce's ping: it stores a webhook only if that is answered."""
+    return vendor == "woocommerce" and re.fullmatch(rb"webhook_id=\d+", body) is not None
 
 
 def _digest(text: str) -> bytes:
@@ -74,7 +91,6 @@ def _is_signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
     return True
 
 
-def _is_shopifys(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+def _is_body_signed(secret: str, body: bytes, given: str) -> bool:
     expected = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-    given = headers.get(SHOPIFY_SIGNATURE, "")
     return hmac.compare_digest(base64.b64encode(expected), given.encode("utf-8", "replace"))

@@ -62,6 +62,11 @@ class Limits:
             ("records", "key"): edge.records_per_s_per_key,
         }
 
+    @property
+    def requests_per_minute(self) -> int:
+        """What one key may send."""
+        return 60 * self._most["requests", "key"]
+
     def count_request(self, payer: Payer) -> RequestRefused | None:
         """Count a request; return the refusal if it is one too many."""
         return self._spend("all", _of_payer("requests", payer, 1))

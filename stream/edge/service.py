@@ -85,6 +85,8 @@ def build(  # noqa: PLR0913 - all that it is made of
             *(Route(f"/v1/{call}", collector.take_call, methods=["POST"]) for call in CALLS),
             Route("/v1/batch", collector.take_batch, methods=["POST"]),
             Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
+            Route("/v1/hooks/{vendor}", collector.take_handshake, methods=["OPTIONS"]),
+            Route("/v1/events", collector.take_handshake, methods=["OPTIONS"]),
             Route("/v1/visitor", pages.visitor),
             Route("/v1/actions", gateway.actions),
             Route("/v1/unsubscribe/{token}", message_links.ask),

@@ -7,13 +7,23 @@ error: its name is returned, so that it can be counted.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stream.mappers import banners, cloudevents, ga4, losses, segment, shopify, snowplow
+from stream.mappers import (
+    banners,
+    cloudevents,
+    ga4,
+    losses,
+    segment,
+    shopify,
+    snowplow,
+    woocommerce,
+)
 from stream.mappers.mapped import Fields, Hints, Mapped, Mapper, NotCarriedOut, Unreadable
 
 VENDORS: Final[Mapping[str, Mapper]] = {
     "segment": segment.to_events,
     "snowplow": snowplow.to_events,
     "shopify": shopify.to_events,
+    "woocommerce": woocommerce.to_events,
     "ga4": ga4.to_events,
     "cloudevents": cloudevents.to_events,
     "rudderstack": segment.rudderstack,

@@ -31,6 +31,8 @@ EDGE = EdgeSettings(
     hooks=(
         EdgeHook(vendor="shopify", tenant="tea", secret=HOOK_SECRET),
         EdgeHook(vendor="ga4", tenant="tea", secret=HOOK_SECRET),
+        EdgeHook(vendor="woocommerce", tenant="tea", secret=HOOK_SECRET),
+        EdgeHook(vendor="cloudevents", tenant="tea", secret=HOOK_SECRET),
     ),
     offers=(Offer(tenant="tea", title="Wait", text="Free delivery", button="Go", url="/cart"),),
 )

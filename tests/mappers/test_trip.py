@@ -121,6 +121,88 @@ def test_the_same_trip_is_the_same_events(told):
     assert told_of == [{"visitor": "v1", "at_ms": AT_MS} | event for event in trip]
 
 
+BOUGHT = {
+    "type": "order_completed",
+    "visitor": "v1",
+    "at_ms": AT_MS,
+    "order": "17",
+    "lines": [{"product": {"id": "7", "variant": "71", "price_minor": 1290}, "quantity": 2}],
+}
+
+
+def purchase(vendor, code, price, total):
+    """Return one order as a vendor tells it, with the headers of its delivery."""
+    money = {"amount": price, "currencyCode": code}
+    of_one = {"price": price, "quantity": 2}
+    match vendor:
+        case "segment":
+            item = of_one | {"product_id": "7", "variant": "71"}
+            given = {"order_id": "17", "total": total, "currency": code, "products": [item]}
+            call = {"type": "track", "event": "Order Completed", "properties": given}
+            return call | {"anonymousId": "v1", "timestamp": TIME}, {}
+        case "ga4":
+            item = of_one | {"item_id": "7", "item_variant": "71"}
+            given = {"transaction_id": "17", "value": total, "currency": code, "items": [item]}
+            return {"client_id": "v1", "events": [{"name": "purchase", "params": given}]}, {}
+        case "snowplow":
+            item = of_one | {"id": "7", "variant": "71"}
+            order = {"transaction_id": "17", "revenue": total, "currency": code}
+            return {
+                "domain_userid": "v1",
+                "derived_tstamp": "2026-11-27 10:00:00",
+                f"unstruct_event_{ECOMMERCE}_snowplow_ecommerce_action_1": {"type": "transaction"},
+                f"contexts_{ECOMMERCE}_product_1": [item],
+                f"contexts_{ECOMMERCE}_transaction_1": [order],
+            }, {}
+        case "shopify pixel":
+            item = {"variant": {"id": "71", "price": money, "product": {"id": "7"}}, "quantity": 2}
+            checkout = {"order": {"id": "gid://shopify/Order/17"}, "lineItems": [item]}
+            checkout |= {"currencyCode": code, "totalPrice": {"amount": total}}
+            named = {"name": "checkout_completed", "clientId": "v1", "timestamp": TIME}
+            return named | {"data": {"checkout": checkout}}, {}
+        case "shopify webhook":
+            item = of_one | {"product_id": 7, "variant_id": 71}
+            given = {"id": 17, "currency": code, "total_price": total, "line_items": [item]}
+            named = [{"name": "cartwake_visitor", "value": "v1"}]
+            topic = {"x-shopify-topic": "orders/create"}
+            return given | {"created_at": TIME, "note_attributes": named}, topic
+        case _:
+            item = of_one | {"product_id": 7, "variation_id": 71}
+            given = {"id": 17, "status": "completed", "currency": code, "total": total}
+            named = [{"key": "cartwake_visitor", "value": "v1"}]
+            moment = {"date_created_gmt": TIME.removesuffix("Z"), "line_items": [item]}
+            return given | moment | {"meta_data": named}, {}
+
+
+VENDORS = ["segment", "ga4", "snowplow", "shopify pixel", "shopify webhook", "woocommerce"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize(
+    ("code", "shops", "price", "total", "minor"),
+    [
+        ("EUR", None, "12.90", "25.80", 1290),
+        ("JPY", None, "1290", "2580", 1290),
+        ("KWD", None, "1.290", "2.580", 1290),
+        ("HUF", None, "12.90", "25.80", 1290),
+        (None, "JPY", "1290", "2580", 1290),
+        (None, "KWD", "1.290", "2.580", 1290),
+        ("", "JPY", "1290", "2580", 1290),
+        (None, None, "12.90", "25.80", 1290),
+    ],
+)
+def test_one_purchase_is_one_event_whoever_tells_it(vendor, code, shops, price, total, minor):
+    given, headers = purchase(vendor, code, price, total)
+    mapped = to_events(vendor.partition(" ")[0], given, Hints(AT_MS, None, None, headers, shops))
+    (event,) = mapped.events
+    del event["id"]
+    iso = code or shops
+    (line,) = BOUGHT["lines"]
+    product = line["product"] | ({"currency": iso} if iso else {})
+    expected = BOUGHT | {"lines": [line | {"product": product}], "currency": iso or "XXX"}
+    assert event == expected | {"total_minor": 2 * minor}
+
+
 def test_an_order_that_pixel_and_webhook_tell_of_is_one_order():
     pixel = shopify()[-1]
     webhook = {

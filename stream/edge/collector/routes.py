@@ -37,7 +37,7 @@ from stream.edge.limits import KIB, cost_of, too_many
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
 from stream.edge.visitors import COOKIE, Visitors
-from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, to_events
+from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, cloudevents, to_events
 from stream.mappers.reading import at_ms, text
 from stream.runtime.failpoint import raising
 
@@ -77,6 +77,11 @@ class Collector:
         began = time.perf_counter()
         admitted = await self._authenticator.open(request)
         sender = self._sender(request, admitted.key, _whole(request.query_params.get("sentAt")))
+        if cloudevents.is_structured(request.headers) or cloudevents.is_binary(request.headers):
+            mapped = partial(
+                self._mapped, vendor="cloudevents", hints=self._hints(sender), sender=sender
+            )
+            return await self._take(admitted, _enveloped(request, admitted.body), mapped, began)
         events = _listed(admitted.body, self._authenticator.limits.most_of(admitted.payer))
         return await self._take(admitted, events, partial(self._canonical, sender=sender), began)
 
@@ -117,10 +122,11 @@ class Collector:
             self._authenticator.count_address(request)
             raise unknown_vendor(VENDORS)
         admitted = await self._authenticator.open_hook(request, vendor)
+        if admitted is None:
+            return answer([EventOutcome(unmapped=("ping",))])
         sender = Sender(admitted.key, self._now_ms())
         hints = self._hints(sender, request.headers)
-        value = json_of(admitted.body)
-        events = value if isinstance(value, list) else [value]
+        events = _enveloped(request, admitted.body)
         found = await self._names.find(admitted.key.tenant, vendor, events, hints)
 
         def mapped(event: object) -> EventOutcome:
@@ -128,6 +134,19 @@ class Collector:
             return self._mapped(event, vendor, hints._replace(visitors=visitors), sender)
 
         return await self._take(admitted, events, mapped, began)
+
+    async def take_handshake(self, request: Request) -> Response:
+        """``OPTIONS`` of the routes of CloudEvents: whoever asks may send, with a key or secret.
+
+        https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
+        """
+        self._authenticator.count_address(request)
+        headers = {"Allow": "POST"}
+        origin = request.headers.get("webhook-request-origin")
+        if origin:
+            rate = self._authenticator.limits.requests_per_minute
+            headers |= {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": str(rate)}
+        return Response(headers=headers)
 
     def _segments(self, sender: Sender) -> Callable[[object], EventOutcome]:
         return partial(self._mapped, vendor="segment", hints=self._hints(sender), sender=sender)
@@ -282,6 +301,15 @@ def _listed(body: bytes, most: int) -> list[Any]:
     if len(lines) > most:
         raise too_many(most)
     return [_line(number, line) for number, line in lines]
+
+
+def _enveloped(request: Request, body: bytes) -> list[Any]:
+    """Return a body's events: one, an array of them, or a CloudEvent with its head in headers."""
+    if cloudevents.is_binary(request.headers):
+        data = json_of(body) if body else None
+        return [cloudevents.of_binary(request.headers, data)]
+    value = json_of(body)
+    return value if isinstance(value, list) else [value]
 
 
 def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON

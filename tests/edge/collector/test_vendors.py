@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from stream.config.edge import ConsentCategory
+from stream.domain.ids import make_id
 from tests.edge.shop import (
     BROWSER,
     EDGE,
@@ -293,6 +294,121 @@ def test_what_is_ignored_is_named_in_the_answer(shop):
         "ignored": 1,
         "unmapped": [{"index": 0, "names": ["orders/edited"]}],
     }
+
+
+PLACED = {"id": 727, "status": "processing", "currency": "EUR", "total": "25.80"}
+PLACED["meta_data"] = [{"key": "cartwake_visitor", "value": "v1"}]
+
+
+def woocommerce(shop, body, signed=None, secret=HOOK_SECRET):
+    digest = hmac.new(secret.encode(), body if signed is None else signed, hashlib.sha256).digest()
+    headers = {
+        "X-WC-Webhook-Topic": "order.created",
+        "X-WC-Webhook-Delivery-ID": "d1",
+        "X-WC-Webhook-Signature": base64.b64encode(digest).decode(),
+    }
+    return shop.client.post("/v1/hooks/woocommerce", content=body, headers=headers)
+
+
+def test_an_order_of_woocommerce_is_signed_by_its_own_header(shop):
+    body = json.dumps(PLACED).encode()
+    assert woocommerce(shop, body).json()["accepted"] == 1
+    shop.now_ms += 5_000
+    woocommerce(shop, body)
+    first, again = shop.log.events
+    assert (first["type"], first["order"], first["visitor"]) == ("order_completed", "727", "v1")
+    assert first["id"] == again["id"]
+    assert woocommerce(shop, body, signed=b"another").status_code == 401
+    assert woocommerce(shop, body, secret="another").status_code == 401
+
+
+def test_woocommerces_ping_is_answered_and_nothing_else_without_a_signature(shop):
+    answers = {
+        body: shop.client.post("/v1/hooks/woocommerce", content=body).status_code
+        for body in (b"webhook_id=5", b"webhook_id=5&status=completed", b"webhook_id=", b"")
+    }
+    assert list(answers.values()) == [200, 401, 401, 401]
+    assert shop.client.post("/v1/hooks/ga4", content=b"webhook_id=5").status_code == 401
+    assert shop.log.records == []
+
+
+BEGUN = {"client_id": "v1", "events": [{"name": "begin_checkout"}]}
+
+
+def test_a_webhook_may_have_a_server_key_instead_of_a_signature(shop):
+    assert shop.server("/v1/hooks/ga4", BEGUN).json()["accepted"] == 1
+    assert shop.server("/v1/hooks/snowplow", {"event": "page_ping"}).status_code == 200
+    (event,) = shop.log.events
+    assert (event["type"], event["tenant"]) == ("checkout_started", "tea")
+    shop.server("/v1/hooks/ga4", BEGUN, key=OTHER)
+    assert shop.log.events[-1]["tenant"] == "bike"
+    assert shop.server("/v1/hooks/ga4", BEGUN, key="unknown").status_code == 401
+    assert shop.server("/v1/hooks/ga4", BEGUN, key=BROWSER, headers=PAGE).status_code == 403
+    in_line = shop.client.post(f"/v1/hooks/ga4?writeKey={SERVER}", content=json.dumps(BEGUN))
+    assert in_line.status_code == 401
+
+
+ADDED = {"product": {"id": "oolong", "price_minor": 1290, "currency": "EUR"}, "quantity": 1}
+ENVELOPE = {"specversion": "1.0", "id": "y1", "source": "/shop", "subject": "v1"}
+ENVELOPE |= {"type": "cartwake.product_added.v1", "time": "2026-09-21T14:13:20Z"}
+IN_HEADERS = {f"ce-{name}": value for name, value in ENVELOPE.items()}
+STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+
+
+@pytest.mark.parametrize("path", ["/v1/hooks/cloudevents", "/v1/events"])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (IN_HEADERS, ADDED),
+        (IN_HEADERS | {"ce-subject": '"%761"'}, ADDED),
+        (STRUCTURED, ENVELOPE | {"data": ADDED}),
+        (BATCH, [ENVELOPE | {"data": ADDED}]),
+        (
+            STRUCTURED,
+            ENVELOPE | {"data_base64": base64.b64encode(json.dumps(ADDED).encode()).decode()},
+        ),
+    ],
+)
+def test_a_cloud_event_is_the_same_in_every_mode(shop, path, headers, body):
+    assert shop.server(path, body, headers=headers).json()["accepted"] == 1
+    (event,) = shop.log.events
+    assert event == {
+        "type": "product_added",
+        "id": make_id("cloudevents", "/shop", "y1"),
+        "tenant": "tea",
+        "visitor": "v1",
+        "at_ms": NOW_MS,
+        **ADDED,
+    }
+
+
+def test_a_cloud_event_without_data_has_no_body(shop):
+    headers = IN_HEADERS | {"ce-type": "cartwake.erasure_requested.v1"}
+    assert shop.server("/v1/events", b"", headers=headers).json()["accepted"] == 1
+
+
+def test_a_cloud_event_from_a_page_must_name_its_own_visitor(shop):
+    for visitor, status in (("v1", 403), (shop.signed, 200)):
+        body = json.dumps(ENVELOPE | {"subject": visitor, "data": ADDED}).encode()
+        assert shop.page(body, PAGE | STRUCTURED).status_code == status
+
+
+@pytest.mark.parametrize("packed", ["7", 7, "e30", "bm8=", "W10=", "//8="])
+def test_data_that_cannot_be_unpacked_is_refused_or_empty(shop, packed):
+    answer = shop.server("/v1/events", ENVELOPE | {"data_base64": packed}, headers=STRUCTURED)
+    assert answer.status_code == 400
+    assert shop.log.records == []
+
+
+@pytest.mark.parametrize("path", ["/v1/hooks/cloudevents", "/v1/events"])
+def test_a_sender_of_cloud_events_may_ask_first(shop, path):
+    asked = {"WebHook-Request-Origin": "events.example", "WebHook-Request-Rate": "120"}
+    answer = shop.client.options(path, headers=asked)
+    assert (answer.status_code, answer.headers["allow"]) == (200, "POST")
+    assert answer.headers["webhook-allowed-origin"] == "events.example"
+    assert int(answer.headers["webhook-allowed-rate"]) > 120
+    assert "webhook-allowed-origin" not in shop.client.options(path).headers
 
 
 @pytest.mark.parametrize("headers", [{}, {"webhook-signature": "v1"}, {"webhook-id": "m1"}])
