@@ -40,6 +40,7 @@ class EdgeKey(Section):
     """A write key: public for browsers, secret for servers; ``origins`` are those of its pages.
 
     ``currency`` is that of its tenant's amounts that come without one; empty: ``edge.currency``.
+    With ``vendor_ids`` vendors' pixels may use a browser key, with their own ids of visitors.
     """
 
     key: Annotated[str, PART, SECRET]
@@ -47,11 +48,14 @@ class EdgeKey(Section):
     kind: Literal["browser", "server"]
     origins: Annotated[tuple[Annotated[str, ORIGIN], ...], LIST] = ()
     currency: Annotated[str, CURRENCY] = ""
+    vendor_ids: bool = False
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.kind == "browser" and not self.origins:
             raise ValueError("a browser key needs origins")
+        if self.kind == "server" and self.vendor_ids:
+            raise ValueError("vendor_ids is for a browser key")
         return self
 
 
@@ -87,8 +91,9 @@ def _differ(keys: tuple[EdgeKey, ...]) -> bool:
 
 
 KEYS: Final = Allowed(
-    "a list of different {key, tenant, kind, origins, currency}, kind browser or server; a browser"
-    " key needs origins, such as https://shop.example; currency is optional",
+    "a list of different {key, tenant, kind, origins, currency, vendor_ids}, kind browser or"
+    " server; a browser key needs origins, such as https://shop.example; currency and vendor_ids"
+    " are optional",
     LIST,
     Predicate(_differ),
 )

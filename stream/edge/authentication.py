@@ -19,6 +19,8 @@ from stream.edge.keys import SIGNATURE, Keys, is_ping
 from stream.edge.limits import Limits, Payer
 from stream.edge.requests import KIB, address_of, basic_user, body_of, json_of
 
+# The origin of pages in a sandbox. It is no page's own, so no other route takes it.
+SANDBOX: Final = "null"
 MAX_BYTES_OVER: Final = 8 * KIB
 
 
@@ -67,8 +69,9 @@ class Authenticator:
     async def open_hook(self, request: Request, vendor: str) -> Admitted | None:
         """Return a key with a server's rights for a vendor's request, and its body.
 
-        The request is signed by the vendor, or has a server key by Basic authentication. None if it
-        is a ping, which has no signature and no event.
+        The request is signed by the vendor, or has a server key by Basic authentication, or is a
+        vendor's pixel with a browser key. None if it is a ping, which has no signature and no
+        event.
 
         Raises
         ------
@@ -77,6 +80,8 @@ class Authenticator:
         """
         if basic_user(request) is not None:
             return await self._open_with_server_key(request)
+        if "writeKey" in request.query_params:
+            return await self._open_for_pixel(request)
         body, over = await self._unnamed(request)
         if is_ping(vendor, body):
             return None
@@ -97,6 +102,18 @@ class Authenticator:
             detail = "key: a vendor's webhook needs a server key"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "right_missing", detail)
         return admitted
+
+    async def _open_for_pixel(self, request: Request) -> Admitted:
+        """Return the browser key of a vendor's pixel, which may run in a sandbox without origin."""
+        key = self._named(request)
+        if key is None or not key.vendor_ids:
+            self.count_address(request)
+            detail = "key: only a browser key with vendor_ids is for a vendor's pixel"
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "right_missing", detail)
+        is_sandbox = request.headers.get("origin") == SANDBOX
+        payer = Payer(key, self.address(request)) if is_sandbox else self._payer(request, key)
+        over = self.limits.count_request(payer)
+        return Admitted(key, await _body(request, over), payer, over)
 
     def admit_page(self, request: Request) -> EdgeKey | None:
         """Return the key of a page's request; None if it names none."""

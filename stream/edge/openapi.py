@@ -71,7 +71,9 @@ def _collector() -> Schema:
         "required": ["batch"],
         "properties": {"batch": {"type": "array", "items": call}},
     }
-    hook = _takes("What a vendor's server sends, signed by it or with a server key.", {}, tuple(REFUSALS))
+    hook = _takes(
+        "What a vendor's server sends, signed by it or with a server key.", {}, tuple(REFUSALS)
+    )
     hook["post"]["security"] = [{}, {"key": []}]  # signed, or with a server key
     names: Schema = {"type": "string", "enum": [*HOOKS]}
     vendor = {"name": "vendor", "in": "path", "required": True, "schema": names}

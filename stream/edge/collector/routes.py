@@ -124,7 +124,7 @@ class Collector:
         admitted = await self._authenticator.open_hook(request, vendor)
         if admitted is None:
             return answer([EventOutcome(unmapped=("ping",))])
-        sender = Sender(admitted.key, self._now_ms())
+        sender = self._sender(request, admitted.key, None)._replace(vendor=vendor)
         hints = self._hints(sender, request.headers)
         events = _enveloped(request, admitted.body)
         found = await self._names.find(admitted.key.tenant, vendor, events, hints)
@@ -133,7 +133,10 @@ class Collector:
             visitors = visitors_of(vendor, event, hints, found)
             return self._mapped(event, vendor, hints._replace(visitors=visitors), sender)
 
-        return await self._take(admitted, events, mapped, began)
+        response = await self._take(admitted, events, mapped, began)
+        if admitted.key.kind == "browser":  # a sandbox may read how it went; there is no cookie
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
 
     async def take_handshake(self, request: Request) -> Response:
         """``OPTIONS`` of the routes of CloudEvents: whoever asks may send, with a key or secret.

@@ -348,6 +348,62 @@ def test_a_webhook_may_have_a_server_key_instead_of_a_signature(shop):
     assert in_line.status_code == 401
 
 
+PIXEL = {"name": "cart_viewed", "id": "sh-1", "clientId": "2b1f-77"}
+PIXEL["data"] = {"cart": {"id": "gid://shopify/Cart/c1", "lines": []}}
+SANDBOXED = {"Origin": "null", "User-Agent": PAGE["User-Agent"], "Content-Type": "text/plain"}
+
+
+@pytest.fixture
+def pixel_shop():
+    keys = [
+        key.model_copy(update={"vendor_ids": key.key == BROWSER}) if key.kind == "browser" else key
+        for key in EDGE.keys
+    ]
+    return Shop(edge=EDGE.model_copy(update={"keys": tuple(keys)}))
+
+
+def pixel(shop, call=PIXEL, key=BROWSER, **headers):
+    url, body = f"/v1/hooks/shopify?writeKey={key}", json.dumps(call)
+    return shop.client.post(url, content=body, headers=SANDBOXED | headers)
+
+
+def test_shopifys_pixel_sends_from_a_sandbox_with_its_own_id(pixel_shop):
+    answer = pixel(pixel_shop)
+    assert (answer.json()["accepted"], answer.headers["access-control-allow-origin"]) == (1, "*")
+    pixel(pixel_shop, PIXEL | {"id": "sh-2"}, Origin=PAGE["Origin"])
+    pixel(pixel_shop, PIXEL | {"id": "sh-3", "clientId": "another"})
+    first, again, other = pixel_shop.log.events
+    assert first["visitor"] == again["visitor"] != other["visitor"]
+    assert first["visitor"] not in {"2b1f-77", other["visitor"]}
+    assert first["context"]["device"] == "desktop"
+    cart = {"token": "c1", "line_items": []}
+    assert shopify(pixel_shop, cart, topic="carts/update").json()["accepted"] == 1
+    assert pixel_shop.log.events[-1]["visitor"] == other["visitor"]
+
+
+def test_a_pixels_id_reaches_no_visitor_of_another_kind(pixel_shop):
+    pixel(pixel_shop, PIXEL | {"clientId": pixel_shop.visitor})
+    assert pixel_shop.log.events[-1]["visitor"] != pixel_shop.visitor
+    pixel(pixel_shop, PIXEL | {"clientId": pixel_shop.signed})  # a theme may set it
+    assert pixel_shop.log.events[-1]["visitor"] == pixel_shop.visitor
+    unsigned = pixel_shop.page([pixel_shop.viewed(visitor="2b1f-77")])
+    assert unsigned.status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": ""}])
+def test_a_pixel_of_another_page_is_refused(pixel_shop, headers):
+    assert pixel(pixel_shop, **headers).status_code == 403
+
+
+def test_a_pixel_needs_a_key_that_is_for_pixels(shop, pixel_shop):
+    assert pixel(shop).status_code == 403
+    assert pixel(pixel_shop, key=SERVER).status_code == 401
+    bought = {"name": "checkout_completed", "id": "sh-9", "clientId": "2b1f-77"}
+    bought["data"] = {"checkout": {"order": {"id": "17"}}}
+    assert pixel(pixel_shop, bought).status_code == 403
+    assert pixel_shop.page([pixel_shop.viewed()], PAGE | {"Origin": "null"}).status_code == 403
+
+
 ADDED = {"product": {"id": "oolong", "price_minor": 1290, "currency": "EUR"}, "quantity": 1}
 ENVELOPE = {"specversion": "1.0", "id": "y1", "source": "/shop", "subject": "v1"}
 ENVELOPE |= {"type": "cartwake.product_added.v1", "time": "2026-09-21T14:13:20Z"}
