@@ -11,23 +11,31 @@ from stream.edge.references import LONGEST_S, MOST_NAMES, MOST_VISITORS, Referen
 from stream.edge.references.memory import MemoryReferences
 from stream.edge.references.redis import RedisReferences
 from stream.mappers.mapped import ERASED
+from tests.rig.secure_redis import password
 
 NAMES = ["cart/c1", "order/17", "customer/5"]
 
 
-@pytest.fixture(params=["memory", "redis", "cluster"])
+@pytest.fixture(params=["memory", "redis", "cluster", "rights"])
 def run(request):
     """Run steps with references, each in an event loop of its own."""
     if request.param == "memory":
         memory = MemoryReferences()
         return lambda steps: asyncio.run(steps(memory))
+    if request.param == "rights":
+        server = request.getfixturevalue("secure_redis")
+        with server.client() as client:
+            client.flushall()
+        login = {"password": password("edge"), "ssl_cafile": str(server.certificates.ca)}
+        redis = RedisSettings(url=server.url_of("edge"), **login)
+        return lambda steps: asyncio.run(_with(redis, "cartwake:edge", steps))
     fixture = {"redis": "redis_server", "cluster": "redis_cluster"}[request.param]
-    url, prefix = request.getfixturevalue(fixture).url, f"t-{uuid4().hex}:edge"
-    return lambda steps: asyncio.run(_with(url, prefix, steps))
+    redis, prefix = RedisSettings(url=request.getfixturevalue(fixture).url), f"t-{uuid4().hex}:edge"
+    return lambda steps: asyncio.run(_with(redis, prefix, steps))
 
 
-async def _with(url, prefix, steps):
-    connection, moments = connected(RedisSettings(url=url)), iter(range(10**6))
+async def _with(redis, prefix, steps):
+    connection, moments = connected(redis), iter(range(10**6))
     try:
         return await steps(RedisReferences(connection, prefix, lambda: next(moments)))
     finally:
@@ -100,7 +108,7 @@ def test_every_key_expires_and_none_has_a_name_in_it(redis_server):
         await references.learn("tea", "v1", NAMES)
         await references.refuse("tea", "v2")
 
-    asyncio.run(_with(redis_server.url, prefix, steps))
+    asyncio.run(_with(RedisSettings(url=redis_server.url), prefix, steps))
     client = redis_server.client()
     keys = list(client.scan_iter(f"{prefix}:*"))
     assert len(keys) == len(NAMES) + 2
@@ -113,4 +121,4 @@ def test_without_redis_it_is_unavailable():
         with pytest.raises(ReferencesUnavailable):
             await references.find("tea", NAMES)
 
-    asyncio.run(_with("redis://127.0.0.1:1/0", "t:edge", steps))
+    asyncio.run(_with(RedisSettings(url="redis://127.0.0.1:1/0"), "t:edge", steps))

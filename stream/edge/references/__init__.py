@@ -40,7 +40,7 @@ class References(Protocol):
         ...
 
     async def learn(self, tenant: str, visitor: str, names: Sequence[str]) -> None:
-        """Remember a visitor's names; of one who has refused the customer's alone."""
+        """Remember names of a visitor; after a refusal only the customer's."""
         ...
 
     async def grant(self, tenant: str, visitor: str) -> None:

@@ -98,7 +98,7 @@ class RedisReferences:
 
     async def _run(self, commands: Sequence[Command]) -> list[Any]:
         """Send the commands in one round trip."""
-        pipeline = self._client.pipeline()
+        pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # queued
         try:

@@ -88,7 +88,7 @@ def _erasure(given: Given, hints: Hints) -> Mapped:
             tuple(common | {"id": make_id(base, one), "visitor": one} for one in visitors)
         )
     if hints.visitors:
-        return unmapped(f"{names.REDACTION} of a customer who has been erased")
+        return unmapped(f"{names.REDACTION} of a customer that is erased already")
     raise NotCarriedOut(
         f"{names.REDACTION}: no visitor is known by this customer or these orders; if the shop "
         "knows one, send erasure_requested to /v1/events"

@@ -94,7 +94,7 @@ def test_a_customer_is_erased_once(shop):
     )
     again = shop.hook("customers/redact", REDACTION)
     assert (again.status_code, again.json()["ignored"]) == (200, 1)
-    assert "has been erased" in again.json()["unmapped"][0]["names"][0]
+    assert "is erased already" in again.json()["unmapped"][0]["names"][0]
     assert shop.hook("refunds/create", REFUND).json()["ignored"] == 1
 
 
