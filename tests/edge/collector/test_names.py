@@ -166,3 +166,10 @@ def test_without_redis_webhooks_are_sent_again_and_nobody_else_waits():
     # It is stored; sent again it deletes what could not be deleted now.
     assert shop.consent("denied", "c2").status_code == 503
     assert [event["type"] for event in shop.log.events].count("consent_updated") == 2
+
+
+def test_an_order_of_a_known_customer_is_not_the_one_of_whoever_bought_last(shop):
+    shop.pixel("checkout_started", {"checkout": {"token": "k1"}})
+    shop.hook("orders/create", ORDER)
+    elsewhere = ORDER | {"id": 18, "checkout_token": "k2", "cart_token": "c2"}
+    assert shop.hook("orders/create", elsewhere).json()["ignored"] == 1
