@@ -117,7 +117,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Schema]]] = {
         "decision_id": _says("the same decision always has the same id", **_ID),
         "reason": _says("the first check that blocked, or fired", enum=[*map(str, Reason)]),
         "at_ms": _says(f"the due time, or the signal's event time, {_MS}"),
-        "trigger_id": _says("the trigger that it fired"),
+        "trigger_id": _says("the trigger that it fired", **_ID),
     },
     "TriggerCancel": {
         "trigger_id": _says("the trigger that must not be acted on any more", **_ID),
@@ -138,15 +138,19 @@ RULES: Final[Mapping[str, Schema]] = {
     "Decision": {
         "oneOf": [
             {
-                "properties": {"outcome": {"const": "fired"}, "reason": {"const": Reason.FIRED}},
+                "properties": {
+                    "outcome": {"const": "fired"},
+                    "reason": {"const": Reason.FIRED},
+                    "trigger_id": {"type": "string"},
+                },
                 "required": ["trigger_id"],
             },
             {
                 "properties": {
                     "outcome": {"const": "skipped"},
                     "reason": {"not": {"const": Reason.FIRED}},
+                    "trigger_id": {"type": "null"},
                 },
-                "not": {"required": ["trigger_id"]},
             },
         ]
     },
@@ -207,9 +211,18 @@ def _refined(name: str, schema: Schema, kinds: Kinds) -> Schema:
     for field, says in known.items():
         # A field that its type does not have yet is part of the contract all the same.
         if field in properties or name not in _EVENT_NAMES:
-            properties[field] = {**properties.get(field, {}), **says}
+            properties[field] = _with(properties.get(field, {}), says)
     schema["description"] = schema.get("description", "").replace("``", "")
     return schema | RULES.get(name, {})
+
+
+def _with(part: Schema, says: Schema) -> Schema:
+    """Return a field's schema and what is said of it; a rule stands beside the type it is for."""
+    if "anyOf" not in part:
+        return part | says
+    rules = {keyword: value for keyword, value in says.items() if keyword != "description"}
+    either = [one if one == {"type": "null"} else one | rules for one in part["anyOf"]]
+    return part | {"anyOf": either, "description": says["description"]}
 
 
 _EVENT_NAMES: Final = frozenset(kind.__name__ for kind in TYPE_OF)

@@ -256,6 +256,63 @@ def test_a_decision_names_its_trigger_exactly_if_it_fired(rest, valid):
     assert is_valid("records/decisions.json", json.dumps(DECISION | rest)) == valid
 
 
+# What ajv's strict mode asks beyond the specification: https://ajv.js.org/strict-mode.html
+KEYWORDS_OF_TYPE = {
+    "array": ("maxItems", "minItems", "items", "uniqueItems"),
+    "object": ("properties", "required", "propertyNames", "additionalProperties"),
+    "number": ("minimum", "maximum", "multipleOf"),
+    "integer": ("minimum", "maximum", "multipleOf"),
+    "string": ("pattern", "minLength", "maxLength"),
+}
+
+
+def parts_of(schema, types):
+    """Yield the schemas inside one, each with its place and the types that are known for it."""
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for number, part in enumerate(schema.get(keyword, ())):
+            yield part, types, f".{keyword}[{number}]"
+    yield schema.get("not"), types, ".not"
+    yield schema.get("items"), set(), "[]"
+    yield schema.get("additionalProperties"), set(), ".*"
+    for name, part in (schema.get("properties", {}) | schema.get("$defs", {})).items():
+        yield part, set(), f".{name}"
+
+
+def loose_ends(schema, types=frozenset(), at="$"):
+    """Yield what the strict mode refuses; ``types`` are those that the schemas around allow."""
+    own = schema.get("type", types)
+    own = {own} if isinstance(own, str) else set(own)
+    typed = {keyword for keywords in KEYWORDS_OF_TYPE.values() for keyword in keywords}
+    allowed = {keyword for one in own for keyword in KEYWORDS_OF_TYPE.get(one, ())}
+    yield from (f"{at}: {one} without its type" for one in (schema.keys() & typed) - allowed)
+    missing = set(schema.get("required", ())) - schema.get("properties", {}).keys()
+    yield from (f"{at}: {one} is required and not defined" for one in missing)
+    for part, known, place in parts_of(schema, own):
+        if isinstance(part, dict):
+            yield from loose_ends(part, known, at + place)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_strict_validator_takes_the_schema(name):
+    assert list(loose_ends(SCHEMAS[name])) == []
+
+
+def test_a_strict_validator_takes_the_schemas_of_the_asyncapi_document():
+    assert list(loose_ends({"$defs": DOCUMENT["components"]["schemas"]})) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"anyOf": [{"type": "array"}, {"type": "null"}], "maxItems": 1}, "$: maxItems"),
+        ({"type": "object", "not": {"required": ["a"]}}, "$.not: a is required"),
+        ({"type": "object", "properties": {"a": {"minimum": 0}}}, "$.a: minimum"),
+    ],
+)
+def test_what_strict_mode_refuses_is_found(schema, problem):
+    assert [one.startswith(problem) for one in loose_ends(schema)] == [True]
+
+
 def test_every_reference_of_the_asyncapi_document_leads_somewhere():
     found = set(references(DOCUMENT))
     assert found
