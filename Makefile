@@ -11,7 +11,7 @@ PEERS := .cache/bench/peers
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test faults mails bench peers lint format schemas settings dashboards panels sbom clean
+.PHONY: help setup tools demo test faults mails bench peers lint format schemas settings dashboards pictures panels sbom clean
 MAKEFLAGS += --no-print-directory
 
 # Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
@@ -126,6 +126,9 @@ topics: tools ## write deploy's permissions and topics from the table of topics
 
 dashboards: tools ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana
+
+pictures: tools ## take the pictures of the README from a running demo
+	@$(BIN)/python -m tests.demo.pictures
 
 panels: tools ## ask every panel's queries of a real Prometheus that scraped a real run
 	@$(BIN)/python -m tests.deploy.panels
