@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from stream.shard.clock import Clock, Fact
 from stream.shard.entity import Entity, KeyFold
+from stream.shard.merge import LastRecord
 from stream.shard.ports import BEGINNING_MS, DEFECT, DeadLetter, KeyT, StateT
 from stream.shard.visit import FoldDefect, GuardedVisit, Visit
 
@@ -22,6 +23,7 @@ DEAD: Final = "dead_letter"
 class Batch(Struct, Generic[KeyT]):
     """What one step is made of: inputs in merged order, and the offsets after them.
 
+    ``last`` are the last records below these offsets, as far as they are known.
     ``now_ms`` is the worker's clock; ``live`` says that states are read once more right before
     triggers are sent. ``recovering`` says that the store has lost the result of these inputs, and
     that all of it had been published: only the state is to be made again.
@@ -33,6 +35,7 @@ class Batch(Struct, Generic[KeyT]):
     now_ms: int
     live: bool
     recovering: bool = False
+    last: dict[str, LastRecord] = {}
 
 
 class Report(Struct):

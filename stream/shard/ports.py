@@ -8,6 +8,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from stream.shard.merge import LastRecord
+
 KeyT = TypeVar("KeyT")
 StateT = TypeVar("StateT")
 
@@ -80,13 +82,15 @@ class Watermark(Struct, frozen=True):
 
     ``offsets`` has the next offset per topic. ``step`` rises with every commit, so that two commits
     at the same offsets differ. ``ids`` are the topics' ids, if the log has them: a topic may be
-    deleted and created again under its name.
+    deleted and created again under its name. ``last`` are the last records that it includes: a log
+    may be rewritten under its id, after an unclean election for example (compare KIP-320).
     """
 
     offsets: dict[str, int] = {}
     clock_ms: int = BEGINNING_MS
     step: int = 0
     ids: dict[str, str] = {}
+    last: dict[str, LastRecord] = {}
 
 
 class Ownership(Struct):

@@ -204,7 +204,11 @@ class Shard(Generic[KeyT, StateT]):
             wakes={**wakes, **put_off},
             entries=entries,
             watermark=Watermark(
-                batch.offsets, batch.clock.after_ms, last.step + 1, self.owner.topic_ids
+                batch.offsets,
+                batch.clock.after_ms,
+                last.step + 1,
+                self.owner.topic_ids,
+                batch.last,
             ),
         )
 

@@ -113,7 +113,8 @@ class ClaimedShard(Generic[KeyT, StateT]):
             clock = LiveClock(before_ms, self.merge.clock_ms, now_ms)
         else:
             clock = RecordsClock(before_ms, _facts(inputs), at_end=self.merge.is_at_end())
-        return Batch(inputs, self.merge.offsets(), clock, now_ms, live)
+        offsets, last = self.merge.offsets(), self.merge.last()
+        return Batch(inputs, offsets, clock, now_ms, live, last=last)
 
     async def resume(self, now_ms: int, *, live: bool) -> None:
         """Publish what the last owner left in the outbox, unless it had been published before."""
@@ -173,7 +174,8 @@ class ClaimedShard(Generic[KeyT, StateT]):
             clock = RecordsClock(before_ms, _facts(inputs), at_end=False, no_later_than=now_ms)
         else:
             clock = RecordsClock(max(before_ms, self._decided_ms), (), at_end=True)
-        return Batch(inputs, self.merge.offsets(), clock, now_ms, live=True, recovering=True)
+        offsets, last = self.merge.offsets(), self.merge.last()
+        return Batch(inputs, offsets, clock, now_ms, live=True, recovering=True, last=last)
 
     def _left(self) -> int:
         """Return how many records had been processed and are to be folded again."""

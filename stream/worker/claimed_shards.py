@@ -7,7 +7,7 @@ from typing import Generic
 
 from aiokafka import TopicPartition
 
-from stream.shard.merge import Lane
+from stream.shard.merge import Lane, RewrittenError
 from stream.shard.ports import KeyT, StateT
 from stream.worker.claimed import MISFIT, ClaimedShard
 from stream.worker.faust.fetch import Fetched
@@ -37,19 +37,34 @@ class ClaimedShards(Generic[KeyT, StateT]):
         """Hand what a poll brought to the shards it belongs to."""
         for tp, position in fetched.positions.items():
             for lane in self._lanes(tp):
-                if position < lane.position:
-                    where = {"topic": tp.topic, "offset": position}
-                    self.stop(tp.partition, f"{tp.topic} went back to {position}", **where)
-                else:
-                    lane.receive(fetched.records.get(tp, ()), position, fetched.received)
+                self._receive(tp, lane, position, fetched)
         for tp, offset in fetched.outside.items():
             # An error from before the shard was claimed is about another offset.
-            if any(lane.position == offset for lane in self._lanes(tp)):
-                where = {"topic": tp.topic, "offset": offset}
-                self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}", **where)
+            for lane in self._lanes(tp):
+                if lane.position == offset:
+                    self._miss(tp, lane, offset)
         for tp, mark in fetched.marks:
             for lane in self._lanes(tp):
                 lane.mark(mark)
+
+    def _receive(self, tp: TopicPartition, lane: Lane, position: int, fetched: Fetched) -> None:
+        where = {"topic": tp.topic, "offset": position}
+        if position < lane.position:
+            self.stop(tp.partition, f"{tp.topic} went back to {position}", **where)
+            return
+        try:
+            lane.receive(fetched.records.get(tp, ()), position, fetched.received)
+        except RewrittenError as error:
+            self.stop(tp.partition, f"{tp.topic} was rewritten: {error}", **where)
+
+    def _miss(self, tp: TopicPartition, lane: Lane, offset: int) -> None:
+        """Handle an offset that the log does not hold."""
+        if lane.is_checking:  # it has just deleted the record to compare with, for its age
+            del self._owned[tp.partition]
+            self.lost[tp.partition] = time.monotonic()
+            return
+        where = {"topic": tp.topic, "offset": offset}
+        self.stop(tp.partition, f"{tp.topic} no longer holds offset {offset}", **where)
 
     def topic_ids(self) -> dict[str, str]:
         """Return the ids of the topics that are read; none if the broker does not report them."""

@@ -16,7 +16,7 @@ from stream.shard.defects import TooManyDefectiveKeys
 from stream.shard.entity import Entity
 from stream.shard.folding import Batch
 from stream.shard.limit import LimitExceeded, Tolerance
-from stream.shard.merge import Merge
+from stream.shard.merge import LastRecord, Merge
 from stream.shard.ports import (
     DEFECT,
     Encode,
@@ -28,6 +28,7 @@ from stream.shard.ports import (
     Sink,
     StateT,
     Store,
+    Watermark,
 )
 from stream.shard.shard import Shard
 from stream.worker.claimed import NEVER, ClaimedShard, PartitionOffsets, misfit
@@ -96,14 +97,17 @@ class Shards(ClaimedShards[KeyT, StateT]):
             return {}
         ids = {topic: limit.topic_id for topic, limit in limits.items() if limit.topic_id}
         owner.topic_ids = mark.ids | ids
-        owned = ClaimedShard(Shard(owner, *self._ports), Merge(offsets), limits, self._tolerance)
+        merge = Merge(offsets, _to_check(mark, limits))
+        owned = ClaimedShard(Shard(owner, *self._ports), merge, limits, self._tolerance)
         self._owned[number] = owned
         waiting = owner.pending
         with self._giving_up(owned):
             await owned.resume(self._now_ms(), live=self._live)
             self.must_commit_offsets |= waiting > 0
         self.observe()
-        return offsets if self._owned.get(number) is owned else {}
+        if self._owned.get(number) is not owned:
+            return {}
+        return {topic: lane.position for topic, lane in merge.lanes.items()}
 
     async def torn(self, counts: Mapping[str, int]) -> str:
         """Return why the topics' partition counts do not fit the stored state; empty if they do.
@@ -266,3 +270,12 @@ class Shards(ClaimedShards[KeyT, StateT]):
         self.lost.clear()
         self._is_open = True
         self.observe()
+
+
+def _to_check(mark: Watermark, limits: Mapping[str, PartitionOffsets]) -> dict[str, LastRecord]:
+    """Return the last records that the state includes, of those that the log still holds."""
+    return {
+        topic: last
+        for topic, last in mark.last.items()
+        if topic in limits and limits[topic].start <= last.offset < mark.offsets[topic]
+    }

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.shard.merge import MAX_MARKS, Lane, Mark, Merge
+from stream.shard.merge import MAX_MARKS, Lane, LastRecord, Mark, Merge
 from tests.scenarios.world import Record
 
 # A busy machine is slow, not wrong.
@@ -430,3 +430,9 @@ def test_the_topics_order_is_the_one_they_were_given_in(topics):
         receive(merge, topic, [1])
     end_seen(merge, *topics)
     assert [one.topic for one in merge.take(9)] == list(topics)
+
+
+def test_a_record_that_is_only_compared_is_not_to_be_taken_again():
+    merge = Merge({"a": 5}, {"a": LastRecord(4, "x")})
+    assert (merge.lanes["a"].position, merge.offsets()) == (4, {"a": 5})
+    assert merge.last() == {"a": LastRecord(4, "x")}

@@ -23,7 +23,7 @@ from stream.worker.claimed import PartitionOffsets
 from stream.worker.faust.fetch import Fetched
 from stream.worker.shards import HANDED_AGAIN_S
 from tests.rig.clocks import steady
-from tests.scenarios.world import HOUR, MINUTE, T0, added, bought, consented, viewed
+from tests.scenarios.world import HOUR, MINUTE, T0, added, bought, consented, refused, viewed
 from tests.worker.ashore import DUE_MS, LEFT_CART, SESSION_S, Bench, Gate, write
 
 CARTS = TopicPartition("cart-events", 0)
@@ -81,7 +81,89 @@ async def test_a_shard_is_read_from_where_its_state_ends_whatever_kafka_has_comm
     bench.shards.forget()
     committed = {"consent-events": 1, "cart-events": 2, "page-views": 1}
     offsets = await bench.claim(0, committed=committed)
-    assert offsets == {0: dict.fromkeys(LANES, 0) | {"consent-events": 1, "cart-events": 1}}
+    # One record earlier: the last one that the state includes is compared.
+    assert offsets == {0: dict.fromkeys(LANES, 0)}
+    assert bench.stored() == dict.fromkeys(LANES, 0) | {"consent-events": 1, "cart-events": 1}
+    bench.fetch()
+    waiting = {
+        topic: len(lane.records) for topic, lane in bench.shards._owned[0].merge.lanes.items()
+    }
+    assert waiting == dict.fromkeys(LANES, 0) | {"page-views": 1, "cart-events": 1}
+
+
+@pytest.mark.parametrize("topic", ["consent-events", "cart-events"])
+@pytest.mark.parametrize("more", [0, 1])
+async def test_a_log_that_was_rewritten_below_where_the_state_ends_stops_the_shard(
+    bench, caplog, topic, more
+):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    # An unclean election: what was there is lost, and others have written since.
+    bench.logs[0].topics[topic].clear()
+    for number in range(1 + more):
+        said = refused if topic == "consent-events" else added
+        write(bench, 0, said(T0 + 90_000 + number, "eve"))
+    bench.shards = bench.worker()
+    await bench.claim(0)
+    bench.now_ms = DUE_MS + 1
+    await bench.work()
+    assert bench.published("triggers") == []
+    why = f"{topic} was rewritten: another record is at 0 than had been read there"
+    assert bench.shards.stopped == {0: why}
+    assert f"Shard 0 is stopped: {why}" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["key", "value", "timestamp"])
+async def test_a_record_is_another_by_any_part_of_it(bench, field):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    kept = bench.logs[0].topics["cart-events"]
+    changed = {"key": b"eve", "value": kept[0].value + b" ", "timestamp": kept[0].timestamp + 1}
+    kept[0] = kept[0]._replace(**{field: changed[field]})
+    bench.shards = bench.worker()
+    await bench.claim(0)
+    bench.fetch()
+    assert list(bench.shards.stopped) == [0]
+
+
+async def test_nothing_is_due_before_the_log_has_been_compared(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.shards = bench.worker()
+    await bench.claim(0)
+    bench.now_ms = DUE_MS + 1
+    marks = bench.fetched(limit=0).marks
+    for _ in range(2):
+        bench.shards.accept(Fetched({}, {}, marks, bench.tick()))
+    assert await bench.turn() == []
+    await bench.work()
+    assert len(bench.published("triggers")) == 1
+
+
+@pytest.mark.parametrize("start", [1, 2])
+async def test_a_record_that_kafka_has_deleted_for_its_age_is_not_compared(bench, start):
+    write(bench, 0, *LEFT_CART, added(T0 + 2 * MINUTE))
+    await bench.claim(0)
+    await bench.work()
+    bench.shards = bench.worker()
+    limits = bench.limits(0)
+    old = PartitionOffsets(start, 2, 0)
+    offsets = await bench.shards.claim(0, limits | {"cart-events": old})
+    assert offsets["cart-events"] == start
+
+
+async def test_a_record_that_kafka_deletes_while_it_is_to_be_compared_is_claimed_without(bench):
+    write(bench, 0, *LEFT_CART)
+    await bench.claim(0)
+    await bench.work()
+    bench.shards = bench.worker()
+    await bench.claim(0)
+    outside = {TopicPartition("cart-events", 0): 0}
+    bench.shards.accept(Fetched({}, {}, [], bench.tick(), outside))
+    assert (bench.shards.stopped, bench.shards.reclaimable()) == ({}, [0])
 
 
 async def test_what_was_committed_and_not_published_is_published_with_the_claim(bench, monkeypatch):
