@@ -67,11 +67,13 @@ def test_every_state_of_the_last_release_can_be_read_and_written_anew():
         assert VISITOR_CODEC.encode(VISITOR_CODEC.decode(new)) == new
 
 
-def test_outbox_and_watermark_have_the_bytes_that_they_had():
+def test_outbox_has_the_bytes_that_it_had_and_the_watermark_one_field_more():
     for data in map(b64decode, RELEASED["outbox"].values()):
         assert msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=Entry)) == data
     mark = RELEASED["watermark"].encode()
-    assert msgspec.json.encode(msgspec.json.decode(mark, type=Watermark)) == mark
+    again = msgspec.json.encode(msgspec.json.decode(mark, type=Watermark))
+    # An older version ignores the field, and checks nothing by it.
+    assert again == mark[:-1] + b',"last":{}}'
 
 
 def test_the_models_of_the_last_release_go_on_learning():
