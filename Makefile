@@ -11,7 +11,7 @@ PEERS := .cache/bench/peers
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test faults mails bench peers lint format schemas settings dashboards pictures panels sbom clean
+.PHONY: help setup tools demo test faults fuzz mails bench peers lint format schemas settings dashboards pictures panels sbom clean
 MAKEFLAGS += --no-print-directory
 
 # Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
@@ -87,6 +87,13 @@ endif
 faults: tools ## break it on purpose, row by row, and judge; ROW=n SEED=n MINUTES=n
 	@$(BIN)/python -m tests.faults $(if $(ROW),--row $(ROW)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+# Without atheris, which has wheels for Linux alone, Hypothesis searches by itself.
+fuzz: tools ## hostile inputs for all that strangers send; MINUTES=n TARGET=name
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r tests/fuzz/requirements.lock || echo "fuzz: atheris cannot be installed here" >&2
+	@$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 mails: tools ## ten thousand triggers, an e-mailer killed five times, exactly the right mails
 	@$(BIN)/python -m tests.real.mails $(ARGS)

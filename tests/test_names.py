@@ -5,6 +5,7 @@ every docstring, log line and error at first reading.
 """
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -33,6 +34,7 @@ RIDDLES = {
 }
 
 
+@functools.cache
 def parsed(folder=STREAM):
     return {path: ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py"))}
 
