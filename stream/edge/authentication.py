@@ -17,7 +17,9 @@ from stream.edge.answers import RequestRefused
 from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.keys import SIGNATURE, Keys, is_ping
 from stream.edge.limits import Limits, Payer
-from stream.edge.requests import KIB, address_of, basic_user, body_of, json_of
+from stream.edge.requests import KIB, address_of, basic_user, body_of, json_of, object_of
+from stream.mappers.reading import records
+from stream.mappers.snowplow.tracker import app_id
 
 # The origin of pages in a sandbox. It is no page's own, so no other route takes it.
 SANDBOX: Final = "null"
@@ -62,6 +64,24 @@ class Authenticator:
             key = self._keys.signed_by(body, request.headers)
         else:
             key = self._keys.find(_write_key(body))
+        if key is None:
+            raise _wrong_key()
+        return self._late(request, key, body, over)
+
+    async def open_tracker(self, request: Request) -> Admitted:
+        """Return a request of a Snowplow tracker: its app id is a key, or its origin has one.
+
+        Raises
+        ------
+        RequestRefused
+            401, 403, 408, 413 or 429.
+        """
+        body, over = await self._unnamed(request)
+        is_line = request.method == "GET"
+        sent = [request.query_params] if is_line else records(object_of(body).get("data"))
+        key = self._keys.find(next((sent_by for one in sent if (sent_by := app_id(dict(one)))), ""))
+        if key is None or (is_line and key.kind == "server"):
+            key = self._keys.of_origin(request.headers.get("origin", ""))
         if key is None:
             raise _wrong_key()
         return self._late(request, key, body, over)

@@ -16,7 +16,7 @@ from stream.adapters.wire.contract import Schema, definitions
 from stream.config.edge import HOOKS
 from stream.config.settings import EdgeSettings
 from stream.edge.collector.prepare import EDGE_TYPES
-from stream.edge.collector.routes import CALLS
+from stream.edge.collector.routes import BATCHES, CALLS, SHORT_CALLS, TRACKER
 from stream.edge.visitors import COOKIE
 
 SCHEMAS: Final = "#/components/schemas"
@@ -78,7 +78,14 @@ def _collector() -> Schema:
     names: Schema = {"type": "string", "enum": [*HOOKS]}
     vendor = {"name": "vendor", "in": "path", "required": True, "schema": names}
     hook["post"]["parameters"] = [vendor]
-    return {**paths, "/v1/batch": _takes("Segment's calls.", batch), "/v1/hooks/{vendor}": hook}
+    paths |= {
+        f"/v1/{short}": _takes(f"The {name} call of analytics.js.", call)
+        for short, name in SHORT_CALLS.items()
+    }
+    paths |= {path: _takes("Segment's calls.", batch) for path in BATCHES}
+    payloads = {"type": "object", "required": ["data"], "properties": {"data": {"type": "array"}}}
+    paths[TRACKER] = _takes("Events of Snowplow's trackers.", payloads)
+    return {**paths, "/v1/hooks/{vendor}": hook}
 
 
 def _gateway() -> Schema:

@@ -23,7 +23,7 @@ from stream.edge.answers import RequestRefused, refused_response
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, KafkaEventLog
 from stream.edge.collector.names import VisitorNames
-from stream.edge.collector.routes import CALLS, Collector
+from stream.edge.collector.routes import BATCHES, CALLS, SHORT_CALLS, TRACKER, Collector
 from stream.edge.collector.shops import Shops
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
@@ -82,8 +82,14 @@ def build(  # noqa: PLR0913 - all that it is made of
     return Starlette(
         routes=[
             Route("/v1/events", collector.take_events, methods=["POST"]),
-            *(Route(f"/v1/{call}", collector.take_call, methods=["POST"]) for call in CALLS),
-            Route("/v1/batch", collector.take_batch, methods=["POST"]),
+            *(
+                Route(f"/v1/{call}", collector.take_call, methods=["POST"])
+                for call in (*CALLS, *SHORT_CALLS)
+            ),
+            *(Route(path, collector.take_batch, methods=["POST"]) for path in BATCHES),
+            Route("/v1/m", collector.ignore_measurements, methods=["POST"]),
+            Route(TRACKER, collector.take_tracker, methods=["POST"]),
+            Route("/i", collector.take_tracker),
             Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
             Route("/v1/hooks/{vendor}", collector.take_handshake, methods=["OPTIONS"]),
             Route("/v1/events", collector.take_handshake, methods=["OPTIONS"]),
@@ -109,7 +115,14 @@ def _cors(origins: tuple[str, ...]) -> Middleware:
         allow_origins=origins,
         allow_credentials=True,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Content-Encoding"],
+        # The last two are RudderStack's and Snowplow's.
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Content-Encoding",
+            "AnonymousId",
+            "SP-Anonymous",
+        ],
         expose_headers=["Retry-After"],
         max_age=A_DAY_S,
     )

@@ -39,6 +39,7 @@ from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
 from stream.edge.visitors import COOKIE, Visitors
 from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, cloudevents, to_events
 from stream.mappers.reading import at_ms, text
+from stream.mappers.snowplow import tracker
 from stream.runtime.failpoint import raising
 
 # GA4 sends at most so many products in an event, and each becomes a record.
@@ -47,7 +48,12 @@ MAX_RECORDS_PER_EVENT: Final = 200
 MAX_EVENTS_OVER: Final = 20
 # Others are answered after so many events.
 TOGETHER: Final = 50
-CALLS: Final = ("track", "page", "identify")
+CALLS: Final = ("track", "page", "identify", "group", "alias", "screen")
+# The same by the last part of analytics.js's paths.
+SHORT_CALLS: Final = {call[0]: call for call in CALLS}
+# The paths of batches: Segment's, analytics.js's, RudderStack's for beacons.
+BATCHES: Final = ("/v1/batch", "/v1/b", "/beacon/v1/batch")
+TRACKER: Final = "/com.snowplowanalytics.snowplow/tp2"
 # A vendor's event that the script saw on the page, with visitor, time and id.
 VENDOR_EVENT: Final = "vendor_event"
 UNIT: Final = "event"
@@ -86,15 +92,16 @@ class Collector:
         return await self._take(admitted, events, partial(self._canonical, sender=sender), began)
 
     async def take_call(self, request: Request) -> Response:
-        """``POST /v1/track``, ``page``, ``identify``: one call, as Segment's libraries send it."""
+        """``POST /v1/track``, ``/v1/t`` and so on: one call, as Segment's libraries send it."""
         began = time.perf_counter()
         admitted = await self._authenticator.open(request)
-        call = object_of(admitted.body) | {"type": request.url.path.rpartition("/")[2]}
+        name = request.url.path.rpartition("/")[2]
+        call = object_of(admitted.body) | {"type": SHORT_CALLS.get(name, name)}
         sender = self._sender(request, admitted.key, at_ms(call.get("sentAt")))
         return await self._take(admitted, [call], self._segments(sender), began)
 
     async def take_batch(self, request: Request) -> Response:
-        """``POST /v1/batch``: Segment's calls in a batch."""
+        """``POST /v1/batch``, ``/v1/b``, ``/beacon/v1/batch``: Segment's calls in a batch."""
         began = time.perf_counter()
         admitted = await self._authenticator.open(request)
         batch = object_of(admitted.body)
@@ -113,6 +120,28 @@ class Collector:
             began,
             each=1 + _size_of(shared) // KIB,
         )
+
+    async def take_tracker(self, request: Request) -> Response:
+        """``POST`` of ``TRACKER``, ``GET /i``: events of Snowplow's trackers."""
+        began = time.perf_counter()
+        admitted = await self._authenticator.open_tracker(request)
+        if request.method == "GET":
+            events: object = [dict(request.query_params)]
+        else:
+            events = object_of(admitted.body).get("data")
+        if not isinstance(events, list):
+            raise malformed("$.data: expected an array")
+        sent_at_ms = tracker.sent_at(next(iter(events), None))
+        sender = self._sender(request, admitted.key, sent_at_ms)._replace(vendor="snowplow")
+        mapped = partial(self._mapped, vendor="snowplow", hints=self._hints(sender), sender=sender)
+        return await self._take(
+            admitted, events, lambda payload: mapped(tracker.enriched(payload)), began
+        )
+
+    async def ignore_measurements(self, request: Request) -> Response:
+        """``POST /v1/m``: what analytics.js measures of itself, which nobody here reads."""
+        self._authenticator.count_address(request)
+        return answer([])
 
     async def take_hook(self, request: Request) -> Response:
         """``POST /v1/hooks/{vendor}``: a vendor's webhook, signed by the vendor."""
@@ -152,7 +181,8 @@ class Collector:
         return Response(headers=headers)
 
     def _segments(self, sender: Sender) -> Callable[[object], EventOutcome]:
-        return partial(self._mapped, vendor="segment", hints=self._hints(sender), sender=sender)
+        own = sender._replace(vendor="segment")
+        return partial(self._mapped, vendor="segment", hints=self._hints(sender), sender=own)
 
     def _sender(self, request: Request, key: EdgeKey, sent_at_ms: int | None) -> Sender:
         is_browser = key.kind == "browser"
