@@ -12,6 +12,8 @@ from stream.mappers.mapped import Fields, Hints, Mapped, Mapper, unmapped
 from stream.mappers.reading import at_ms, event_id, record, text, visitor_of
 
 Given = Mapping[str, Any]
+# Bloomreach's word for a consent without an end.
+UNLIMITED = "unlimited"
 
 
 def _unomi(given: Given, own: OwnCategories) -> Choices | None:
@@ -39,7 +41,12 @@ def _mapper(vendor: str, choices_in: Callable[[Given, OwnCategories], Choices | 
             "visitor": visitor_of("$", hints, given.get("profileId"), ids.get("cookie")),
             "at_ms": at_ms(*moments, hints.at_ms),
         }
-        until_ms = at_ms(record(given.get("properties")).get("valid_until"))
+        until = record(given.get("properties")).get("valid_until")
+        until_ms = None if until == UNLIMITED else at_ms(until)
+        # A grant whose end cannot be read would last for ever.
+        if until_ms is None and until not in (None, UNLIMITED):
+            purposes = {p: said for p, said in choices.purposes.items() if said != "granted"}
+            choices = choices._replace(purposes=purposes)
         return consents.updated(choices, vendor, common, valid_until_ms=until_ms)
 
     return to_events

@@ -38,6 +38,7 @@ CONSENT: Final = frozenset(
     }
 )
 STAMPS: Final = "$.context.consent.categoryPreferences, $.context.consentManagement"
+MISSING: Final = "missing; userId alone names no visitor, send the browser's anonymousId beside it"
 DEVICES: Final = frozenset({"desktop", "mobile", "tablet"})
 
 
@@ -229,6 +230,8 @@ def _choices(call: Properties, hints: Hints) -> Choices | None:
 
 
 def _common(vendor: str, call: Properties, hints: Hints) -> Fields:
+    if hints.visitor is None and text(call.get("anonymousId")) is None and text(call.get("userId")):
+        raise Unreadable(f"$.anonymousId: {MISSING}")
     sent = record(call.get("context"))
     device = text(record(sent.get("device")).get("type"))
     if device not in DEVICES:

@@ -192,6 +192,12 @@ def test_a_stamp_that_says_yes_grants_nothing(shop):
     assert [event["type"] for event in shop.log.events] == ["product_added"]
 
 
+def test_a_server_that_names_a_user_alone_is_told_what_is_missing(shop):
+    answer = shop.server("/v1/track", added(userId="u-1"))
+    assert answer.status_code == 400
+    assert "userId alone names no visitor" in answer.json()["refused"][0]["detail"]
+
+
 def test_a_shop_says_what_its_banners_categories_mean():
     own = ConsentCategory(tenant="tea", category="Horoscopes", purposes=("personalization",))
     shop = Shop(edge=EDGE.model_copy(update={"consent_categories": (own,)}))
