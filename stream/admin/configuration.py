@@ -19,6 +19,7 @@ from stream.errors import UsageError
 
 SECRET_FILES: Final = tuple(setting for setting in KNOWN if setting.endswith(FILE))
 GENERATE: Final = "use the output of openssl rand -hex 32"
+GENERATE_WHSEC: Final = "use the output of echo whsec_$(openssl rand -base64 24)"
 AUTHORITIES: Final = tuple(setting for setting in KNOWN if setting.endswith(AUTHORITY))
 
 
@@ -103,10 +104,12 @@ def _edge(settings: Settings) -> Iterator[Finding]:
         yield fail("edge", "has keys, but no keys to sign visitor ids", new)
         return
     servers = [key for key in edge.keys if key.kind == "server"]
+    endpoints = settings.webhooks.endpoints
     for setting, secrets, remedy in (
         ("edge.signing_keys", edge.signing_keys, new),
         ("edge.keys of servers", [key.key for key in servers], GENERATE),
         ("edge.hooks", [hook.secret for hook in edge.hooks], GENERATE),
+        ("webhooks.endpoints", [one for end in endpoints for one in end.secrets], GENERATE_WHSEC),
     ):
         if weak := sum(map(is_guessable, secrets)):
             yield warn(setting, f"{weak} can be guessed: short, published or a placeholder", remedy)

@@ -7,8 +7,13 @@ from typing import Final
 SHOWN: Final = 80
 # As many characters as openssl rand -hex 16 prints.
 SHORTEST_SECRET: Final = 32
-# Of the secrets in deploy/development, which everybody can read.
-DEVELOPMENT: Final = "development-"
+STANDARD_WEBHOOKS: Final = "whsec_"
+# Of the secrets in deploy/development and the guides, which everybody can read, and of what stands
+# in place of a secret.
+PUBLISHED: Final = re.compile(
+    r"development-|dHJpYWwtc2VjcmV0|[<>{}]|change.?me|place.?holder|example|your[-_ ]",
+    re.IGNORECASE,
+)
 FEWEST_DIFFERENT: Final = 8
 
 
@@ -22,10 +27,11 @@ def is_guessable(secret: str) -> bool:
     >>> is_guessable("4f2b8c1d9e6a7053b1c2d3e4f5061728")
     False
     """
+    secret = secret.removeprefix(STANDARD_WEBHOOKS)
     return (
         len(secret) < SHORTEST_SECRET
         or len(set(secret)) < FEWEST_DIFFERENT
-        or secret.startswith((DEVELOPMENT, "<"))
+        or PUBLISHED.search(secret) is not None
     )
 
 

@@ -33,6 +33,7 @@ AGAIN_AFTER_S: Final = 10.0
 MOST_NAME_CHARACTERS: Final = 100
 # Line breaks and control characters, which no name and no address contains.
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+DOT_SEGMENTS: Final = frozenset({".", ".."})
 # What a body raises that is no JSON: not UTF-8, or nested without end.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -188,6 +189,9 @@ class HttpDirectory:
 
     async def find(self, who: VisitorKey) -> Recipient | None:
         """Implements ``Directory.find``."""
+        # As a part of a path these lead elsewhere, however they are encoded.
+        if DOT_SEGMENTS & {who.tenant, who.visitor}:
+            return None
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers, timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
@@ -239,9 +243,24 @@ def _one_line(name: str | None) -> str | None:
 
 
 def directory_of(where: str, query: str, token: str) -> Directory:
-    """Return the directory that the settings name."""
+    """Return the directory that the settings name.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, no driver for the database, or the URL names something else than
+        tenant and visitor.
+    """
     if where.startswith(("http://", "https://")):
+        try:
+            where.format(tenant="", visitor="")
+        except (LookupError, ValueError, AttributeError):
+            raise UsageError(
+                "emailer.directory: a URL takes {tenant} and {visitor}, and no other braces"
+            ) from None
         return HttpDirectory(where, token)
     if "://" in where:
         return SqlDirectory(where, query)
+    if not Path(where).is_file():
+        raise UsageError(f"emailer.directory: {where} is not a file: name the customers' file")
     return CsvDirectory(Path(where))

@@ -55,7 +55,8 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UsageError
-        A setting that has no default is empty, or a template cannot be used.
+        A setting that has no default is empty, the directory is not there, or a template cannot
+        be used.
     CartwakeError
         Topics are missing, or the metrics' address cannot be listened on.
     """
@@ -64,7 +65,12 @@ def run(settings: Settings) -> int:
         composer = composer_of(settings)
         for sample in samples():
             composer.content(*sample)
-        asyncio.run(_serve(settings, composer))
+        directory = directory_of(
+            settings.emailer.directory,
+            settings.emailer.directory_query,
+            settings.emailer.directory_token,
+        )
+        asyncio.run(_serve(settings, composer, directory))
     return 0
 
 
@@ -99,11 +105,10 @@ def check(settings: Settings) -> None:
             raise UsageError(f"emailer.{name} is empty: set it, {name} = {example}")
 
 
-async def _serve(settings: Settings, composer: Composer) -> None:
+async def _serve(settings: Settings, composer: Composer, directory: Directory) -> None:
     emailer, registry = settings.emailer, CollectorRegistry()
     metrics, defects = EmailerMetrics(registry), DefectCounter(registry, "emailer")
     redis, outcomes = connected(settings.redis), OutcomeWriter(settings.kafka)
-    directory = directory_of(emailer.directory, emailer.directory_query, emailer.directory_token)
     mailer = Mailer(emailer, metrics.smtp_up.set)
     reader = TriggerReader(
         settings,

@@ -42,6 +42,11 @@ def hooks(secret):
     return {"edge__hooks": json.dumps([{"vendor": "shopify", "secret": secret}])}
 
 
+def endpoint(secret):
+    end = {"name": "crm", "url": "https://crm.example/hook", "secrets": [secret]}
+    return {"webhooks__endpoints": json.dumps([end])}
+
+
 def edge(*keys, signing=(STRONG,)):
     return {"edge__keys": json.dumps(keys), "edge__signing_keys": json.dumps(signing)}
 
@@ -107,6 +112,11 @@ def test_an_edge_that_is_set_up_is_ok_and_shows_no_key(judged):
     assert STRONG not in str(findings)
 
 
+def test_a_secret_by_openssl_is_ok(judged):
+    strong = "whsec_mZ2h0cQ8r1xVYwJ4kT9bLpE6uN3sGfDa"
+    assert all(one.severity is Severity.OK for one in judged(**endpoint(strong)))
+
+
 def test_an_edge_without_signing_keys_fails(judged):
     line = bad(judged(**edge(BROWSER, signing=())))
     assert line.startswith("FAIL  edge: has keys, but no keys to sign visitor ids -> set edge")
@@ -121,12 +131,19 @@ def test_an_edge_without_signing_keys_fails(judged):
         (edge(SERVER | {"key": "short"}), "edge.keys of servers: 1 can be guessed"),
         (edge(SERVER) | hooks("x"), "edge.hooks: 1 can be guessed"),
         (edge(SERVER) | hooks("<secret of the vendor, from its page>"), "edge.hooks: 1 can be"),
+        (hooks("change-me-before-you-go-to-production"), "edge.hooks: 1 can be guessed"),
+        (hooks("${SHOPIFY_SECRET_OF_THE_SHOP_FROM_VAULT}"), "edge.hooks: 1 can be guessed"),
+        (endpoint("whsec_c2hvcnQtc2hvcnQtc2hvcnQ="), "webhooks.endpoints: 1 can be guessed"),
+        (
+            endpoint("whsec_dHJpYWwtc2VjcmV0LXRyaWFsLXNlY3JldA=="),
+            "webhooks.endpoints: 1 can be guessed",
+        ),
     ],
 )
 def test_a_secret_that_can_be_guessed_is_worth_a_warning(judged, variables, words):
     line = bad(judged(**variables))
     assert line.startswith(f"warn  {words}")
-    assert "openssl rand -hex 32" in line
+    assert "openssl rand -" in line
 
 
 def test_the_customers_file_is_there_and_for_its_owner_alone(judged, tmp_path):

@@ -1,6 +1,7 @@
 """Each way to ask the shop who a visitor is, by one suite."""
 
 import os
+import re
 import sqlite3
 import time
 
@@ -294,10 +295,35 @@ def test_nobody_is_shown():
     assert "anna" not in repr(Recipient(**ROW)).lower()
 
 
-def test_settings_name_one_of_the_three():
+def test_settings_name_one_of_the_three(tmp_path):
     assert isinstance(directory_of("https://shop.example/{visitor}", "", ""), HttpDirectory)
     assert isinstance(directory_of("sqlite:///x.db", "SELECT 1", ""), SqlDirectory)
-    assert isinstance(directory_of("customers.csv", "", ""), CsvDirectory)
+    (tmp_path / "customers.csv").touch()
+    assert isinstance(directory_of(str(tmp_path / "customers.csv"), "", ""), CsvDirectory)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("missing.csv", "missing.csv is not a file"),
+        ("https://shop.example/{customer}", "takes {tenant} and {visitor}"),
+        ("https://shop.example/{}", "takes {tenant} and {visitor}"),
+        ("https://shop.example/{visitor", "takes {tenant} and {visitor}"),
+    ],
+)
+def test_a_directory_that_cannot_be_asked_is_refused_at_the_start(where, words):
+    with pytest.raises(UsageError, match=r"emailer\.directory: .*" + re.escape(words)):
+        directory_of(where, "", "")
+
+
+@pytest.mark.parametrize("who", [VisitorKey("default", ".."), VisitorKey(".", "anna")])
+async def test_no_visitor_leads_elsewhere_in_the_shops_directory(tmp_path, who):
+    shop = Http(tmp_path)
+    directory = await shop.start()
+    assert await directory.find(who) is None
+    assert shop.heard == []
+    await directory.close()
+    await shop.stop()
 
 
 def test_a_database_without_its_driver_is_refused_at_the_start():

@@ -72,7 +72,7 @@ class KafkaSink:
         passing("after_publish")
         if self._is_away and not waiting:
             self._is_away = False
-            log.warning("Kafka acknowledges again")
+            log.info("Kafka acknowledges again")
         return len(entries) - len(waiting)
 
     def _is_fresh(self, looked: float) -> bool:

@@ -167,7 +167,7 @@ class Connection:
         if self._failing:  # a cluster may serve some shards and others not
             return
         if self._is_outage_logged:
-            log.warning("Redis at %s serves again", self.address)
+            log.info("Redis at %s serves again", self.address)
         self._is_outage_logged, self._refused, self.is_up = False, None, True
 
 

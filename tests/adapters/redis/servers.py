@@ -32,9 +32,11 @@ def hearing(name):
     """Listen to one module's log."""
     heard, logger = Heard(), logging.getLogger(name)
     logger.addHandler(heard)
+    logger.setLevel(logging.INFO)
     try:
         yield heard
     finally:
+        logger.setLevel(logging.NOTSET)
         logger.removeHandler(heard)
 
 
