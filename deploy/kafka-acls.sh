@@ -31,7 +31,8 @@ allow edge --operation Read --topic triggers --topic trigger-cancels
 allow edge --operation Write --topic consent-events --topic message-feedback --topic cart-events \
     --topic page-views
 # Acts on triggers, and asks how far the lanes reach.
-allow emailer --operation Read --topic message-feedback --topic triggers --topic trigger-cancels
+allow emailer --operation Read --topic consent-events --topic message-feedback --topic triggers \
+    --topic trigger-cancels
 allow emailer --operation Write --topic message-feedback
 allow emailer --operation Describe --topic consent-events --topic visitor-facts \
     --topic message-feedback --topic cart-events --topic page-views

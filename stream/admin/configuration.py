@@ -107,6 +107,7 @@ def _edge(settings: Settings) -> Iterator[Finding]:
     endpoints = settings.webhooks.endpoints
     for setting, secrets, remedy in (
         ("edge.signing_keys", edge.signing_keys, new),
+        ("emailer.address_key", list(filter(None, [settings.emailer.address_key])), GENERATE),
         ("edge.keys of servers", [key.key for key in servers], GENERATE),
         ("edge.hooks", [hook.secret for hook in edge.hooks], GENERATE),
         ("webhooks.endpoints", [one for end in endpoints for one in end.secrets], GENERATE_WHSEC),

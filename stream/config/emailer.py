@@ -63,6 +63,16 @@ class EmailerSettings(Section):
         means("for HTTP: bearer token; better in `emailer.directory_token_file`"),
     ] = ""
     directory_token_file: Annotated[str, TEXT, means("file whose first line is the token")] = ""
+    address_key: Annotated[
+        str,
+        TEXT,
+        SECRET,
+        means(
+            "key of the hashes by which a person's cap, unsubscriptions and bounces are kept; "
+            "empty: the oldest of `edge.signing_keys`; set it before you remove that"
+        ),
+    ] = ""
+    address_key_file: Annotated[str, TEXT, means("file whose first line is that key")] = ""
     templates: Annotated[str, TEXT, means("folder of the shop's own templates")] = ""
     imprint: Annotated[
         str, TEXT, means("what stands below each mail: the shop's postal address; may have lines")

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
+from stream.domain.visitor import Visitor
 
 MessageT = TypeVar("MessageT")
 
@@ -44,6 +45,12 @@ class Channel(Protocol[MessageT]):
         self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
     ) -> MessageT | Later | Reason:
         """Return the message, or why it is not sent now, or why never."""
+        ...
+
+    async def last_look(
+        self, message: MessageT, trigger: Trigger, state: Visitor | None, now_ms: int
+    ) -> Later | Reason | None:
+        """Return what the channel itself has against sending a message right now, if anything."""
         ...
 
     def recall(self, cancel: TriggerCancel) -> MessageT | None:

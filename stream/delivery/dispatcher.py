@@ -168,16 +168,20 @@ class Dispatcher(Generic[MessageT]):
         message = await self.channel.prepare(pending.about, last_sent_ms, self.now_ms())
         if isinstance(message, Later | Reason):
             return message
-        reason = await self._recheck(taken, pending.about)
+        reason = await self._recheck(taken, pending.about, message)
         return message if reason is None else reason
 
-    async def _recheck(self, taken: Taken, trigger: Trigger) -> Later | Reason | None:
+    async def _recheck(
+        self, taken: Taken, trigger: Trigger, message: MessageT
+    ) -> Later | Reason | None:
         """Return why it must not be sent by all that is stored now; None: nothing is against it."""
         state, now_ms = await self.fresh_state.state(taken), self.now_ms()
         if (why := recheck(trigger, state, now_ms)) is not None:
             return why
         until_ms = quiet_until_ms(state) if trigger.class_ == "marketing" else 0
-        return Later(until_ms, "still_here") if until_ms > now_ms else None
+        if until_ms > now_ms:
+            return Later(until_ms, "still_here")
+        return await self.channel.last_look(message, trigger, state, now_ms)
 
     def _outcome(self, pending: PendingDelivery, result: Accepted | Declined | Reason) -> Outcome:
         about = pending.about

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -66,12 +66,33 @@ class Taken(NamedTuple):
     pending: PendingDelivery
 
 
+class Listener(Protocol):
+    """A channel's own memory of what is in the log; it also hears ``topics`` beside ``READ``."""
+
+    topics: tuple[str, ...]
+
+    def hear(self, topic: str, value: bytes) -> None:
+        """Note a record that was read, perhaps again."""
+        ...
+
+    async def settle(self) -> None:
+        """Store what was noted.
+
+        Raises
+        ------
+        TimeoutError
+            Where it is stored does not answer; the notes wait.
+        """
+        ...
+
+
 class Subscription(NamedTuple):
-    """What a channel reads: its group, its name, and which triggers it delivers."""
+    """What a channel reads: its group, its name, which triggers it delivers, and who listens."""
 
     group: str
     channel: str
     wants: Callable[[Trigger], bool]
+    listener: Listener | None = None
 
 
 class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped without types
@@ -129,7 +150,8 @@ class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped
             fetch_max_wait_ms=WAIT_MS,
             enable_auto_commit=False,
         )
-        consumer.subscribe(READ, listener=self)
+        listener = self._subscription.listener
+        consumer.subscribe((*READ, *(listener.topics if listener else ())), listener=self)
         # Kafka answers a connection's requests in turn, and a fetch waits for records.
         asker = AIOKafkaConsumer(**client_options(self._settings.kafka), enable_auto_commit=False)
         self._consumer, self._asker, self._failed = consumer, asker, None
@@ -151,6 +173,9 @@ class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped
             self._take(await consumer.getmany(timeout_ms=WAIT_MS))
             if self._failed is not None:
                 raise self._failed
+            if self._subscription.listener is not None:
+                with suppress(TimeoutError):
+                    await self._subscription.listener.settle()
             await self._advance()
             if (now := asyncio.get_running_loop().time()) >= forget_at:
                 forget_at = now + FORGET_EVERY_S
@@ -198,14 +223,18 @@ class TriggerReader(ConsumerRebalanceListener):  # type: ignore[misc]  # shipped
 
     def _note(self, backlog: Backlog, record: ConsumerRecord) -> None:
         value, now_ms = record.value or b"", self._now_ms()
+        if self._subscription.listener is not None:
+            self._subscription.listener.hear(record.topic, value)
         if record.topic == TRIGGERS:
             trigger = _TRIGGERS.decode(value)
             if self._subscription.wants(trigger):
                 backlog.take(trigger, now_ms)
         elif record.topic == TRIGGER_CANCELS:
             backlog.cancel(_CANCELS.decode(value), now_ms)
-        elif is_outcome(outcome := _OUTCOMES.decode(value), self._subscription.channel):
-            backlog.settle(outcome, now_ms)
+        elif record.topic == MESSAGE_FEEDBACK:
+            outcome = _OUTCOMES.decode(value)
+            if is_outcome(outcome, self._subscription.channel):
+                backlog.settle(outcome, now_ms)
 
     async def _advance(self) -> None:
         """Note which goals have been reached, and wake up the tasks that wait."""

@@ -5,7 +5,7 @@ visitor's triggers (`stream.domain.contacts`); programs that act on triggers rea
 done with them already.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -78,10 +78,14 @@ class CancelRefused(Event, frozen=True, gc=False, kw_only=True):
 
 
 class MessageBounced(Event, frozen=True, gc=False, kw_only=True):
-    """The message was taken and could not be delivered after all."""
+    """The message was taken and could not be delivered after all.
+
+    After a hard bounce a channel sends nothing more there until a new consent; a soft one may pass.
+    """
 
     trigger_id: TriggerId
     channel: Channel
+    bounce: Literal["hard", "soft"] = "hard"
 
 
 class MessageClicked(Event, frozen=True, gc=False, kw_only=True):

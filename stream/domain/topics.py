@@ -69,7 +69,7 @@ _ROWS: Final = (
         about="What shoppers allow, and whom to forget.",
         types=CONSENT_EVENT_TYPES,
         writers=_PRODUCERS,
-        readers=("worker",),
+        readers=("worker", "emailer"),
         retention_days=_A_WEEK,
         is_lane=True,
     ),

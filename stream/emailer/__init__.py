@@ -2,6 +2,6 @@
 
     trigger ─► directory (address) ─► cap, quiet hours, pace ─► template ─► recheck ─► SMTP
 
-The address is requested right before a mail and stored nowhere: not in Kafka, not in Redis, not in
-a log, not in a metric.
+The address is requested right before a mail and stored nowhere: not in Kafka, not in a log, not in
+a metric. Redis has a keyed hash of it (`people`).
 """

@@ -6,18 +6,19 @@ Nothing about a recipient leaves this module except inside the mail.
 import logging
 import random
 from email.message import EmailMessage
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from stream.delivery.channel import Accepted, Declined, Failed, Later
 from stream.domain.campaign.reasons import Reason
 from stream.domain.records import Trigger, TriggerCancel
-from stream.domain.visitor import VisitorKey
+from stream.domain.visitor import Visitor, VisitorKey
 from stream.emailer.compose import Composer
 from stream.emailer.directory import Directory, Recipient, Unavailable
 from stream.emailer.pace import Pace
+from stream.emailer.people import People
 from stream.emailer.quiet import QuietHours
-from stream.emailer.smtp import Delayed, Mailer, ServerUnavailable
+from stream.emailer.smtp import AddressRefused, Delayed, Mailer, ServerUnavailable
 from stream.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,14 @@ log = logging.getLogger(__name__)
 GOES_LAST_MS: Final = 5_000
 # As long as greylisting usually takes, and then longer each time.
 RETRY_S: Final = (60, 300, 900, 1_800, 3_600, 7_200)
+
+
+class PreparedMail(NamedTuple):
+    """A mail, what it is about, and to whom it goes: the key of ``People.person``."""
+
+    mail: EmailMessage
+    trigger: Trigger
+    person: str
 
 
 class Mail:
@@ -35,7 +44,7 @@ class Mail:
     zone
         The time zone of recipients without one.
     cap_ms
-        The least time between two mails to one visitor.
+        The least time between two mails to one visitor; ``people`` has that of persons.
     """
 
     def __init__(  # noqa: PLR0913 - what a mail takes
@@ -43,6 +52,7 @@ class Mail:
         directory: Directory,
         composer: Composer,
         mailer: Mailer,
+        people: People,
         *,
         pace: Pace,
         quiet: QuietHours,
@@ -50,11 +60,12 @@ class Mail:
         cap_ms: int,
     ) -> None:
         self._directory, self._composer, self._mailer = directory, composer, mailer
+        self._people = people
         self._pace, self._quiet, self._zone, self._cap_ms = pace, quiet, zone, cap_ms
 
     async def prepare(
         self, trigger: Trigger, last_sent_ms: int | None, now_ms: int
-    ) -> EmailMessage | Later | Reason:
+    ) -> PreparedMail | Later | Reason:
         """Implements ``Channel.prepare``."""
         if (later := self._not_yet(trigger, last_sent_ms, now_ms)) is not None:
             return later
@@ -68,10 +79,17 @@ class Mail:
         if (later := self._not_now(trigger, recipient, now_ms)) is not None:
             return later
         try:
-            return self._composer.compose(trigger, recipient, now_ms)
+            mail = self._composer.compose(trigger, recipient, now_ms)
         except UsageError as why:
             log.error("A mail cannot be composed: %s", why)  # noqa: TRY400 - a trace would quote names
             return Reason.TEMPLATE
+        return PreparedMail(mail, trigger, self._people.person(trigger.tenant, recipient.email))
+
+    async def last_look(
+        self, message: PreparedMail, trigger: Trigger, state: Visitor | None, now_ms: int
+    ) -> Later | Reason | None:
+        """Implements ``Channel.last_look``."""
+        return await self._people.reserve(trigger, message.person, state, now_ms)
 
     def _not_yet(self, trigger: Trigger, last_sent_ms: int | None, now_ms: int) -> Later | None:
         """Return why no mail goes now, whatever its recipient."""
@@ -99,11 +117,16 @@ class Mail:
         """Implements ``Channel.recall``: a mail that was sent stays sent."""
 
     async def send(
-        self, message: EmailMessage, attempts: int, now_ms: int
+        self, message: PreparedMail, attempts: int, now_ms: int
     ) -> Accepted | Declined | Failed | Later:
         """Implements ``Channel.send``."""
-        answer = await self._mailer.send(message)
+        answer = await self._mailer.send(message.mail)
+        if not isinstance(answer, Accepted):
+            self._people.release(message.trigger, message.person)
         match answer:
+            case AddressRefused(code=code):
+                self._people.note_bounce(message.person, now_ms)
+                return Declined(code)
             case ServerUnavailable():
                 # The mail that met it goes last: others show whether the fault is its own.
                 held_ms = int(self._mailer.held_s * 1000)

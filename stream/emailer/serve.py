@@ -31,6 +31,7 @@ from stream.emailer.directory import Directory, directory_of
 from stream.emailer.mail import Mail
 from stream.emailer.metrics import EmailerMetrics
 from stream.emailer.pace import Pace
+from stream.emailer.people import People
 from stream.emailer.quiet import QuietHours
 from stream.emailer.samples import samples
 from stream.emailer.smtp import Mailer
@@ -109,16 +110,17 @@ async def _serve(settings: Settings, composer: Composer, directory: Directory) -
     emailer, registry = settings.emailer, CollectorRegistry()
     metrics, defects = EmailerMetrics(registry), DefectCounter(registry, "emailer")
     redis, outcomes = connected(settings.redis), OutcomeWriter(settings.kafka)
+    people = People(redis, *_memory(settings), emailer.cap_s * 1000)
     mailer = Mailer(emailer, metrics.smtp_up.set)
     reader = TriggerReader(
         settings,
-        Subscription(emailer.group, EMAIL, _wanted(emailer.tenant)),
+        Subscription(emailer.group, EMAIL, _wanted(emailer.tenant), people),
         system_ms,
         Bulkhead(RECORD, defects, waits_s=()),
     )
     dispatcher = Dispatcher(
         name=EMAIL,
-        channel=_mail(emailer, directory, composer, mailer),
+        channel=_mail(emailer, directory, composer, mailer, people),
         reader=reader,
         fresh_state=FreshState(reader, RedisStates(redis, settings.worker.group, VISITOR_CODEC)),
         outcomes=outcomes,
@@ -144,21 +146,32 @@ def _program(settings: Settings, registry: CollectorRegistry, redis: str) -> Pro
             f"tenant {emailer.tenant}",
             f"Kafka at {settings.kafka.bootstrap}",
             f"Redis at {redis}",
-            f"topics {' '.join(READ)}",
+            f"topics {' '.join((*READ, *People.topics))}",
         ),
         Where("emailer.metrics", emailer.metrics_host, emailer.metrics_port),
         registry,
-        lambda: serves(settings, READ, emailer.group),
+        lambda: serves(settings, (*READ, *People.topics), emailer.group),
     )
 
 
+def _memory(settings: Settings) -> tuple[str, str]:
+    """Return where Redis has what counts for persons, and the key of their hashes."""
+    key = settings.emailer.address_key or settings.edge.signing_keys[-1]
+    return f"{settings.worker.group}:{settings.emailer.group}", key
+
+
 def _mail(
-    emailer: EmailerSettings, directory: Directory, composer: Composer, mailer: Mailer
+    emailer: EmailerSettings,
+    directory: Directory,
+    composer: Composer,
+    mailer: Mailer,
+    people: People,
 ) -> Mail:
     return Mail(
         directory,
         composer,
         mailer,
+        people,
         pace=Pace(emailer.per_domain_per_s),
         quiet=QuietHours(
             time.fromisoformat(emailer.quiet_from), time.fromisoformat(emailer.quiet_until)

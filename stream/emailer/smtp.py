@@ -6,10 +6,11 @@ fails: all wait after it at first, but if another mail gets through, the fault i
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from aiosmtplib import (
@@ -37,6 +38,8 @@ LONGEST_HOLD_S: Final = 60.0
 PERMANENT: Final = 500
 # The mail is larger than the server takes (RFC 1870).
 TOO_LARGE: Final = 552
+# Enhanced codes (RFC 3463) of a full mailbox, of networks, contents and policies.
+NOT_THE_ADDRESS: Final = re.compile(r"5\.(2\.2|[3-7])\b")
 MOST_SUSPECTS: Final = 1_000
 # So many failures at mails, with no answer in between, mean that the server fails at all.
 FAILURES_IN_A_ROW: Final = 3
@@ -48,8 +51,18 @@ class Delayed(Struct, frozen=True):
     code: int | None = None
 
 
+class AddressRefused(Struct, frozen=True):
+    """The server refused this recipient for good, with this code: the address does not work."""
+
+    code: int
+
+
 class ServerUnavailable(Struct, frozen=True):
     """The server takes no mail at all for now."""
+
+
+Answer = Accepted | Declined | Delayed | AddressRefused | ServerUnavailable
+AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class Connected(NamedTuple):
@@ -86,7 +99,7 @@ class Mailer:
         """For how many seconds nothing should be sent."""
         return max(0.0, self._held_until - time.monotonic())
 
-    async def send(self, mail: EmailMessage) -> Accepted | Declined | Delayed | ServerUnavailable:
+    async def send(self, mail: EmailMessage) -> Answer:
         """Hand over a mail, and return what the server answers."""
         smtp: SMTP | None = None
         try:
@@ -149,9 +162,7 @@ class Mailer:
         await smtp.connect()
         return smtp
 
-    def _keep(
-        self, smtp: SMTP | None, answer: Accepted | Declined | Delayed
-    ) -> Accepted | Declined | Delayed:
+    def _keep(self, smtp: SMTP | None, answer: AnswerT) -> AnswerT:
         """Keep the connection for the next mail: the server works."""
         if smtp is not None and smtp.is_connected:
             self._idle.append(Connected(smtp, time.monotonic()))
@@ -175,11 +186,17 @@ class Mailer:
         self._is_up = is_up
 
 
-def _of_this_mail(smtp: SMTP | None, error: Exception) -> Declined | Delayed | None:
+def _of_this_mail(
+    smtp: SMTP | None, error: Exception
+) -> Declined | Delayed | AddressRefused | None:
     """Return what the server answered to this mail; None: its answer may be about any."""
     match error:
         case SMTPRecipientsRefused():
-            return _own_fault(error.recipients[0])
+            refused = error.recipients[0]
+            is_hard = refused.code >= PERMANENT and refused.code != TOO_LARGE
+            if is_hard and not NOT_THE_ADDRESS.match(refused.message):
+                return AddressRefused(refused.code)
+            return _own_fault(refused)
         case SMTPDataError():
             return _own_fault(error)
         case SMTPSenderRefused() if error.code == TOO_LARGE:

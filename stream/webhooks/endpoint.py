@@ -23,6 +23,7 @@ from stream.domain.campaign.reasons import Reason
 from stream.domain.ids import make_id
 from stream.domain.records import Trigger, TriggerCancel
 from stream.domain.topics import TOPICS, TRIGGER_CANCELS, TRIGGERS
+from stream.domain.visitor import Visitor
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,15 @@ class WebhookChannel:
         if self._is_gone:
             return Reason.GONE
         return WebhookMessage(trigger.trigger_id, _body(TRIGGERS, trigger.due_at_ms, trigger))
+
+    async def last_look(
+        self,
+        message: WebhookMessage,
+        trigger: Trigger,
+        state: Visitor | None,
+        now_ms: int,
+    ) -> None:
+        """Implements ``Channel.last_look``: the shop's own sender knows its people."""
 
     def recall(self, cancel: TriggerCancel) -> WebhookMessage | None:
         """Implements ``Channel.recall``."""

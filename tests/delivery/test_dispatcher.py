@@ -35,7 +35,7 @@ class Here:
         self.now_ms, self.asked, self.told = NOW_MS, [], []
         self.share = Share(0, Backlog(), {})
         self.prepared, self.sent, self.held = "a message", Accepted(), True
-        self.recalled = "a cancel"
+        self.recalled, self.objection = "a cancel", None
         shopper = a_shopper()
         shopper.adds(at=NOW_MS - IDLE)
         shopper.waits(NOW_MS)
@@ -89,6 +89,10 @@ class Here:
         self.asked.append("prepare")
         self.last_sent_ms = last_sent_ms
         return self.prepared
+
+    async def last_look(self, message, trigger, state, now_ms):
+        assert (message, state, now_ms) == ("a message", self.shopper.state, self.now_ms)
+        return self.objection
 
     def recall(self, cancel):
         self.asked.append("recall")
@@ -164,6 +168,18 @@ async def test_what_must_not_be_sent_is_told_as_skipped_for_good(here, spoil, re
     assert "send" not in here.asked
     assert here.pending() == (0, None)
     assert here.count("skipped_total", reason=outcome.reason) == 1
+
+
+@pytest.mark.parametrize("objection", [Later(NOW_MS + 7, "cap"), Reason.UNSUBSCRIBED])
+async def test_the_channel_has_the_last_word_before_a_message_is_sent(here, objection):
+    here.objection = objection
+    await here.work()
+    assert here.asked[:2] == ["prepare", "state"]
+    assert "send" not in here.asked
+    if objection is Reason.UNSUBSCRIBED:
+        assert here.told[0].reason == "unsubscribed"
+    else:
+        assert here.pending() == (1, NOW_MS + 7)
 
 
 @pytest.mark.parametrize("what", ["state", "kafka"])

@@ -32,16 +32,19 @@ class Log:
 
     def add(self, topic, value):
         raw = value if isinstance(value, bytes) else json.encode(value)
-        records = self.topics[topic]
+        records = self.topics.setdefault(topic, [])
         records.append(SimpleNamespace(topic=topic, partition=0, offset=len(records), value=raw))
 
-    def subscribe(self, _, listener):
+    def subscribe(self, topics, listener):
         self.listener = listener
+        self.topics = {topic: self.topics.get(topic, []) for topic in topics}
 
     async def start(self):
         # As aiokafka does it: whatever the listener raises is swallowed.
         with suppress(Exception):
-            await self.listener.on_partitions_assigned({TopicPartition(one, 0) for one in READ})
+            await self.listener.on_partitions_assigned(
+                {TopicPartition(one, 0) for one in self.topics}
+            )
 
     async def stop(self):
         pass
@@ -125,6 +128,37 @@ async def test_what_is_owed_is_handed_out_once_all_that_was_there_has_been_read(
     assert reader.not_ready_reasons() == []
     assert reader.take_due().pending.about == trigger("2")
     assert reader.take_due() is None
+
+
+class Listening:
+    """A channel's own memory, whose store answers when told to."""
+
+    topics = ("consent-events",)
+
+    def __init__(self):
+        self.heard, self.settled, self.is_away = [], 0, False
+
+    def hear(self, topic, value):
+        self.heard.append((topic, value))
+
+    async def settle(self):
+        if self.is_away:
+            raise TimeoutError
+        self.settled += 1
+
+
+async def test_a_channel_that_listens_hears_each_record_and_its_topics(log, reader):
+    listening = Listening()
+    reader._subscription = reader._subscription._replace(listener=listening)
+    log.add("triggers", trigger("1"))
+    log.add("consent-events", cancel(trigger("1")))  # whatever is in it
+    await turns(reader)
+    assert [topic for topic, _ in listening.heard] == ["triggers", "consent-events"]
+    assert listening.settled
+    listening.is_away = True
+    log.add("triggers", trigger("2"))
+    await turns(reader)
+    assert reader.pending()[0] == 2
 
 
 async def test_partitions_that_could_not_be_taken_up_are_taken_up_again(log, reader):

@@ -41,7 +41,7 @@ FIELDS = {
     "message_sent": "trigger_id channel",
     "message_refused": "trigger_id channel code?",
     "message_skipped": "trigger_id channel reason attempts?",
-    "message_bounced": "trigger_id channel",
+    "message_bounced": "trigger_id channel bounce?",
     "message_clicked": "trigger_id channel",
     "message_unsubscribed": "trigger_id channel",
     "cancel_sent": "trigger_id channel",

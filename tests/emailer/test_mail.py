@@ -11,7 +11,7 @@ from stream.emailer.directory import AGAIN_AFTER_S, Recipient, Unavailable
 from stream.emailer.mail import GOES_LAST_MS, RETRY_S, Mail
 from stream.emailer.pace import MOST_DOMAINS, Pace
 from stream.emailer.quiet import QuietHours
-from stream.emailer.smtp import Delayed, ServerUnavailable
+from stream.emailer.smtp import AddressRefused, Delayed, ServerUnavailable
 from tests.delivery.triggers import cancel, trigger
 from tests.emailer.test_compose import composer
 
@@ -28,10 +28,11 @@ class Here:
 
     def __init__(self, templates=None):
         self.people, self.is_away, self.asked = {"anna": ANNA}, False, []
-        self.held_s, self.answer = 0.0, Accepted()
+        self.held_s, self.answer, self.objection = 0.0, Accepted(), None
         self.mail = Mail(
             self,
             templates or composer(),
+            self,
             self,
             pace=Pace(1),
             quiet=QuietHours(time(21), time(9)),
@@ -47,6 +48,19 @@ class Here:
 
     async def send(self, mail):
         return self.answer
+
+    def person(self, tenant, address):
+        return address
+
+    async def reserve(self, trigger, person, state, now_ms):
+        self.asked.append(("reserve", trigger, person, state, now_ms))
+        return self.objection
+
+    def release(self, trigger, person):
+        self.asked.append(("release", trigger, person))
+
+    def note_bounce(self, person, at_ms):
+        self.asked.append(("bounce", person, at_ms))
 
     async def prepared(self, now_ms=NOON_MS, last_sent_ms=None, **fields):
         return await self.mail.prepare(trigger(**fields), last_sent_ms, now_ms)
@@ -64,7 +78,7 @@ def here():
 
 async def test_by_day_a_mail_is_made(here):
     message = await here.prepared()
-    assert message["To"] == "anna@Mail.example"
+    assert message.mail["To"] == "anna@Mail.example"
 
 
 async def test_by_night_it_waits_for_the_recipients_morning(here):
@@ -88,7 +102,7 @@ async def test_nobody_is_mailed_too_often(here):
 
 async def test_what_is_owed_to_the_shopper_knows_neither_night_nor_cap(here):
     message = await here.prepared(NIGHT_MS, NIGHT_MS - 1, class_="transactional")
-    assert message["To"] == "anna@Mail.example"
+    assert message.mail["To"] == "anna@Mail.example"
 
 
 async def test_whom_the_shop_does_not_know_nothing_is_sent_ever(here):
@@ -131,7 +145,29 @@ def test_the_pace_forgets_domains_that_were_not_written_to_for_long():
 
 async def test_what_the_server_says_is_handed_on(here):
     assert await here.sent(Accepted()) == Accepted()
-    assert await Here().sent(Declined(550)) == Declined(550)
+    assert await Here().sent(Declined(554)) == Declined(554)
+
+
+async def test_the_person_is_asked_about_last_and_an_objection_counts(here):
+    message, here.objection = await here.prepared(), Later(NOON_MS + 1, "cap")
+    assert await here.mail.last_look(message, trigger(), None, NOON_MS) == here.objection
+    assert here.asked[-1] == ("reserve", trigger(), "anna@Mail.example", None, NOON_MS)
+
+
+@pytest.mark.parametrize("answer", [Declined(554), Delayed(450), ServerUnavailable()])
+async def test_what_was_not_sent_gives_up_its_place(here, answer):
+    await here.sent(answer)
+    assert here.asked[-1] == ("release", trigger(), "anna@Mail.example")
+
+
+async def test_what_was_sent_keeps_its_place(here):
+    await here.sent(Accepted())
+    assert [one[0] for one in here.asked if isinstance(one[0], str)] == ["default"]
+
+
+async def test_an_address_that_was_refused_is_noted_as_a_bounce(here):
+    assert await here.sent(AddressRefused(550)) == Declined(550)
+    assert here.asked[-1] == ("bounce", "anna@Mail.example", NOON_MS)
 
 
 async def test_a_delay_is_tried_again_and_less_and_less_often(here):

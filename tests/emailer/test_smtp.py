@@ -4,7 +4,13 @@ import pytest
 
 from stream.config.settings import EmailerSettings
 from stream.delivery.channel import Accepted, Declined
-from stream.emailer.smtp import FAILURES_IN_A_ROW, Delayed, Mailer, ServerUnavailable
+from stream.emailer.smtp import (
+    FAILURES_IN_A_ROW,
+    AddressRefused,
+    Delayed,
+    Mailer,
+    ServerUnavailable,
+)
 from tests.emailer.test_compose import ANNA, NOW_MS, composer, trigger
 from tests.rig.mailbox import Mailbox
 
@@ -50,7 +56,16 @@ async def test_one_connection_serves_many_mails(mailbox, mailer):
 
 @pytest.mark.parametrize(
     ("answer", "result"),
-    [("550 no such user", Declined(550)), ("450 greylisted", Delayed(450))],
+    [
+        ("550 no such user", AddressRefused(550)),
+        ("553 5.1.3 bad address", AddressRefused(553)),
+        ("550 5.2.1 mailbox disabled", AddressRefused(550)),
+        ("450 greylisted", Delayed(450)),
+        ("552 mailbox full", Declined(552)),
+        ("550 5.2.2 over quota", Declined(550)),
+        ("550 5.7.1 your network is blocked", Declined(550)),
+        ("554 5.4.4 unroutable", Declined(554)),
+    ],
 )
 async def test_what_is_said_of_one_recipient_concerns_one_mail(mailbox, mailer, answer, result):
     mailbox.answers["anna@mail.example"] = [answer]

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.real import mails
-from tests.real.mailing import NO_MAIL, Shop
+from tests.real.mailing import NO_MAIL, PRODUCT, Shop
 from tests.rig.processes import wait_until
 
 
@@ -28,7 +28,7 @@ def test_a_left_cart_becomes_one_mail_and_its_outcome(shop):
     trigger = shop.triggers()["anna"]
     assert mail["To"] == "anna@mail.example"
     assert mail["Message-ID"] == f"<{trigger['trigger_id']}@shop.example>"
-    assert "2 x Mug  €12.00" in mail.get_body(("plain",)).get_content()
+    assert "2 x Mug  €24.00 (€12.00 each)" in mail.get_body(("plain",)).get_content()
     assert shop.outcomes()[trigger["trigger_id"]]["type"] == "message_sent"
     page = emailer.get("/metrics")[1]
     sent = 'messages_total{channel="email",kind="cart_abandonment",outcome="sent"} 1.0'
@@ -38,6 +38,28 @@ def test_a_left_cart_becomes_one_mail_and_its_outcome(shop):
         assert secret not in emailer.output
         assert secret not in page
     assert b"mail.example" not in shop.everything_stored()
+
+
+def test_two_browsers_of_one_person_get_one_mail_and_one_unsubscription_ends_both(shop):
+    shop.knows("laptop", "phone", "tablet", email="anna@mail.example")
+    shop.emailer(cap_s=600)
+    shop.agrees("tablet")  # before the unsubscription, which a newer grant would lift
+    shop.leaves_a_cart("laptop")
+    wait_for(shop.outcomes, "a mail")
+    emailer = shop.emailers[0]
+    shop.leaves_a_cart("phone")
+    waits = 'postponed_total{channel="email",why="cap"}'
+    wait_for(lambda: waits in emailer.get("/metrics")[1], "the second mail to wait")
+    assert len(shop.mailbox.mails) == 1
+    sent = shop.triggers()["laptop"]["trigger_id"]
+    shop.tells(
+        "message-feedback", "message_unsubscribed", "laptop", trigger_id=sent, channel="email"
+    )
+    shop.tells("cart-events", "product_added", "tablet", product=PRODUCT, quantity=1)
+    wait_for(lambda: "tablet" in {one["visitor"] for one in shop.outcomes().values()}, "its end")
+    (tablets,) = [one for one in shop.outcomes().values() if one["visitor"] == "tablet"]
+    assert (tablets["type"], tablets["reason"]) == ("message_skipped", "unsubscribed")
+    assert len(shop.mailbox.mails) == 1
 
 
 def test_what_happened_after_the_trigger_keeps_the_mail_from_being_sent(shop):

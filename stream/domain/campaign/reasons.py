@@ -25,6 +25,8 @@ class Reason(StrEnum):
     BOUGHT = "bought"
     CART_CHANGED = "cart_changed"
     NO_ADDRESS = "no_address"
+    UNSUBSCRIBED = "unsubscribed"  # the person has, in another browser
+    BOUNCED = "bounced"  # the person's address has refused mail for good
     TEMPLATE = "template"  # the message's template cannot be rendered
     GONE = "gone"  # the endpoint answered that it is gone for good
     DEFECT = "defect"  # our own code failed on it, each time it was tried
