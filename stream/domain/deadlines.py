@@ -14,8 +14,8 @@ from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
 from stream.domain.predictions import label_by_silence, label_due_ms
 from stream.domain.visitor import Behaviour, Visitor
 
-# Later than any moment a deadline can fall on.
-NEVER_MS: Final = 2**62
+# Later than any moment that a clock can reach: a record's timestamp may be up to 2**63 - 1.
+NEVER_MS: Final = 2**64
 
 
 class Deadline(Enum):

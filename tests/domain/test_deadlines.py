@@ -155,3 +155,9 @@ def test_two_grants_that_end_together_lapse_together():
     ann.waits(until=HOUR)
     assert {choice.status for choice in ann.state.consent.values()} == {"expired"}
     assert ann.next_due_ms is None
+
+
+def test_no_clock_reaches_the_moment_that_stands_for_never():
+    ann = a_shopper()
+    ann.waits(until=2**63 - 1)
+    assert ann.next_due_ms is None

@@ -271,8 +271,10 @@ def _choices(evidence: Evidence, expected: Expected) -> dict[str, list[Choice]]:
         event = json.loads(it.value or b"")
         told = [(name, status == "granted") for name, status in event.get("purposes", {}).items()]
         for purpose, granted in told if event["type"] == "consent_updated" else [(None, False)]:
+            # A refusal counts from its record's timestamp where its own clock was slow.
+            at_ms = event["at_ms"] if granted else max(event["at_ms"], it.timestamp_ms)
             if applied_ms is not None:
-                found[event["visitor"]].append(Choice(applied_ms, event["at_ms"], purpose, granted))
+                found[event["visitor"]].append(Choice(applied_ms, at_ms, purpose, granted))
     return found
 
 
