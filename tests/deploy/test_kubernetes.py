@@ -206,7 +206,7 @@ def test_nothing_is_empty_that_a_process_cannot_do_without(tmp_path):
     found = settings("cartwake-edge", tmp_path)
     assert all(getattr(found.edge, name) for name in edge.EXAMPLES)
     assert found.emailer.cart_url
-    emailer._check(settings("cartwake-emailer", tmp_path))
+    emailer.check(settings("cartwake-emailer", tmp_path))
     assert settings("cartwake-webhooks", tmp_path).webhooks.endpoints
 
 
