@@ -1,5 +1,6 @@
 """`cartwake edge`: its address, the shops' keys and webhooks, the offers that pages show."""
 
+import re
 from typing import Annotated, Final, Literal, Self
 
 from annotated_types import Predicate
@@ -100,8 +101,27 @@ KEYS: Final = Allowed(
 SIGNING_KEYS: Final = Allowed(
     "a list of secrets that are not empty, the newest first", LIST, Predicate(all)
 )
+
+
+def _is_domain(text: str) -> bool:
+    # Two labels at least: a browser refuses a cookie for all of a top-level domain.
+    return not text or re.fullmatch(r"([a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*", text) is not None
+
+
+def _name_one_shop(hooks: tuple[EdgeHook, ...]) -> bool:
+    """Say whether a vendor's secret belongs to one tenant: a signature says nothing else."""
+    tenants: dict[tuple[str, str], str] = {}
+    return all(
+        tenants.setdefault((hook.vendor, hook.secret), hook.tenant) == hook.tenant for hook in hooks
+    )
+
+
+DOMAIN: Final = Allowed("empty, or a domain such as shop.example", Predicate(_is_domain))
 HOOK_SECRETS: Final = Allowed(
-    f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}", LIST
+    f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}, with a secret of its"
+    " own for each tenant",
+    LIST,
+    Predicate(_name_one_shop),
 )
 CONSENT_CATEGORIES: Final = Allowed(
     f"a list of {{tenant, category, purposes}}, purposes of {', '.join(PURPOSES)}; none if the"
@@ -142,6 +162,11 @@ class EdgeSettings(Section):
     ] = ()
     currency: Annotated[
         str, CURRENCY, means("currency of amounts that come without one; empty: two decimals")
+    ] = ""
+    cookie_domain: Annotated[
+        str,
+        DOMAIN,
+        means("domain whose hosts share a visitor, such as `shop.example`; empty: one host each"),
     ] = ""
     requests_per_s_per_key: Annotated[
         int, whole(1, 1_000_000, "requests"), means("limit of each edge process")

@@ -32,6 +32,7 @@ class Admitted(NamedTuple):
     ``over`` is its refusal if it came over a limit: then its consent alone is taken.
     """
 
+    request: Request
     key: EdgeKey
     body: bytes
     payer: Payer
@@ -58,7 +59,7 @@ class Authenticator:
         if named is not None:
             payer = self._payer(request, named)
             over = self.limits.count_request(payer)
-            return Admitted(named, await _body(request, over), payer, over)
+            return Admitted(request, named, await _body(request, over), payer, over)
         body, over = await self._unnamed(request)
         if SIGNATURE in request.headers:
             key = self._keys.signed_by(body, request.headers)
@@ -133,7 +134,7 @@ class Authenticator:
         is_sandbox = request.headers.get("origin") == SANDBOX
         payer = Payer(key, self.address(request)) if is_sandbox else self._payer(request, key)
         over = self.limits.count_request(payer)
-        return Admitted(key, await _body(request, over), payer, over)
+        return Admitted(request, key, await _body(request, over), payer, over)
 
     def admit_page(self, request: Request) -> EdgeKey | None:
         """Return the key of a page's request; None if it names none."""
@@ -201,7 +202,7 @@ class Authenticator:
         payer = self._payer(request, key)
         if over is None:
             over = self.limits.count_request(Payer(key, None))
-        return Admitted(key, body, payer, over)
+        return Admitted(request, key, body, payer, over)
 
 
 async def _body(request: Request, over: RequestRefused | None) -> bytes:

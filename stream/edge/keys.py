@@ -40,6 +40,11 @@ class Keys:
             dict.fromkeys(origin for key in self._by_digest.values() for origin in key.origins)
         )
 
+    def origins_of(self, tenant: str) -> frozenset[str]:
+        """Return the origins of a tenant's pages."""
+        keys = (key for key in self._by_digest.values() if key.tenant == tenant)
+        return frozenset(origin for key in keys for origin in key.origins)
+
     def find(self, text: str) -> EdgeKey | None:
         """Return the key with this text; the time it takes reveals nothing about the keys."""
         return self._by_digest.get(_digest(text))

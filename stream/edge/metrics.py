@@ -1,8 +1,11 @@
 """The edge's metrics, each with its meaning and what to do about it.
 
 Base units, as in ``stream.worker.metrics``, and no label with values that strangers invent: the
-first 200 names of unknown vendor events and of categories are labels, further ones are ``other``.
+first 200 names of unknown vendor events and of categories are labels, further ones are ``other``,
+and so is what does not look like a name: it may hold an address or a number of somebody.
 """
+
+import re
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -11,6 +14,8 @@ from stream.runtime.bulkhead import Bulkhead, DefectCounter
 
 ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 KNOWN_NAMES = 200
+# Words, as vendors name events and categories: no address, and no number of five digits or more.
+NAME = re.compile(r"(?!(?:.*\d){5})[^\W\d_][\w .:/()&+,'-]{0,63}")
 
 
 class EdgeMetrics:
@@ -37,7 +42,7 @@ class EdgeMetrics:
     def _count_name(self, counter: Counter, vendor: str, name: str) -> None:
         names = self._names.setdefault(counter, set())
         if (vendor, name) not in names:
-            if len(names) >= KNOWN_NAMES:
+            if len(names) >= KNOWN_NAMES or not NAME.fullmatch(name):
                 name = "other"
             names.add((vendor, name))
         counter.labels(vendor, name).inc()

@@ -95,12 +95,24 @@ def _gateway() -> Schema:
     poll = {"name": "poll", "in": "query", "required": True, "schema": {"const": "1"}}
     signed: Schema = {"type": "object", "required": ["visitor", "signed"]}
     signed["properties"] = {"visitor": text, "signed": text}
+    ticketed: Schema = {"type": "object", "required": ["visitor", "signed", "ticket"]}
+    ticketed["properties"] = {**signed["properties"], "ticket": text}
+    named = {"type": "object", "properties": {"visitor": text}}
+    ticket = {"name": "ticket", "in": "query", "schema": text}
     actions = {"type": "object", "required": ["actions", "cancelled"]}
     return {
-        "/v1/visitor": _gives("A visitor id, new or renewed.", [visitor, cookie], signed),
+        "/v1/visitor": _gives("A visitor id, new or renewed.", [visitor, cookie], signed)
+        | {
+            "post": {
+                "summary": "Likewise, with the id in the body, and a ticket for its actions.",
+                "parameters": [cookie],
+                "requestBody": {"required": True, "content": {JSON: {"schema": named}}},
+                "responses": _responses(ticketed, TAKES),
+            }
+        },
         "/v1/actions": _gives(
             "What is pending for a visitor; without poll, a stream of Server-Sent Events.",
-            [visitor, cookie, poll],
+            [ticket, visitor, cookie, poll],
             actions,
         ),
     }

@@ -25,6 +25,7 @@ from stream.edge.collector.append import EventLog, KafkaEventLog
 from stream.edge.collector.names import VisitorNames
 from stream.edge.collector.routes import BATCHES, CALLS, SHORT_CALLS, TRACKER, Collector
 from stream.edge.collector.shops import Shops
+from stream.edge.cookies import VisitorCookie
 from stream.edge.gateway.feed import Feed
 from stream.edge.gateway.hub import Hub
 from stream.edge.gateway.routes import Gateway
@@ -60,11 +61,12 @@ def build(  # noqa: PLR0913 - all that it is made of
     authenticator = Authenticator(edge, keys, now_ms)
     using_names = [hook.tenant for hook in edge.hooks if hook.vendor in SEARCHED_NAMES]
     names = VisitorNames(references or MemoryReferences(), using_names)
+    cookie = VisitorCookie(edge.cookie_domain)
     collector = Collector(
-        authenticator, visitors, log, metrics, now_ms, names=names, shops=Shops(edge)
+        authenticator, visitors, log, metrics, now_ms, names=names, shops=Shops(edge), cookie=cookie
     )
-    gateway = Gateway(authenticator, visitors, keys.tenants, hub)
-    pages = Pages(authenticator, keys, visitors, log)
+    gateway = Gateway(authenticator, visitors, keys.tenants, hub, now_ms)
+    pages = Pages(authenticator, keys, visitors, log, cookie=cookie, now_ms=now_ms)
     message_links = MessageLinks(
         authenticator=authenticator,
         links=Links(edge.signing_keys),
@@ -94,6 +96,7 @@ def build(  # noqa: PLR0913 - all that it is made of
             Route("/v1/hooks/{vendor}", collector.take_handshake, methods=["OPTIONS"]),
             Route("/v1/events", collector.take_handshake, methods=["OPTIONS"]),
             Route("/v1/visitor", pages.visitor),
+            Route("/v1/visitor", pages.visitor_with_ticket, methods=["POST"]),
             Route("/v1/actions", gateway.actions),
             Route("/v1/unsubscribe/{token}", message_links.ask),
             Route("/v1/unsubscribe/{token}", message_links.unsubscribe, methods=["POST"]),

@@ -267,6 +267,8 @@ WRONG_SECRETS = [
     ("edge.signing_keys", "hunter2"),
     ("edge.hooks", [{"vendor": "hunter2", "secret": "hunter2"}]),
     ("edge.hooks", [{"vendor": "shopify", "secret": "hunter2" * 99}]),
+    # A signature would say nothing about the shop.
+    ("edge.hooks", [{"vendor": "shopify", "tenant": one, "secret": "hunter2"} for one in "ab"]),
     ("webhooks.endpoints", [{"name": "crm", "url": "https://crm", "secrets": ["hunter2"]}]),
     ("webhooks.endpoints", [{"name": "crm", "url": "https://u:hunter2@crm", "secrets": []}]),
 ]

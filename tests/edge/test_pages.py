@@ -1,8 +1,10 @@
+import json
+
 import pytest
 
 from stream.config.settings import EdgeSettings
 from stream.edge import script
-from stream.edge.visitors import COOKIE, Visitors
+from stream.edge.visitors import COOKIE, TICKET_S, VerifiedVisitor, Visitors
 from tests.edge.shop import BROWSER, EDGE, ORIGIN, OTHER_ORIGIN, SERVER, SIGNING, Shop, basic
 
 
@@ -127,3 +129,111 @@ def test_only_a_signed_id_opens_its_actions(shop):
     shop.hub.close()
     closed = shop.client.get("/v1/actions", params={"visitor": shop.signed})
     assert (closed.status_code, closed.headers["retry-after"]) == (503, "5")
+
+
+LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+OWN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_set"),
+    [
+        ({"Origin": ORIGIN}, True),
+        (OWN, True),
+        ({"Referer": f"{ORIGIN}/cart"}, True),
+        (LINK, False),
+        (LINK | {"Sec-Fetch-Site": "none"}, False),
+        (LINK | {"Sec-Fetch-Site": "same-site"}, False),
+        (LINK | {"Sec-Fetch-Site": "same-origin"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, False),
+        (LINK | {"Referer": f"{ORIGIN}/cart"}, False),
+        ({"Referer": "https://evil.example/"}, False),
+        ({"Referer": f"https://evil.example/{ORIGIN}/"}, False),
+        ({"Referer": "https://tea.example.evil.example/"}, False),
+        ({"Referer": "https://evil.example@[/"}, False),
+        ({"Referer": OTHER_ORIGIN}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("names", [True, False])
+def test_only_the_shops_own_pages_have_a_visitors_cookie_set(shop, headers, is_set, names):
+    params = {"writeKey": BROWSER} | ({"visitor": shop.signed} if names else {})
+    answer = shop.client.get("/v1/visitor", params=params, headers=headers)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, is_set)
+
+
+def test_an_id_that_another_site_names_is_not_the_shoppers(shop):
+    foreign = Visitors(SIGNING).issue("tea")
+    shop.client.get(
+        "/v1/visitor", params={"writeKey": BROWSER, "visitor": foreign[1]}, headers=LINK
+    )
+    assert asked(shop, writeKey=BROWSER).json()["visitor"] != foreign[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("events.tea.example", "tea.example"),
+        ("tea.example", "tea.example"),
+        ("events.bike.example", None),
+        ("eviltea.example", None),
+    ],
+)
+def test_the_hosts_of_a_domain_share_a_visitor(host, domain):
+    shop = Shop(EDGE.model_copy(update={"cookie_domain": "tea.example"}))
+    headers = {"Origin": ORIGIN, "Host": host}
+    given = asked(shop, headers, writeKey=BROWSER).headers["set-cookie"]
+    assert (f"Domain={domain};" in given) == (domain is not None)
+    refusal = {"type": "erasure_requested", "id": "c1", "visitor": shop.signed, "at_ms": 1}
+    removed = shop.page([refusal], headers).headers.get_list("set-cookie")
+    assert [f"Domain={domain};" in one for one in removed] == ([False, True] if domain else [False])
+
+
+def introduced(shop, given, **headers):
+    body = given if isinstance(given, bytes) else json.dumps(given)
+    headers = {"Origin": ORIGIN, "Content-Type": "text/plain"} | headers
+    return shop.client.post(
+        "/v1/visitor", params={"writeKey": BROWSER}, content=body, headers=headers
+    )
+
+
+def test_a_page_gets_a_ticket_for_its_stream_and_names_its_visitor_in_the_body(shop):
+    answer = introduced(shop, {"visitor": shop.signed})
+    told = answer.json()
+    assert (told["visitor"], told["signed"]) == (shop.visitor, shop.signed)
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}={shop.signed};")
+    cookie = f"{COOKIE}={shop.signed}"
+    assert introduced(Shop(), {}, Cookie=cookie).json()["visitor"] == shop.visitor
+    assert introduced(Shop(), {}).json()["visitor"] != shop.visitor
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [({"visitor": "v1.x"}, 403), (b"", 400), (b"[]", 400), (b'{"visitor": "' + b"x" * 2000, 413)],
+)
+def test_a_body_that_names_no_visitor_is_refused(shop, given, status):
+    assert introduced(shop, given).status_code == status
+    assert introduced(shop, {}, Origin="https://evil.example").status_code == 403
+
+
+def test_a_ticket_opens_its_visitors_actions_for_minutes(shop):
+    ticket = introduced(shop, {"visitor": shop.signed}).json()["ticket"]
+
+    def polled(**params):
+        return shop.client.get("/v1/actions", params={"poll": "1"} | params).status_code
+
+    assert polled(ticket=ticket) == 200
+    for forged in (shop.signed, ticket + "x", "9" + ticket, "x"):
+        assert polled(ticket=forged) == 403
+    assert polled(visitor=ticket) == 403
+    assert shop.page([shop.viewed(visitor=ticket)]).status_code == 403
+    shop.now_ms += TICKET_S * 1000
+    assert polled(ticket=ticket) == 403
+    assert polled(visitor=shop.signed) == 200
+
+
+def test_a_ticket_of_a_long_id_is_valid():
+    visitors = Visitors(SIGNING)
+    longest = VerifiedVisitor("tea", "v" * 84)
+    assert visitors.verify(visitors.sign(*longest), ["tea"]) == longest
+    assert visitors.verify_ticket(visitors.ticket(longest, 0), ["tea"], 1) == longest

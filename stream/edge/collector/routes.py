@@ -33,10 +33,11 @@ from stream.edge.collector.names import VisitorNames, visitors_of
 from stream.edge.collector.outcome import EventOutcome, answer
 from stream.edge.collector.prepare import PreparedRecord, Sender, prepare
 from stream.edge.collector.shops import Shops
+from stream.edge.cookies import VisitorCookie
 from stream.edge.limits import KIB, cost_of, too_many
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
-from stream.edge.visitors import COOKIE, Visitors
+from stream.edge.visitors import Visitors
 from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, cloudevents, to_events
 from stream.mappers.reading import at_ms, text
 from stream.mappers.snowplow import tracker
@@ -72,8 +73,9 @@ class Collector:
         *,
         names: VisitorNames,
         shops: Shops,
+        cookie: VisitorCookie,
     ) -> None:
-        self._names, self._shops = names, shops
+        self._names, self._shops, self._cookie = names, shops, cookie
         self._authenticator, self._visitors = authenticator, visitors
         self._log, self._metrics, self._now_ms = log, metrics, now_ms
         self._bulkhead = metrics.bulkhead(UNIT)
@@ -228,7 +230,7 @@ class Collector:
         self._metrics.answer_seconds.observe(time.perf_counter() - began)
         response = answer(outcomes)
         if any(record.forgets for record in records):
-            response.delete_cookie(COOKIE)  # a page of another host cannot
+            self._cookie.remove(response, admitted.request)  # a page of another host cannot
         return response
 
     async def _each(

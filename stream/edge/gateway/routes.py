@@ -1,6 +1,6 @@
 """The gateway's route: a visitor's actions, as a stream or as one answer.
 
-A visitor's stream needs the visitor's signed id.
+A visitor's stream needs a ticket, or the visitor's signed id.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -45,10 +45,15 @@ class Gateway:
     """Answers pages that wait for actions."""
 
     def __init__(
-        self, authenticator: Authenticator, visitors: Visitors, tenants: tuple[str, ...], hub: Hub
+        self,
+        authenticator: Authenticator,
+        visitors: Visitors,
+        tenants: tuple[str, ...],
+        hub: Hub,
+        now_ms: Callable[[], int],
     ) -> None:
         self._authenticator, self._visitors, self._tenants = authenticator, visitors, tenants
-        self._hub = hub
+        self._hub, self._now_ms = hub, now_ms
 
     async def actions(self, request: Request) -> Response:
         """``GET /v1/actions``: Server-Sent Events, or with ``?poll=1`` what is pending as JSON."""
@@ -72,11 +77,14 @@ class Gateway:
         )
 
     def _visitor(self, request: Request) -> VerifiedVisitor:
-        signed = request.query_params.get("visitor")
-        given = [signed] if signed else cookies_of(request, COOKIE)
-        known = self._visitors.first_verified(given, self._tenants)
+        ticket, signed = (request.query_params.get(name) for name in ("ticket", "visitor"))
+        if ticket:
+            known = self._visitors.verify_ticket(ticket, self._tenants, self._now_ms())
+        else:
+            given = [signed] if signed else cookies_of(request, COOKIE)
+            known = self._visitors.first_verified(given, self._tenants)
         if known is None:
-            detail = "visitor: not a valid signed id; get one from /v1/visitor"
+            detail = "no valid ticket or signed id; get them by POST /v1/visitor"
             raise RequestRefused(HTTPStatus.FORBIDDEN, "visitor_not_signed", detail)
         return known
 

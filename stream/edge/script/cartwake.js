@@ -54,6 +54,7 @@
     let isGranted = false;
     let isRefused = false;
     let signed = null;
+    let ticket = null; // opens the stream, for minutes
     let queue = []; // until there is consent it waits here, in memory alone
 
     /** Hear a choice; what it does not name stays as it was. */
@@ -137,7 +138,12 @@
     function cookie(value, seconds) {
       // A browser drops `Secure` cookies of a page without TLS.
       const safely = location.protocol === "https:" ? ";Secure" : "";
-      document.cookie = COOKIE + "=" + value + ";Path=/;SameSite=Lax;Max-Age=" + seconds + safely;
+      const put = (domain) => {
+        document.cookie = COOKIE + "=" + value + ";Path=/;SameSite=Lax;Max-Age=" + seconds + domain + safely;
+      };
+      if (option.cookieDomain) put(";Domain=" + option.cookieDomain);
+      // One of this host alone may be there from before.
+      if (!option.cookieDomain || !value) put("");
     }
 
     const known = () => (document.cookie.match("(?:^|; )" + COOKIE + "=([^;]+)") || [])[1];
@@ -255,7 +261,8 @@
     function introduce() {
       const before = known();
       if (!isGranted) return;
-      ask(url("/v1/visitor") + (before ? "&visitor=" + before : ""), {}, (answer) => {
+      // In the body: proxies log addresses.
+      ask(url("/v1/visitor"), { method: "POST", body: JSON.stringify({ visitor: before }) }, (answer) => {
         if (answer > 0) return later(introduce, answer);
         if (answer.ok) return answer.json().then(safe(meet), noop);
         if (!before) return;
@@ -270,6 +277,7 @@
     function meet(given) {
       if (!isGranted) return cookie("", 0); // set by an edge of the page's own host
       signed = signed || given.signed;
+      ticket = given.ticket;
       // Such an edge has set it already, and its cookie lives longer than one of ours.
       if (known() !== signed) cookie(signed, COOKIE_S);
       attend();
@@ -437,7 +445,7 @@
     let dialog = null;
     const done = {}; // by trigger_id: shown or taken back
 
-    const actionsUrl = () => edge + "/v1/actions?visitor=" + encodeURIComponent(signed);
+    const actionsUrl = () => edge + "/v1/actions?ticket=" + encodeURIComponent(ticket);
 
     function attend() {
       if (source || poller || !signed || document.hidden) return;
@@ -451,7 +459,7 @@
         if (source.readyState < 2 && refusals < 3) return; // the browser comes back itself
         source.close();
         source = null;
-        later(attend, 2000);
+        later(introduce, 2000); // for a new ticket
       });
       listen(source, "action", (message) => receive(JSON.parse(message.data)));
       listen(source, "cancel", (message) => cancel(JSON.parse(message.data).trigger_id));
@@ -460,7 +468,10 @@
     function poll() {
       const look = () =>
         fetch(actionsUrl() + "&poll=1")
-          .then((answer) => answer.json())
+          .then((answer) => {
+            if (answer.status === 403) introduce(); // for a new ticket
+            return answer.json();
+          })
           .then((news) => {
             news.cancelled.forEach(cancel);
             news.actions.forEach(receive);

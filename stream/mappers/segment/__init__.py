@@ -38,7 +38,10 @@ CONSENT: Final = frozenset(
     }
 )
 STAMPS: Final = "$.context.consent.categoryPreferences, $.context.consentManagement"
-MISSING: Final = "missing; userId alone names no visitor, send the browser's anonymousId beside it"
+MISSING: Final = (
+    "missing; userId alone names no visitor, send the browser's anonymousId beside it: keep its "
+    "signed id (cookie cartwake_visitor, or POST /v1/visitor) with the customer or order"
+)
 DEVICES: Final = frozenset({"desktop", "mobile", "tablet"})
 
 

@@ -487,3 +487,36 @@ def test_what_the_script_hears_on_the_page_is_passed_on(shop):
     assert (event["type"], event["id"], event["at_ms"]) == ("checkout_started", "g1", NOW_MS - 7)
     for wrong in ({"vendor": "nobody"}, {"vendor": 7}, {"visitor": "v1"}, {"call": 7}):
         assert shop.page([heard | wrong]).status_code in {400, 403}
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Coffee Brewed (v2)", "Coffee Brewed (v2)"),
+        ("iglu:com.acme/tea_brewed/jsonschema/1-0-0", "iglu:com.acme/tea_brewed/jsonschema/1-0-0"),
+        ("Kaffee gebrüht", "Kaffee gebrüht"),
+        ("Signed up: anna@shop.example", "other"),
+        ("Order 4711 of 49 170", "other"),
+        ("Call +49 170 1234567", "other"),
+        ("203.0.113.9 seen", "other"),
+        ("a\nb", "other"),
+        ("x" * 20_000, "x" * 64),
+        ('"><script>', "other"),
+    ],
+)
+def test_a_label_has_the_shape_of_a_name(shop, name, label):
+    call = {"type": "track", "event": name, "anonymousId": "v", "messageId": "m"}
+    assert shop.server("/v1/track", call).status_code == 200
+    samples = [one for family in shop.registry.collect() for one in family.samples]
+    labels = {one.labels["name"] for one in samples if "unmapped" in one.name and one.labels}
+    assert labels == {label}
+
+
+@pytest.mark.parametrize("user", ["u1", 4711])
+def test_a_customers_id_alone_is_answered_with_what_to_send(shop, user):
+    call = {"type": "track", "event": "Checkout Started", "userId": user, "messageId": "m"}
+    answer = shop.server("/v1/track", call)
+    assert answer.status_code == 400
+    (refused,) = answer.json()["refused"]
+    for named in ("$.anonymousId", "userId", "cartwake_visitor", "/v1/visitor"):
+        assert named in refused["detail"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stream.edge import visitors
 from tests.edge.script.visit import TRIGGER, Visit
 
 DIALOG = "cartwake-dialog dialog"
@@ -242,3 +243,24 @@ def test_a_page_that_shows_nothing_leaves_it_to_one_that_does(here, browser):
     visit.act()
     shop.wait_for_selector(DIALOG)
     visit.close()
+
+
+def test_no_address_names_the_visitor(shopper):
+    shopper.open()
+    shopper.grant()
+    (signed,) = (one["value"] for one in shopper.context.cookies())
+    asked = shopper.asked_of_edge()
+    assert any("/v1/actions?ticket=" in url for url in asked)
+    assert not [url for url in asked if signed in url]
+
+
+def test_a_ticket_that_is_too_old_is_replaced(visit, monkeypatch):
+    monkeypatch.setattr(visitors, "TICKET_S", -1)
+    visit.open()
+    visit.consent(personalization=True)
+    visit._until(
+        lambda: any("/v1/actions" in url for url in visit.asked), "a stream that is refused"
+    )
+    assert not visit.shop.count("streams")
+    monkeypatch.undo()
+    visit._until(lambda: visit.shop.count("streams"), "a stream")
