@@ -85,6 +85,7 @@ class Http:
     async def start(self):
         app = web.Application()
         app.router.add_get("/customers/{tenant}/{visitor}", self.answer)
+        app.router.add_get("/{elsewhere:.*}", self.answer_elsewhere)
         self.runner = web.AppRunner(app)
         await self.runner.setup()
         site = web.TCPSite(self.runner, LOOPBACK, 0)
@@ -103,6 +104,10 @@ class Http:
             VisitorKey(request.match_info["tenant"], request.match_info["visitor"])
         )
         return web.json_response(found) if found else web.Response(status=404)
+
+    async def answer_elsewhere(self, request):
+        self.heard.append(request.path)
+        raise web.HTTPNotFound
 
     def add(self, who, **row):
         self.people[who] = row
