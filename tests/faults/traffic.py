@@ -125,6 +125,7 @@ class Traffic:
         self._mishaps = mishaps or _none
         self._due: list[tuple[float, int, str, list[Step]]] = []
         self._numbers = itertools.count()
+        self._arrivals = itertools.count()
         self._acknowledged: list[tuple[float, int, str, list[Step]]] = []
         self.written = 0  # and acknowledged
         self._ends_at = float("inf")
@@ -174,9 +175,9 @@ class Traffic:
                 return
 
     def _arrive(self, at: float) -> None:
-        number = next(self._numbers)
-        visitor = f"v{number}-{self._draw.getrandbits(24):06x}"
-        heapq.heappush(self._due, (at, number, visitor, self._script(self._draw)))
+        # Counted apart from steps: who is the ninth must not depend on how fast Kafka answers.
+        visitor = f"v{next(self._arrivals)}-{self._draw.getrandbits(24):06x}"
+        heapq.heappush(self._due, (at, next(self._numbers), visitor, self._script(self._draw)))
 
     def _write(self, visitor: str, steps: list[Step]) -> None:
         step, *rest = steps

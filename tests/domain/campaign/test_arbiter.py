@@ -20,7 +20,8 @@ SKIP_REASONS = [
 
 # What a delivery finds out later.
 DELIVERY_REASONS = [
-    *("cancelled", "bought", "cart_changed", "no_address", "template", "gone", "defect"),
+    *("cancelled", "bought", "cart_changed", "no_address", "unsubscribed", "bounced"),
+    *("template", "gone", "defect"),
 ]
 
 
