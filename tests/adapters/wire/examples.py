@@ -38,7 +38,6 @@ REQUIRED = {
 OPTIONAL = {
     **{name: [] for name in REQUIRED if name.startswith(("action_", "message_", "cancel_"))},
     "message_refused": ["code"],
-    "message_bounced": ["bounce"],
     "cancel_refused": ["code"],
     "page_viewed": ["title", "referrer", "tags"],
     "product_viewed": [],

@@ -66,8 +66,8 @@ def test_every_type_is_accepted_with_its_required_fields_alone(name):
 
 def test_the_tables_of_this_test_know_every_type_and_field():
     assert set(REQUIRED) == set(OPTIONAL) == set(LANE_TYPES)
-    # Two of these have a default, and may not be null.
-    common = {*COMMON, "tenant", "received_at_ms", "context", "attempts"}
+    # Three of these have a default, and may not be null.
+    common = {*COMMON, "tenant", "received_at_ms", "context", "attempts", "bounce"}
     for name, kind in LANE_TYPES.items():
         assert {*REQUIRED[name], *OPTIONAL[name]} == {*kind.__struct_fields__} - common
 
