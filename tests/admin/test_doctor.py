@@ -7,6 +7,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_bytes
 
 import pytest
 from confluent_kafka.admin import (
@@ -312,7 +313,7 @@ def test_endpoints_of_webhooks_are_judged_and_nobody_connects_to_them(settings):
     with socket.create_server((LOOPBACK, 0)) as listening:
         listening.settimeout(0)
         port = listening.getsockname()[1]
-        secret = f"whsec_{b64encode(b'x' * 32).decode()}"
+        secret = f"whsec_{b64encode(token_bytes(32)).decode()}"
         told = [
             {"name": "plain", "url": f"http://{LOOPBACK}:{port}/hush", "secrets": [secret]},
             {"name": "intern", "url": f"https://localhost:{port}/hush", "secrets": [secret]},
