@@ -34,9 +34,7 @@ async def dumped(connection):
     """Return what is in every key; the bytes of a large hash do not always stand in one order."""
     client = connection.client
     return {
-        key: await (
-            client.zrange(key, 0, -1, withscores=True) if b":wake" in key else client.hgetall(key)
-        )
+        key: await (client.hgetall(key) if await client.type(key) == b"hash" else client.dump(key))
         for key in await client.keys("*")
     }
 
