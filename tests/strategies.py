@@ -1,6 +1,6 @@
 """Random event logs for property tests: what shoppers do, with all that goes wrong on the way.
 
-The one rule: a log is what a merge hands to the fold. So its records come in merged order, event
+A log is what a merge hands to the fold. So its records come in merged order, event
 times are clamped, and a producer's repetitions, late and early events are in it.
 """
 

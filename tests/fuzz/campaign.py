@@ -1,6 +1,5 @@
 """The search for harmful inputs: by Hypothesis, then guided by coverage where atheris is there."""
 
-import json
 import subprocess
 import sys
 import time
@@ -76,7 +75,10 @@ def keep(name, data, error, corpus=CORPUS):
 
 
 def hunt_guided(name, seconds):
-    """Let atheris try changed bytes for so long; return what it found, as text, and if it ran."""
+    """Let atheris try changed bytes for so long.
+
+    Return the end of its output if it found something, else an empty text; None: it is not there.
+    """
     if find_spec("atheris") is None:
         return None
     reached, crashes = REACHED / name, REACHED / f"{name}-crashes"
@@ -92,4 +94,4 @@ def hunt_guided(name, seconds):
         text=True,
         check=False,
     )
-    return json.dumps(ran.stderr[-600:]) if ran.returncode else ""
+    return ran.stderr[-600:] if ran.returncode else ""

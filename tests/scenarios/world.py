@@ -1,6 +1,6 @@
 """A shard's whole pipeline on a virtual clock: a log of three topics, merge, step, store, sink.
 
-The one rule: time passes when a test says so. What is written, fetched and stepped when is the
+Time passes when a test says so. What is written, fetched and stepped when is the
 test's choice, as it is chance in a real cluster.
 """
 

@@ -89,12 +89,15 @@ def _ended(order: str, given: Given) -> list[Fields]:
 
 
 def _refunds(order: str, given: Given) -> list[Fields]:
-    """Return the refunds that an order lists; their amounts are negative."""
+    """Return the refunds that an order lists, each once; their amounts are negative."""
+    listed = {
+        text(one.get("id")): number(one.get("total")) for one in records(given.get("refunds"))
+    }
     return [
         canonical.refunded(order, str(abs(total)), given.get("currency"))
-        | {"id": make_id("woocommerce", "refund", text(one.get("id")))}
-        for one in records(given.get("refunds"))
-        if (total := number(one.get("total"))) is not None and text(one.get("id"))
+        | {"id": make_id("woocommerce", "refund", own_id)}
+        for own_id, total in listed.items()
+        if own_id and total is not None
     ]
 
 
