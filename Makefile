@@ -11,7 +11,7 @@ PEERS := .cache/bench/peers
 COVERED := domain learning shard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test faults fuzz mails bench peers lint format schemas settings dashboards pictures panels sbom clean
+.PHONY: help setup tools demo test faults fuzz mails bench peers lint format schemas settings dashboards clients pictures panels sbom clean
 MAKEFLAGS += --no-print-directory
 
 # Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
@@ -133,6 +133,12 @@ topics: tools ## write deploy's permissions and topics from the table of topics
 
 dashboards: tools ## write deploy/grafana/dashboards from the code
 	@$(BIN)/python -m deploy.grafana
+
+# From a whole run: a client that is not installed here would be missing on the page.
+clients: tools ## run other projects' clients and write docs/clients.md
+	@rm -rf .cache/clients/rows
+	@CI=true $(BIN)/pytest -q tests/clients --ignore=tests/clients/test_page.py
+	@$(BIN)/python -m tests.clients.page docs/clients.md
 
 pictures: tools ## take the pictures of the README from a running demo
 	@$(BIN)/python -m tests.demo.pictures
