@@ -36,6 +36,7 @@ REFUSALS: Final = {
 HOOK_ALONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED)
 TAKES: Final = tuple(one for one in REFUSALS if one not in HOOK_ALONE)
 GIVES: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+COUNTED: Final = (HTTPStatus.TOO_MANY_REQUESTS,)
 LINK_REFUSALS: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -50,7 +51,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": f"http://{EdgeSettings().listen}"}],
-        "paths": _collector() | _gateway() | _message_links(),
+        "paths": _collector() | _gateway() | _message_links() | _pages(),
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
@@ -85,7 +86,65 @@ def _collector() -> Schema:
     paths |= {path: _takes("Segment's calls.", batch) for path in BATCHES}
     payloads = {"type": "object", "required": ["data"], "properties": {"data": {"type": "array"}}}
     paths[TRACKER] = _takes("Events of Snowplow's trackers.", payloads)
-    return {**paths, "/v1/hooks/{vendor}": hook}
+    paths["/i"] = _image()
+    paths["/v1/m"] = {
+        "post": {
+            "summary": "What analytics.js measures of itself; it is ignored.",
+            "responses": _responses({"$ref": f"{SCHEMAS}/Taken"}, COUNTED),
+        }
+    }
+    paths["/v1/hooks/{vendor}"] = hook
+    for path in ("/v1/events", "/v1/hooks/{vendor}"):
+        paths[path] |= {"options": _handshake(hook["post"]["parameters"] if "{" in path else [])}
+    return paths
+
+
+def _image() -> Schema:
+    """Describe the request of Snowplow's trackers that send by ``GET``."""
+    texts = {
+        "aid": "the application's id: a browser key, unless the page's origin has one",
+        "e": "the kind of event, such as pv",
+        "eid": "the event's id",
+        "duid": "the visitor",
+    }
+    named = [
+        {"name": name, "in": "query", "description": means, "schema": {"type": "string"}}
+        for name, means in texts.items()
+    ]
+    return {
+        "get": {
+            "summary": "One event of Snowplow's trackers, by their tracker protocol.",
+            "parameters": named,
+            "responses": _responses({"$ref": f"{SCHEMAS}/Taken"}, TAKES),
+        }
+    }
+
+
+def _handshake(parameters: list[Schema]) -> Schema:
+    origin = {"name": "WebHook-Request-Origin", "in": "header", "schema": {"type": "string"}}
+    return {
+        "summary": "The handshake of CloudEvents' webhooks: who may send, and how often.",
+        "parameters": [*parameters, origin],
+        "responses": _responses({}, COUNTED) | {"200": {"description": "See the headers."}},
+    }
+
+
+def _pages() -> Schema:
+    def page(summary: str, media: str, *others: tuple[HTTPStatus, str]) -> Schema:
+        content = {media: {"schema": {"type": "string"}}}
+        responses: Schema = {"200": {"description": "Done.", "content": content}}
+        for status, means in others:
+            responses[str(int(status))] = {"description": means, "content": content}
+        return {"get": {"summary": summary, "responses": responses}}
+
+    script = page("The script for the shop's pages.", "text/javascript")
+    script["get"]["responses"]["304"] = {"description": "Not changed since the ETag sent."}
+    down = (HTTPStatus.SERVICE_UNAVAILABLE, "Kafka does not answer.")
+    return {
+        "/cartwake.js": script,
+        "/healthz": page("The process answers.", "text/plain"),
+        "/readyz": page("Kafka acknowledges.", "text/plain", down),
+    }
 
 
 def _gateway() -> Schema:

@@ -55,6 +55,18 @@ def test_the_file_in_the_repository_is_the_generated_one():
     assert FILE.read_bytes() == text, "write it anew: make schemas"
 
 
+def test_the_document_names_each_route_and_no_other():
+    routes = {
+        (route.path, method.lower())
+        for route in Shop().app.routes
+        for method in route.methods - {"HEAD"}  # of each GET
+    }
+    named = {
+        (path, method) for path, operations in document()["paths"].items() for method in operations
+    }
+    assert named == routes
+
+
 @API.parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_strangers_are_answered_as_the_document_says(case):
