@@ -7,13 +7,14 @@ server (``CI=true``) it fails, so that nothing there goes unproven in silence.
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.clients import installed
 from tests.rig import browser as rig_browser
 from tests.rig.certificates import Certificates
 from tests.rig.kafka import Kafka
@@ -66,6 +67,25 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield kafka
     finally:
         kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def node_clients() -> Path:
+    """Return the folder with Node's clients of other projects."""
+    return _installed(installed.node_modules)
+
+
+@pytest.fixture(scope="session")
+def python_clients() -> Path:
+    """Return the folder with Python's clients of other projects."""
+    return _installed(installed.site_packages)
+
+
+def _installed(get: Callable[[], Path]) -> Path:
+    try:
+        return get()
+    except Unavailable as why:
+        missing(str(why))
 
 
 @pytest.fixture(scope="module")

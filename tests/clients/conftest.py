@@ -6,8 +6,6 @@ from tests.clients import installed
 from tests.clients.page import Row, keep
 from tests.clients.programs import Example
 from tests.clients.served import served_edge
-from tests.conftest import missing
-from tests.rig.processes import Unavailable
 
 LAST = "test_page.py"
 collect_ignore = ["examples"]  # programs of their own, for other packages
@@ -34,33 +32,21 @@ def edge(served):
     served.fail(0)
 
 
-def installed_or_missing(get):
-    try:
-        return get()
-    except Unavailable as why:
-        missing(str(why))
+@pytest.fixture
+def program(tmp_path, request):
+    """Return how to run an example; it returns what the program printed."""
 
+    def run_program(name, **given):
+        request.getfixturevalue("python_clients" if name.endswith(".py") else "node_clients")
+        return Example(name).run(tmp_path, **given)
 
-@pytest.fixture(scope="session")
-def node_clients():
-    """Return the folder of Node's clients; the test is skipped where Node is missing."""
-    return installed_or_missing(installed.node_modules)
-
-
-@pytest.fixture(scope="session")
-def python_clients():
-    return installed_or_missing(installed.site_packages)
+    return run_program
 
 
 @pytest.fixture
-def run(edge, tmp_path, request):
-    """Return how to run an example against the edge; it returns what the program printed."""
-
-    def run_example(name):
-        request.getfixturevalue("python_clients" if name.endswith(".py") else "node_clients")
-        return Example(name).run(tmp_path, edge.url)
-
-    return run_example
+def run(edge, program):
+    """Return how to run an example against the edge."""
+    return lambda name: program(name, edge=edge.url)
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +59,11 @@ def rows():
 def state(rows):
     """Return how a test states the row of its client on docs/clients.md."""
 
-    def state_row(name, package, *, arrived, does, limits="", example=None, node=None):
-        """``node`` says whose package it is; by default the example's ending says so."""
-        of_node = node if node is not None else not (example or "").endswith(".py")
-        version = (installed.node_version if of_node else installed.python_version)(package)
-        row = Row(name, package, version, tuple(arrived), does, limits, example)
+    def state_row(name, package, *, arrived, does, limits="", example=None, version=None):
+        """Without an example or a version of the test's, the package is one of Node's."""
+        of_python = (example or "").endswith(".py")
+        read = installed.python_version if of_python else installed.node_version
+        row = Row(name, package, version or read(package), tuple(arrived), does, limits, example)
         rows.append(row)
         keep(row)
 

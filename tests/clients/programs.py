@@ -1,7 +1,7 @@
 """The examples: programs that use a client as its documentation shows, run as they are printed.
 
 An example is one file in ``examples``. Its part above the line ``THE JOURNEY`` is what a shop
-copies, and is printed in docs/clients.md. Only the address of the edge in it is replaced.
+copies, and is printed in docs/clients.md. Only the addresses of the edge and of Kafka are replaced.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.clients.installed import HERE, node_modules, site_packages
 
 EXAMPLES = HERE / "examples"
-EDGE = "http://localhost:8080"
+EDGE, KAFKA = "http://localhost:8080", "localhost:9092"
 JOURNEY = "THE JOURNEY"
 LANGUAGES = {".mjs": "js", ".py": "python", ".html": "html", ".js": "js"}
 TIMEOUT_S = 60
@@ -33,13 +33,16 @@ class Example:
         end = next((at for at, line in enumerate(lines) if JOURNEY in line), len(lines))
         return "\n".join(lines[:end]).strip()
 
-    def addressed(self, edge: str) -> str:
-        """Return the whole text with the address of a running edge."""
-        assert EDGE in self.shown, f"{self.name} has to name {EDGE} above {JOURNEY}"
-        return self.text.replace(EDGE, edge)
+    def addressed(self, edge: str = EDGE, kafka: str = KAFKA) -> str:
+        """Return the whole text with the addresses of what runs."""
+        given = {EDGE: edge, KAFKA: kafka}
+        for known, address in given.items():
+            if address != known and known not in self.shown:
+                raise LookupError(f"{self.name} has to name {known} above {JOURNEY}")
+        return self.text.replace(EDGE, edge).replace(KAFKA, kafka)
 
-    def run(self, folder: Path, edge: str) -> str:
-        """Run it in one process and return what it printed.
+    def run(self, folder: Path, edge: str = EDGE, kafka: str = KAFKA, read: str = "") -> str:
+        """Run it in one process, which reads ``read``, and return what it printed.
 
         Raises
         ------
@@ -47,21 +50,23 @@ class Example:
             It failed; the message is its output.
         """
         program = folder / self.name
-        program.write_text(self.addressed(edge))
+        program.write_text(self.addressed(edge, kafka))
         if program.suffix == ".py":
-            return finished([sys.executable, str(program)], PYTHONPATH=str(site_packages()))
+            packages = str(site_packages())
+            return finished([sys.executable, str(program)], read, PYTHONPATH=packages)
         link = folder / "node_modules"  # Node looks for packages beside the program
         if not link.exists():
             link.symlink_to(node_modules())
-        return finished(["node", str(program)])
+        return finished(["node", str(program)], read)
 
 
-def finished(command: list[str], **environment: str) -> str:
+def finished(command: list[str], read: str = "", **environment: str) -> str:
     """Run a client to its end and return what it printed."""
     # A proxy of this machine's is nothing for loopback.
     known = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run(
         command,
+        input=read,
         env=known | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
