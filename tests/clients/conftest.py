@@ -59,11 +59,12 @@ def rows():
 def state(rows):
     """Return how a test states the row of its client on docs/clients.md."""
 
-    def state_row(name, package, *, arrived, does, limits="", example=None, version=None):
-        """Without an example or a version of the test's, the package is one of Node's."""
+    def state_row(name, package, *, arrived, does, limits="", example=None):
+        """Without an example in Python the package is one of Node's; None if none took part."""
         of_python = (example or "").endswith(".py")
         read = installed.python_version if of_python else installed.node_version
-        row = Row(name, package, version or read(package), tuple(arrived), does, limits, example)
+        version = read(package) if package else None
+        row = Row(name, package, version, tuple(arrived), does, limits, example)
         rows.append(row)
         keep(row)
 

@@ -20,19 +20,23 @@ HEAD: Final = """# Clients
 
 Clients of other projects, as they are published, that the tests of Cartwake run against it. This
 page is generated from those runs by `make clients`: the versions are the installed ones, the events
-are those found in Kafka, and each example is the text that ran.
+are those found in Kafka (or what a consumer or a tool has read), and each example is the text that
+ran.
 
-An address `http://localhost:8080` stands for your edge, `trial-server` for a server key and
+The address `http://localhost:8080` stands for your edge, `trial-server` for a server key and
 `trial-page` for a browser key; [Connect a shop](guides/storefront.md) says where they come from.
 """
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What one client did; ``arrived`` are the types of canonical events (or what it read)."""
+    """What one client did. ``arrived`` are types of canonical events, or what a consumer read.
+
+    Without a package the test posts what a vendor's server posts.
+    """
 
     name: str
-    package: str
-    version: str
+    package: str | None
+    version: str | None
     arrived: tuple[str, ...]
     does: str
     limits: str
@@ -47,7 +51,8 @@ class Row(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """Return its line of the table."""
         arrived = ", ".join(f"`{kind}`" for kind in sorted(set(self.arrived)))
-        return f"| [{self.name}](#{self.anchor}) | `{self.package}` {self.version} | {arrived} |"
+        version = f"`{self.package}` {self.version}" if self.package else "its bodies alone"
+        return f"| [{self.name}](#{self.anchor}) | {version} | {arrived} |"
 
     def section(self) -> str:
         """Return what it does, what does not arrive, and its example, under a heading."""

@@ -106,9 +106,9 @@ def others(body, headers):
     [
         ("Svix, Node", "svix", "svix_node.mjs"),
         ("Svix, Python", "svix", "svix_python.py"),
-        ("Webhooks, Standard Webhooks for Node", "standardwebhooks", "standardwebhooks_node.mjs"),
+        ("Standard Webhooks, Node", "standardwebhooks", "standardwebhooks_node.mjs"),
         (
-            "Webhooks, Standard Webhooks for Python",
+            "Standard Webhooks, Python",
             "standardwebhooks",
             "standardwebhooks_python.py",
         ),
