@@ -13,6 +13,7 @@ from tests.clients.loop import running_loop
 from tests.rig.endpoint import SECRET
 from tests.rig.processes import wait_until
 
+READS = "Reads in a group; what it reads are CloudEvents to the SDK of CloudEvents, in binary mode."
 LANES = ("consent-events", "cart-events", "page-views")
 
 
@@ -56,13 +57,13 @@ def java_partition(key):
             "Kafka, confluent-kafka",
             "confluent-kafka",
             "kafka_confluent.py",
-            "Sends events with the partitioner `murmur2_random`, and reads in a group.",
+            f"Sends events with the partitioner `murmur2_random`. {READS}",
         ),
         (
             "Kafka, KafkaJS",
             "kafkajs",
             "kafka_kafkajs.mjs",
-            "Sends events with its `DefaultPartitioner`, which is murmur2, and reads in a group.",
+            f"Sends events with its `DefaultPartitioner`, which is murmur2. {READS}",
         ),
     ],
 )

@@ -12,7 +12,10 @@ SILENT = (
     "library does not show the answer"
 )
 CALLS = f"`identify`, `group` and `alias`; calls with a `userId` alone; and {SILENT}."
-ACTIONS = f"cart views, struct events, page pings; and {SILENT}."
+ACTIONS = (
+    "events by `GET`, which would put the server key into the address (401); cart views, struct "
+    f"events, page pings; and {SILENT}."
+)
 AGAIN = "After an answer 503 it tries again."
 
 

@@ -34,7 +34,13 @@ def messages():
 
 
 # THE JOURNEY
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event  # noqa: E402
+
 for topic, key, headers, record in messages():
+    packed = {name: value.encode() for name, value in headers.items()}
+    event = from_binary_event(KafkaMessage(packed, key, json.dumps(record).encode()))
+    assert (event.get_id(), event.get_data()) == (headers["ce_id"], record)
+    assert event.get_extension("recordedtime") == headers["ce_recordedtime"]
     print(json.dumps({"topic": topic, "key": key, "headers": headers, "record": record}))
     if topic == "triggers" and record["visitor"] == "confluent":
         break

@@ -21,13 +21,20 @@ await consumer.run({
     const record = JSON.parse(message.value); // act once for each record.trigger_id
     const headers = Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, `${value}`]));
     console.log(JSON.stringify({ topic, key: `${message.key}`, headers, record }));
-    if (topic === "triggers" && record.visitor === "kafkajs") done();
+    if (topic === "triggers" && record.visitor === "kafkajs") done(message.value, headers, record);
   },
 });
 
 // THE JOURNEY
+import { Kafka as Binding } from "cloudevents";
+
 setTimeout(() => process.exit(1), 40_000);
-async function done() {
+async function done(value, headers, record) {
+  const event = Binding.toEvent({ headers, value: value.toString() });
+  if (!event.validate() || event.id !== record.trigger_id || event.data.visitor !== record.visitor) {
+    console.log("no CloudEvent", event);
+    process.exit(2);
+  }
   for (let number = 0; number < 20; number += 1) {
     await send("page-views", "page_viewed", `kafkajs-${number}`, { url: "/" });
   }
