@@ -22,7 +22,7 @@ from stream.edge.collector.append import KafkaEventLog, LogUnavailable
 from stream.edge.collector.prepare import PreparedRecord
 from stream.edge.gateway.hub import Hub
 from stream.edge.metrics import EdgeMetrics
-from stream.edge.serve import Server
+from stream.edge.serve import CONNECTIONS, Server
 from stream.edge.service import build
 from stream.runtime.worker_clock import system_ms
 from tests.rig.processes import LOOPBACK, free_port, wait_until
@@ -112,7 +112,7 @@ class ServedEdge:
         writing = asyncio.create_task(self._log.run())
         app = build(self._settings, self._metrics, system_ms, self._log, hub)
         with socket.create_server((LOOPBACK, self.port)) as listener:
-            self._server = InThread(app, hub, 100)
+            self._server = InThread(app, hub, CONNECTIONS)
             await self._server.serve(sockets=[listener])
         writing.cancel()
         with suppress(asyncio.CancelledError):

@@ -68,7 +68,7 @@ CLIENTS = (
         "@snowplow/node-tracker",
         "snowplow_node.mjs",
         STEPS,
-        f"Sends batches. {AGAIN}",
+        f"Sends batches. {AGAIN} Its buffer drops the oldest of more than 1,000 events that wait.",
         ACTIONS,
     ),
     Client(
