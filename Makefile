@@ -13,6 +13,8 @@ COVERED := domain learning shard
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test faults fuzz mails bench peers lint format schemas settings dashboards clients pictures panels sbom clean
 MAKEFLAGS += --no-print-directory
+# Without bytecode every process compiles SciPy anew, which takes three times as long as its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
 INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile \

@@ -57,12 +57,29 @@ class Observer:
     def longest_pause_s(self, shard: int, from_ms: int, until_ms: int) -> float:
         """Return the longest time without a step of a shard, of the pauses that overlap a span."""
         looks = self.looks[shard]
+        # A claim is no step: while shards only change hands, nobody is served.
+        moved = [after for before, after in pairwise(looks) if after.step != before.step]
+        steps = [*looks[:1], *moved]
         pauses = [
             (after.at_ms - before.at_ms) / 1000
-            for before, after in pairwise(looks)
+            for before, after in pairwise(steps)
             if after.at_ms > from_ms and before.at_ms < until_ms
         ]
         return max(pauses, default=float("inf"))
+
+    def claimed_after_s(self, at_ms: int) -> float:
+        """Return how long after a moment the last shard was claimed for the first time."""
+        return max(
+            next(
+                (
+                    (after.at_ms - at_ms) / 1000
+                    for before, after in pairwise(looks)
+                    if after.at_ms > at_ms and after.epoch != before.epoch
+                ),
+                float("inf"),
+            )
+            for looks in self.looks.values()
+        )
 
     def worst_pause_s(self, faults_ms: list[int], within_ms: int) -> float:
         """Return the longest pause of any shard that begins so soon after a fault."""

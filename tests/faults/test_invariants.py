@@ -258,3 +258,14 @@ async def test_the_bytes_of_a_dead_letter_are_its_own():
     original = SimpleNamespace(value=SECRET.encode(), key=SECRET.encode(), headers=letter.headers)
     kept = evidence.published | {"dead-letters": [original]}
     assert red(evidence._replace(published=kept), expected) == set()
+
+
+# Pauses
+
+
+def test_a_claim_ends_no_pause():
+    observer = Observer(0, "none", 1)
+    claims = [(0, 1, 1), (8_000, 2, 1), (11_000, 3, 1), (12_000, 3, 2)]
+    observer.looks[0] = [Look(at_ms, epoch, step, 0, {}) for at_ms, epoch, step in claims]
+    assert observer.longest_pause_s(0, 100, 1_000) == 12.0
+    assert observer.claimed_after_s(500) == 7.5

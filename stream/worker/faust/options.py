@@ -16,6 +16,9 @@ from stream.config.settings import KafkaSettings, Settings
 
 REQUEST_S = 10.0
 HEARTBEATS_PER_SESSION = 4
+# Kafka tells a member that its group is rebalancing in the answer to a heartbeat, and nobody gets a
+# shard before all members have heard it: a dead worker's shards wait for a session and this.
+HEARTBEAT_S = 0.5
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker": [URL(f"aiokafka://{address}") for address in addresses(settings.kafka)],
         "broker_credentials": _credentials(settings.kafka),
         "broker_session_timeout": session_s,
-        "broker_heartbeat_interval": session_s / HEARTBEATS_PER_SESSION,
+        "broker_heartbeat_interval": min(HEARTBEAT_S, session_s / HEARTBEATS_PER_SESSION),
         "broker_rebalance_timeout": 2 * session_s,
         "broker_commit_interval": 1.0,
         # Kafka answers a member who joins only once all others are there, or have been given up.

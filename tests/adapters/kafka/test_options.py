@@ -18,6 +18,7 @@ from stream.adapters.kafka.topic_rules import LARGEST_BYTES
 from stream.config.settings import KafkaSettings, Settings, WorkerSettings
 from stream.errors import UsageError
 from stream.worker.faust.options import faust_options
+from tests.faults.rows.row_01_crash_loop import TAKEN_OVER_WITHIN_S
 
 # Nobody's: made for this test, its key thrown away.
 AUTHORITY = """\
@@ -128,6 +129,14 @@ def test_several_heartbeats_may_be_lost_before_a_session_ends(session_s):
     assert options["broker_rebalance_timeout"] >= session_s
     # Faust refuses anything else, and would so with a traceback.
     assert options["broker_request_timeout"] > options["broker_rebalance_timeout"]
+
+
+def test_a_dead_workers_shards_wait_for_little_more_than_its_session():
+    settings = Settings()
+    # Others learn that its session has ended from a heartbeat, and of who joins next from another.
+    waits_s = settings.worker.session_timeout_s
+    waits_s += 2 * faust_options(settings)["broker_heartbeat_interval"]
+    assert waits_s < TAKEN_OVER_WITHIN_S
 
 
 def test_what_the_producer_takes_the_topics_take():
