@@ -491,6 +491,14 @@ def test_help_loads_none_of_the_rooms():
     assert not unwanted & set(loaded)
 
 
+def test_looking_at_workers_loads_no_models():
+    code = "import sys, stream.admin.status\nprint(*sys.modules)"
+    with python("-c", code, stdout=subprocess.PIPE) as command:
+        loaded = command.communicate()[0].split()
+    assert b"stream.learning.snapshot" in loaded
+    assert not {b"scipy", b"numpy", b"faust"} & set(loaded)
+
+
 def test_python_dash_m_stream_is_cartwake():
     with python("-m", "stream", "--version", stdout=subprocess.PIPE) as command:
         assert command.communicate()[0].startswith(b"cartwake ")

@@ -1,7 +1,7 @@
 """How a model is made: one logistic regression per prediction, taught one example at a time.
 
-If a change gives another answer to the same examples, change ``RECIPE``, too: no model may continue
-from the state of another recipe.
+If a change gives another answer to the same examples, change ``snapshot.RECIPE``, too: no model may
+continue from the state of another recipe.
 
 AdaGrad [1]_ gives each feature a separate rate that decays each time the feature occurs: the first
 shopper of a country still moves its weight a lot, however many shoppers came before. An adaptive
@@ -21,7 +21,6 @@ from river import linear_model, optim, utils
 
 from stream.domain.predictions import AFTER_ADD, AFTER_EXIT
 
-RECIPE: Final = "logistic-adagrad-1"
 RATE: Final = 0.15
 INTERCEPT_RATE: Final = 0.01
 # P(order within the horizon) before any example: every fifth shopper with a cart buys, and almost

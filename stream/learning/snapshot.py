@@ -11,9 +11,11 @@ from msgspec import Meta, Struct
 from river.__version__ import __version__ as river_version
 
 from stream.learning.progress import TrainingProgress
-from stream.learning.recipes import RECIPE
 
 FORMAT: Final = 1
+# The name of ``stream.learning.recipes``. What only looks at snapshots does without River, whose
+# imports take longer than all others together.
+RECIPE: Final = "logistic-adagrad-1"
 
 # Far beyond any learnt value; the bounds also exclude NaN.
 Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]

@@ -10,8 +10,14 @@ import river
 from msgspec.structs import replace
 
 from stream.domain.predictions import AFTER_ADD, AFTER_EXIT
-from stream.learning.recipes import RECIPE
-from stream.learning.snapshot import FORMAT, NewerSnapshot, UnreadableSnapshot, decode, encode
+from stream.learning.snapshot import (
+    FORMAT,
+    RECIPE,
+    NewerSnapshot,
+    UnreadableSnapshot,
+    decode,
+    encode,
+)
 from tests.learning.samples import examples
 from tests.learning.test_trainer import trained
 
