@@ -194,7 +194,8 @@ def test_a_flushed_redis_is_rebuilt_from_the_log_and_nobody_else_is_reminded(pip
     assert after.keys() == before.keys()
     assert pipeline.visitors() == known + PARTITIONS  # bob is somebody else in each of them
     assert all(bodies[_id(body)] == body for body in map(_unscored, pipeline.bodies("triggers")))
-    assert pipeline.workers[0].is_ready()
+    worker = pipeline.workers[0]
+    worker.wait_until_ready(worker.is_ready, WITHIN_S)
     said = stop(pipeline)
     assert "reading again from what it holds" in said
 
