@@ -41,7 +41,8 @@ class EdgeKey(Section):
     """A write key: public for browsers, secret for servers; ``origins`` are those of its pages.
 
     ``currency`` is that of its tenant's amounts that come without one; empty: ``edge.currency``.
-    With ``vendor_ids`` vendors' pixels may use a browser key, with their own ids of visitors.
+    With ``vendor_ids`` vendors' clients may use their own ids of visitors: in a browser, and in the
+    shop's server for the same visitors.
     """
 
     key: Annotated[str, PART, SECRET]
@@ -55,8 +56,6 @@ class EdgeKey(Section):
     def _check_together(self) -> Self:
         if self.kind == "browser" and not self.origins:
             raise ValueError("a browser key needs origins")
-        if self.kind == "server" and self.vendor_ids:
-            raise ValueError("vendor_ids is for a browser key")
         return self
 
 

@@ -35,7 +35,7 @@ USER_AGENT_CHARACTERS: Final = 512
 class Sender(NamedTuple):
     """The sender's key, and what the request says for all its events.
 
-    ``vendor`` sends its own events, with its own ids of visitors.
+    ``vendor`` is whose client sends, which may have its own ids of visitors.
     """
 
     key: EdgeKey
@@ -170,7 +170,8 @@ def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
     if known is not None:
         return known.visitor
     if sender.vendor is not None and sender.key.vendor_ids and isinstance(given, str):
-        # Its own visitor: who knows a vendor's id still reaches nobody with a signed one.
+        # Its own visitor: who knows a vendor's id still reaches nobody with a signed one. Nothing
+        # is stored for it, and no secret is in it: new signing keys leave visitors as they are.
         return make_id("vendor's visitor", sender.vendor, sender.key.tenant, given)
     if sender.key.kind == "browser":
         detail = "$.visitor: not a signed id of this shop; get one from /v1/visitor"

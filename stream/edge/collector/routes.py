@@ -155,7 +155,9 @@ class Collector:
         admitted = await self._authenticator.open_hook(request, vendor)
         if admitted is None:
             return answer([EventOutcome(unmapped=("ping",))])
-        sender = self._sender(request, admitted.key, None)._replace(vendor=vendor)
+        sender = self._sender(request, admitted.key, None)
+        if admitted.key.kind == "browser":  # webhooks name visitors of ours
+            sender = sender._replace(vendor=vendor)
         hints = self._hints(sender, request.headers)
         events = _enveloped(request, admitted.body)
         found = await self._names.find(admitted.key.tenant, vendor, events, hints)

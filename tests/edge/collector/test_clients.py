@@ -6,7 +6,18 @@ import json
 import pytest
 
 from stream.edge.visitors import Visitors
-from tests.edge.shop import BROWSER, EDGE, NOW_MS, ORIGIN, PAGE, SERVER, SIGNING, Shop, basic
+from tests.edge.shop import (
+    BROWSER,
+    EDGE,
+    NOW_MS,
+    ORIGIN,
+    OTHER_ORIGIN,
+    PAGE,
+    SERVER,
+    SIGNING,
+    Shop,
+    basic,
+)
 
 UUID = "6b0b2f0e-1d7a-4d65-9a87-0f0b1d2a3c4d"
 ECOMMERCE = "iglu:com.snowplowanalytics.snowplow.ecommerce"
@@ -17,8 +28,12 @@ TRACKER = "/com.snowplowanalytics.snowplow/tp2"
 @pytest.fixture
 def shop():
     """Take vendors' own ids of visitors with browser keys."""
-    keys = tuple(key.model_copy(update={"vendor_ids": key.kind == "browser"}) for key in EDGE.keys)
-    return Shop(edge=EDGE.model_copy(update={"keys": keys}))
+    return with_vendor_ids(lambda key: key.kind == "browser")
+
+
+def with_vendor_ids(chosen, **changes):
+    keys = tuple(key.model_copy(update={"vendor_ids": chosen(key)}) for key in EDGE.keys)
+    return Shop(edge=EDGE.model_copy(update={"keys": keys, **changes}))
 
 
 @pytest.fixture
@@ -205,3 +220,58 @@ def test_consent_in_a_batch_is_stored_before_what_it_allows(shop):
     analytics_js(shop, "/v1/b", {"batch": [added(), choice], "writeKey": BROWSER})
     assert kinds(shop) == ["consent_updated", "product_added"]
     assert len({event["visitor"] for event in shop.log.events}) == 1
+
+
+def ordered(**fields):
+    properties = {"order_id": "T-1", "total": 12.9, "currency": "EUR"}
+    return added(event="Order Completed", properties=properties, messageId="o1", **fields)
+
+
+def visitors(shop):
+    return {event["visitor"] for event in shop.log.events}
+
+
+def test_a_server_reaches_the_visitor_of_a_vendors_id_if_its_key_says_so():
+    shop = with_vendor_ids(lambda key: True)
+    analytics_js(shop, "/v1/t", added())
+    assert shop.server("/v1/track", ordered()).json()["accepted"] == 1
+    assert kinds(shop) == ["product_added", "order_completed"]
+    assert len(visitors(shop)) == 1
+    tracked(shop, tracker_event())
+    tracked(shop, tracker_event(aid=SERVER, eid="e2"), headers={})
+    assert len(visitors(shop)) == 2
+
+
+def test_without_it_a_servers_ids_are_its_own(shop):
+    analytics_js(shop, "/v1/t", added())
+    shop.server("/v1/track", ordered())
+    assert UUID in visitors(shop)
+    assert len(visitors(shop)) == 2
+
+
+def test_what_else_a_server_names_is_not_exchanged():
+    shop = with_vendor_ids(lambda key: True)
+    bare, signed = Visitors(SIGNING).issue("tea")
+    shop.server("/v1/track", ordered(anonymousId=signed))
+    shop.server("/v1/hooks/segment", added(anonymousId=bare))
+    shop.server("/v1/events", [shop.viewed(visitor=bare)])
+    assert visitors(shop) == {bare}
+
+
+def test_an_exchange_stores_nothing_and_outlives_the_signing_keys():
+    shop = with_vendor_ids(lambda key: key.kind == "browser")
+    later = with_vendor_ids(lambda key: key.kind == "browser", signing_keys=("another key",))
+    for one in (shop, later):
+        answer = analytics_js(one, "/v1/t", added())
+        assert "set-cookie" not in answer.headers
+    assert visitors(shop) == visitors(later)
+
+
+def test_two_shops_and_two_vendors_have_no_visitor_in_common(shop):
+    analytics_js(shop, "/v1/t", added())
+    tracked(shop, tracker_event())
+    headers = PAGE | {"Origin": OTHER_ORIGIN, "Content-Type": "text/plain"}
+    body = json.dumps(added(writeKey="bike-page"))
+    shop.client.post("/v1/t", content=body, headers=headers)
+    assert [event["tenant"] for event in shop.log.events] == ["tea", "tea", "bike"]
+    assert len(visitors(shop)) == 3
