@@ -118,14 +118,9 @@ def _cors(origins: tuple[str, ...]) -> Middleware:
         allow_origins=origins,
         allow_credentials=True,
         allow_methods=["GET", "POST"],
-        # The last two are RudderStack's and Snowplow's.
-        allow_headers=[
-            "Authorization",
-            "Content-Type",
-            "Content-Encoding",
-            "AnonymousId",
-            "SP-Anonymous",
-        ],
+        # Vendors' clients add headers of their own, some only when they try again. Where one is not
+        # allowed, the browser loses the event for good; and none of them gives a right.
+        allow_headers=["*"],
         expose_headers=["Retry-After"],
         max_age=A_DAY_S,
     )

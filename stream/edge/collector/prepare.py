@@ -14,7 +14,13 @@ from stream.adapters.wire.bots import is_bot
 from stream.adapters.wire.codec import Defect, Rejected, decode_fields, encode_record
 from stream.adapters.wire.optional import readable
 from stream.config.edge import EdgeKey
-from stream.domain.events import ConsentUpdated, ErasureRequested, Event
+from stream.domain.events import (
+    CartUpdated,
+    ConsentUpdated,
+    ErasureRequested,
+    Event,
+    OrderCompleted,
+)
 from stream.domain.ids import make_id
 from stream.domain.topics import TOPIC_OF, TYPE_OF, event_types, written_by
 from stream.edge.answers import RequestRefused, malformed
@@ -30,6 +36,7 @@ EDGE_TYPES: Final[dict[str, type[Event]]] = {
 # network, and correcting that would put events out of order.
 SKEW_MS: Final = 5 * 60 * 1000
 USER_AGENT_CHARACTERS: Final = 512
+ORDER: Final = TYPE_OF[OrderCompleted]
 
 
 class Sender(NamedTuple):
@@ -121,6 +128,19 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
         lost=lost,
         change=_change(event),
     )
+
+
+def by_page(fields: dict[str, Any], sender: Sender) -> dict[str, Any]:
+    """Return a vendor's event; a page's order only empties the cart, as servers report orders.
+
+    Nobody is reminded of what is theirs. A thank-you page that is loaded again has the same order
+    and so the same id: by then there may be a new cart.
+    """
+    if sender.vendor is None or sender.key.kind == "server" or fields.get("type") != ORDER:
+        return fields
+    order_id = make_id("a page's order", sender.vendor, fields["visitor"], fields["order"])
+    kept = {name: one for name, one in fields.items() if name in {"visitor", "at_ms", "context"}}
+    return kept | {"type": TYPE_OF[CartUpdated], "id": order_id, "lines": []}
 
 
 def _change(event: Event) -> ConsentChange:

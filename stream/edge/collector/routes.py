@@ -31,7 +31,7 @@ from stream.edge.authentication import Admitted, Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
 from stream.edge.collector.names import VisitorNames, visitors_of
 from stream.edge.collector.outcome import EventOutcome, answer
-from stream.edge.collector.prepare import PreparedRecord, Sender, prepare
+from stream.edge.collector.prepare import PreparedRecord, Sender, by_page, prepare
 from stream.edge.collector.shops import Shops
 from stream.edge.cookies import VisitorCookie
 from stream.edge.limits import KIB, cost_of, too_many
@@ -287,7 +287,9 @@ class Collector:
             mapped = to_events(vendor, call, hints)
             if len(mapped.events) > MAX_RECORDS_PER_EVENT:
                 raise too_many(MAX_RECORDS_PER_EVENT)
-            records = [prepare(event, sender, self._visitors) for event in mapped.events]
+            records = [
+                prepare(by_page(event, sender), sender, self._visitors) for event in mapped.events
+            ]
         except Unreadable as unreadable:
             return self._refused(malformed(str(unreadable)))
         except NotCarriedOut as asked:

@@ -35,6 +35,7 @@ CONSENT: Final = frozenset(
         "Segment Consent Preference Updated",
         "Consent Preference Updated",
         "Consent Management Updated",
+        "Consent Management Interaction",  # what RudderStack's SDK calls it
     }
 )
 STAMPS: Final = "$.context.consent.categoryPreferences, $.context.consentManagement"

@@ -98,6 +98,8 @@ def test_what_analytics_js_measures_of_itself_is_taken_and_dropped(shop):
     ("path", "header"),
     [
         ("/v1/track", "anonymousid,authorization,content-type"),
+        ("/v1/t", "content-type,x-retry-count"),
+        ("/v1/track", "content-type,a-header-of-the-next-version"),
         (TRACKER, "content-type,sp-anonymous"),
     ],
 )
