@@ -24,7 +24,8 @@ are those found in Kafka (or what a consumer or a tool has read), and each examp
 ran.
 
 The address `http://localhost:8080` stands for your edge, `trial-server` for a server key and
-`trial-page` for a browser key; [Connect a shop](guides/storefront.md) says where they come from.
+`trial-page` for a browser key, `trial-vendor-page` for one with `vendor_ids = true`;
+[Connect a shop](guides/storefront.md) says where they come from.
 """
 
 

@@ -109,6 +109,8 @@ def agree_and_add(shopper, edge, client, url):
     """Agree, and go on on a second page."""
     shopper.click("agree")
     shopper.read()
+    shopper.click("view")
+    shopper.read()
     if client.tries != "never":
         edge.fail(1)
     shopper.click("add")

@@ -133,8 +133,8 @@ def prepare(fields: object, sender: Sender, visitors: Visitors) -> PreparedRecor
 def by_page(fields: dict[str, Any], sender: Sender) -> dict[str, Any]:
     """Return a vendor's event; a page's order only empties the cart, as servers report orders.
 
-    Nobody is reminded of what is theirs. A thank-you page that is loaded again has the same order
-    and so the same id: by then there may be a new cart.
+    Without that, shoppers are reminded of what they have bought. A thank-you page that is loaded
+    again has the same order and so the same id: by then there may be a new cart.
     """
     if sender.vendor is None or sender.key.kind == "server" or fields.get("type") != ORDER:
         return fields
