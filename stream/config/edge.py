@@ -37,6 +37,14 @@ HOOKS: Final = (
 )
 
 
+def _is_domain(text: str) -> bool:
+    # Two labels at least: a browser refuses a cookie for all of a top-level domain.
+    return not text or re.fullmatch(r"([a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*", text) is not None
+
+
+DOMAIN: Final = Allowed("empty, or a domain such as shop.example", Predicate(_is_domain))
+
+
 class EdgeKey(Section):
     """A write key: public for browsers, secret for servers; ``origins`` are those of its pages.
 
@@ -60,11 +68,22 @@ class EdgeKey(Section):
 
 
 class EdgeHook(Section):
-    """A vendor's webhook of one shop, and the secret that signs it."""
+    """A vendor's webhook of one shop, and the secret that signs it.
+
+    One app of Shopify's signs for all its shops with one secret: ``domain`` is the shop's, such as
+    ``tea.myshopify.com``.
+    """
 
     vendor: Literal[HOOKS]  # type: ignore[valid-type]  # one list, read here and by the routes
     tenant: Annotated[str, TENANT] = "default"
     secret: Annotated[str, PART, SECRET]
+    domain: Annotated[str, DOMAIN] = ""
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.domain and self.vendor != "shopify":
+            raise ValueError("domain is for shopify: no other vendor's webhooks name it")
+        return self
 
 
 class ConsentCategory(Section):
@@ -102,23 +121,20 @@ SIGNING_KEYS: Final = Allowed(
 )
 
 
-def _is_domain(text: str) -> bool:
-    # Two labels at least: a browser refuses a cookie for all of a top-level domain.
-    return not text or re.fullmatch(r"([a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*", text) is not None
-
-
 def _name_one_shop(hooks: tuple[EdgeHook, ...]) -> bool:
-    """Say whether a vendor's secret belongs to one tenant: a signature says nothing else."""
-    tenants: dict[tuple[str, str], str] = {}
-    return all(
-        tenants.setdefault((hook.vendor, hook.secret), hook.tenant) == hook.tenant for hook in hooks
-    )
+    """Say whether secret and domain together belong to one tenant: nothing else names it."""
+    by_secret: dict[tuple[str, str], dict[str, str]] = {}
+    for hook in hooks:
+        tenants = by_secret.setdefault((hook.vendor, hook.secret), {})
+        if tenants.setdefault(hook.domain, hook.tenant) != hook.tenant:
+            return False
+    return all("" not in one or len(set(one.values())) == 1 for one in by_secret.values())
 
 
-DOMAIN: Final = Allowed("empty, or a domain such as shop.example", Predicate(_is_domain))
 HOOK_SECRETS: Final = Allowed(
-    f"a list of {{vendor, tenant, secret}}, vendor one of {', '.join(HOOKS)}, with a secret of its"
-    " own for each tenant",
+    f"a list of {{vendor, tenant, secret, domain}}, vendor one of {', '.join(HOOKS)}; each tenant"
+    " needs a secret of its own, or with one app of Shopify's for several shops the domain that"
+    " Shopify gave to its shop, such as tea.myshopify.com; domain is for shopify alone",
     LIST,
     Predicate(_name_one_shop),
 )

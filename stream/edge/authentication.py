@@ -109,8 +109,8 @@ class Authenticator:
         hook = self._keys.hook(vendor, body, request.headers)
         if hook is None:
             detail = (
-                "expected one of this body, by a secret of this vendor in edge.hooks, now; or a "
-                "server key by Basic authentication"
+                "expected one of this body, by a secret of this vendor in edge.hooks (with the "
+                "shop's domain, if it has one there), now; or a server key by Basic authentication"
             )
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, "wrong_signature", f"signature: {detail}")
         name = f"hook {vendor} {hook.tenant}"

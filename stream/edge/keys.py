@@ -26,6 +26,7 @@ BODY_SIGNATURES: Final = {
     "woocommerce": "x-wc-webhook-signature",
 }
 SIGNATURE: Final = "webhook-signature"
+SHOPS_DOMAIN: Final = "x-shopify-shop-domain"
 
 
 class Keys:
@@ -59,10 +60,14 @@ class Keys:
         return next((key for key in self._servers if _is_signed(key.key, body, headers)), None)
 
     def hook(self, vendor: str, body: bytes, headers: Mapping[str, str]) -> EdgeHook | None:
-        """Return the vendor's hook with the secret that signed this body, or None."""
-        header = BODY_SIGNATURES.get(vendor)
+        """Return the vendor's hook with the secret that signed this body, or None.
+
+        A hook with a domain is for webhooks that name it. The name is not signed: an app has one
+        secret for all its shops, and only the vendor knows that.
+        """
+        header, domain = BODY_SIGNATURES.get(vendor), headers.get(SHOPS_DOMAIN, "").lower()
         for hook in self._hooks:
-            if hook.vendor == vendor and (
+            if (hook.vendor, hook.domain or domain) == (vendor, domain) and (
                 _is_signed(hook.secret, body, headers)
                 if header is None
                 else _is_body_signed(hook.secret, body, headers.get(header, ""))

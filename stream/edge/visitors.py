@@ -62,6 +62,11 @@ class Visitors:
         found = self._unsigned("visitor", signed, tenants)
         return None if found is None else VerifiedVisitor(*found)
 
+    def bare(self, signed: str, tenant: str) -> str | None:
+        """Return the bare id of a tenant's signed id, or None."""
+        known = self.verify(signed, (tenant,))
+        return None if known is None else known.visitor
+
     def first_verified(
         self, signed: Iterable[str], tenants: Iterable[str]
     ) -> VerifiedVisitor | None:

@@ -23,12 +23,18 @@ class NotCarriedOut(Exception):  # noqa: N818 - a request that only a person can
     """A vendor asks for something that nothing here does; the text says what to do instead."""
 
 
+def _nobody(_: str) -> None:
+    return None
+
+
 class Hints(NamedTuple):
     """What an object may lack.
 
     ``currency`` is the shop's: amounts without a currency are in it. ``categories`` are the shop's
     own categories of consent, by ``categories.key_of``, with their purposes. ``visitors`` are those
     that the object's names belong to, the best first; ``ERASED`` stands for one that was erased.
+    ``verified`` returns the visitor of a signed id, or None: an id in a field that a browser may
+    have filled names nobody without it.
     """
 
     at_ms: int
@@ -38,6 +44,7 @@ class Hints(NamedTuple):
     currency: str | None = None
     categories: Mapping[str, tuple[str, ...]] = {}
     visitors: tuple[str, ...] = ()
+    verified: Callable[[str], str | None] = _nobody
 
 
 class Mapped(NamedTuple):

@@ -269,6 +269,22 @@ WRONG_SECRETS = [
     ("edge.hooks", [{"vendor": "shopify", "secret": "hunter2" * 99}]),
     # A signature would say nothing about the shop.
     ("edge.hooks", [{"vendor": "shopify", "tenant": one, "secret": "hunter2"} for one in "ab"]),
+    (
+        "edge.hooks",
+        [
+            {"vendor": "shopify", "tenant": one, "secret": "hunter2", "domain": f"{domain}.example"}
+            for one, domain in zip("ab", ("tea", "tea"), strict=True)
+        ],
+    ),
+    (
+        "edge.hooks",
+        [
+            {"vendor": "shopify", "tenant": "a", "secret": "hunter2", "domain": "tea.example"},
+            {"vendor": "shopify", "tenant": "b", "secret": "hunter2"},
+        ],
+    ),
+    ("edge.hooks", [{"vendor": "ga4", "secret": "hunter2", "domain": "tea.example"}]),
+    ("edge.hooks", [{"vendor": "shopify", "secret": "hunter2", "domain": "https://tea.example"}]),
     ("webhooks.endpoints", [{"name": "crm", "url": "https://crm", "secrets": ["hunter2"]}]),
     ("webhooks.endpoints", [{"name": "crm", "url": "https://u:hunter2@crm", "secrets": []}]),
 ]

@@ -24,6 +24,7 @@ def test_a_vendors_event_in_our_words(vendor, case):
         case.get("id"),
         case.get("headers", {}),
         visitors=tuple(case.get("visitors", ())),
+        verified={"v1.signed": "v1"}.get,
     )
     mapped = to_events(vendor, case["in"], hints)
     assert list(mapped.events) == case["out"]

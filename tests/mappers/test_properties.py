@@ -48,7 +48,7 @@ def sent(draw):
 
 
 def check(vendor, given, headers):
-    hints = Hints(AT_MS, "v1", None, headers, visitors=("v2",))
+    hints = Hints(AT_MS, "v1", None, headers, visitors=("v2",), verified=str.upper)
     if vendor in SEARCHED_NAMES and isinstance(given, dict):
         assert all("/" in name for name in SEARCHED_NAMES[vendor](given, hints))
     try:

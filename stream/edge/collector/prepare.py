@@ -186,9 +186,9 @@ def _completed(fields: dict[str, Any], sender: Sender, visitors: Visitors) -> di
 
 def _visitor(given: object, sender: Sender, visitors: Visitors) -> object:
     """Return the bare visitor; a server may name any, also by the signed id of a browser."""
-    known = visitors.verify(given, [sender.key.tenant]) if isinstance(given, str) else None
+    known = visitors.bare(given, sender.key.tenant) if isinstance(given, str) else None
     if known is not None:
-        return known.visitor
+        return known
     if sender.vendor is not None and sender.key.vendor_ids and isinstance(given, str):
         # Its own visitor: who knows a vendor's id still reaches nobody with a signed one. Nothing
         # is stored for it, and no secret is in it: new signing keys leave visitors as they are.

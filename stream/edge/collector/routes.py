@@ -156,9 +156,12 @@ class Collector:
         if admitted is None:
             return answer([EventOutcome(unmapped=("ping",))])
         sender = self._sender(request, admitted.key, None)
-        if admitted.key.kind == "browser":  # webhooks name visitors of ours
+        # Webhooks name visitors of ours. A pixel has its own, and its headers are a stranger's:
+        # they cannot make a webhook of its event.
+        is_pixel = admitted.key.kind == "browser"
+        if is_pixel:
             sender = sender._replace(vendor=vendor)
-        hints = self._hints(sender, request.headers)
+        hints = self._hints(sender, None if is_pixel else request.headers)
         events = _enveloped(request, admitted.body)
         found = await self._names.find(admitted.key.tenant, vendor, events, hints)
 
@@ -167,7 +170,7 @@ class Collector:
             return self._mapped(event, vendor, hints._replace(visitors=visitors), sender)
 
         response = await self._take(admitted, events, mapped, began)
-        if admitted.key.kind == "browser":  # a sandbox may read how it went; there is no cookie
+        if is_pixel:  # a sandbox may read how it went; there is no cookie
             response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
@@ -302,7 +305,9 @@ class Collector:
         return EventOutcome(tuple(records), None, mapped.unmapped, mapped.names)
 
     def _hints(self, sender: Sender, headers: Mapping[str, str] | None = None) -> Hints:
-        return self._shops.hints(sender.key.tenant, sender.received_ms, headers)
+        tenant = sender.key.tenant
+        verified = partial(self._visitors.bare, tenant=tenant)
+        return self._shops.hints(tenant, sender.received_ms, headers)._replace(verified=verified)
 
     def _refused(self, refusal: RequestRefused) -> EventOutcome:
         self._metrics.refused.labels(refusal.reason).inc()

@@ -1,8 +1,8 @@
 """Shopify: its web pixel's standard events, and the webhooks of its admin.
 
 Pixel and webhook name an order by Shopify's number, so that both together are one order. Webhooks
-know no visitor: it is found by the names that pixel and webhooks share (``names``), or stands in
-the attribute ``cartwake_visitor``, which a theme can set.
+know no visitor: it is found by the names that pixel and webhooks share (``names``), or its signed
+id stands in the attribute ``cartwake_visitor``, which a theme can set.
 https://shopify.dev/docs/api/web-pixels-api/standard-events
 https://shopify.dev/docs/api/webhooks
 """

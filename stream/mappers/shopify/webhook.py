@@ -1,6 +1,7 @@
 """Shopify's webhooks: carts, checkouts, orders, refunds, and what the law makes customers ask for.
 
-Their visitor is the one in the attribute, else the newest that their names belong to.
+Their visitor is the one whose signed id is in the attribute, else the newest that their names
+belong to.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from stream.domain.ids import make_id
 from stream.mappers import canonical
+from stream.mappers.attribute import ATTRIBUTE, Claim, claimed
 from stream.mappers.mapped import ERASED, Fields, Hints, Mapped, NotCarriedOut, unmapped
 from stream.mappers.reading import (
     at_ms,
@@ -28,7 +30,6 @@ from stream.mappers.shopify.names import plain_id
 
 Given = Mapping[str, Any]
 
-ATTRIBUTE: Final = "cartwake_visitor"
 # One action may cause several webhooks with the same event id.
 WEBHOOK_ID, EVENT_ID = "x-shopify-webhook-id", "x-shopify-event-id"
 # Requests that the law makes a shop answer. Shopify takes a 200 for "done".
@@ -57,10 +58,10 @@ def to_events(topic: str, given: Given, hints: Hints) -> Mapped:
         return unmapped(topic)
     if given.get("test") is True:
         return unmapped(f"{topic} of a test")
-    attribute, found = _visitor(given), [one for one in hints.visitors if one != ERASED]
-    visitor = attribute or (found[0] if found else None)
+    claim, found = _claimed(given, hints), [one for one in hints.visitors if one != ERASED]
+    visitor = claim.visitor or (found[0] if found else None)
     if visitor is None and hints.visitor is None:
-        return unmapped(f"{topic} without {ATTRIBUTE}")
+        return Mapped(unmapped=claim.unmapped or (f"{topic} without {ATTRIBUTE}",))
     made = WEBHOOKS[topic](canonical.in_currency(given, _shops_code(given), hints.currency))
     if not made:
         return unmapped(f"{topic} without a change of the cart")
@@ -75,7 +76,7 @@ def to_events(topic: str, given: Given, hints: Hints) -> Mapped:
         ),
     }
     events = canonical.numbered("shopify", common, made)
-    return Mapped(events, names=names.of_webhook(topic, given))
+    return Mapped(events, claim.unmapped, names=names.of_webhook(topic, given))
 
 
 def _erasure(given: Given, hints: Hints) -> Mapped:
@@ -100,10 +101,10 @@ def _id(given: Given, hints: Hints) -> str:
     return event_id("shopify", own, given, hints)
 
 
-def _visitor(given: Given) -> str | None:
-    attributes = records(given.get("note_attributes"))
-    named = next((one.get("value") for one in attributes if one.get("name") == ATTRIBUTE), None)
-    return text(named, record(given.get("attributes")).get(ATTRIBUTE))
+def _claimed(given: Given, hints: Hints) -> Claim:
+    notes = records(given.get("note_attributes"))
+    named = [one.get("value") for one in notes if one.get("name") == ATTRIBUTE]
+    return claimed((*named, record(given.get("attributes")).get(ATTRIBUTE)), hints)
 
 
 def _shops_code(given: Given) -> str | None:

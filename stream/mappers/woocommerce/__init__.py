@@ -1,7 +1,7 @@
 """WooCommerce: the webhooks of its orders.
 
 An order tells what it has become by its status, again and again; each order and each refund counts
-once. Its visitor is in the order's meta data, as ``cartwake_visitor``.
+once. Its visitor's signed id is in the order's meta data, as ``cartwake_visitor``.
 https://woocommerce.com/document/webhooks/
 """
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from stream.domain.ids import make_id
 from stream.mappers import canonical
+from stream.mappers.attribute import ATTRIBUTE, claimed
 from stream.mappers.mapped import Fields, Hints, Mapped, unmapped
 from stream.mappers.reading import (
     at_ms,
@@ -25,7 +26,6 @@ from stream.mappers.reading import (
 
 Given = Mapping[str, Any]
 
-ATTRIBUTE: Final = "cartwake_visitor"
 TOPIC: Final = "x-wc-webhook-topic"
 TOPICS: Final = frozenset({"order.created", "order.updated", "order.restored"})
 
@@ -44,9 +44,10 @@ def to_events(given: Fields, hints: Hints) -> Mapped:
     status = text(given.get("status")) or "order without a status"
     if status not in STATUS:
         return unmapped(f"{topic}: {status}")
-    visitor = _visitor(given)
-    if visitor is None and hints.visitor is None:
-        return unmapped(f"{topic} without {ATTRIBUTE}")
+    data = records(given.get("meta_data"))
+    claim = claimed((one.get("value") for one in data if one.get("key") == ATTRIBUTE), hints)
+    if claim.visitor is None and hints.visitor is None:
+        return Mapped(unmapped=claim.unmapped or (f"{topic} without {ATTRIBUTE}",))
     order = required("$.id", given.get("id"))
     made = STATUS[status](order, canonical.in_currency(given, hints.currency))
     if not made:
@@ -54,15 +55,10 @@ def to_events(given: Fields, hints: Hints) -> Mapped:
     moments = ("date_modified_gmt", "date_created_gmt", "date_modified", "date_created")
     common = {
         "id": event_id("woocommerce", None, given, hints),
-        "visitor": visitor_of(f"$.meta_data.{ATTRIBUTE}", hints, visitor),
+        "visitor": visitor_of(f"$.meta_data.{ATTRIBUTE}", hints, claim.visitor),
         "at_ms": at_ms(*(given.get(one) for one in moments), hints.at_ms),
     }
     return Mapped(canonical.numbered("woocommerce", common, made))
-
-
-def _visitor(given: Given) -> str | None:
-    data = records(given.get("meta_data"))
-    return text(*(one.get("value") for one in data if one.get("key") == ATTRIBUTE))
 
 
 def _placed(order: str, given: Given) -> list[Fields]:

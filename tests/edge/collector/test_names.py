@@ -82,6 +82,19 @@ def test_an_attribute_is_remembered_for_the_webhooks_that_have_none(shop):
     assert shop.types()[-1] == ("order_refunded", shop.visitor)
 
 
+def test_an_attribute_that_a_browser_may_have_written_learns_and_moves_nothing(shop):
+    shop.pixel("checkout_started", {"checkout": {"token": "k1"}})
+    named = [{"name": "cartwake_visitor", "value": "another's"}]
+    answer = shop.hook("orders/create", ORDER | {"note_attributes": named}).json()
+    assert answer["accepted"] == 1
+    assert answer["unmapped"][0]["names"] == ["cartwake_visitor without a signature"]
+    shop.hook("refunds/create", REFUND)
+    assert shop.types()[1:] == [
+        ("order_completed", shop.visitor),
+        ("order_refunded", shop.visitor),
+    ]
+
+
 def test_a_customer_is_erased_once(shop):
     shop.pixel("checkout_started", {"checkout": {"token": "k1"}})
     shop.hook("orders/create", ORDER)
@@ -100,9 +113,8 @@ def test_a_customer_is_erased_once(shop):
 
 @pytest.mark.parametrize("known", [{"customer": {"id": 5}}, {"orders_to_redact": [3, 17]}])
 def test_a_customer_is_found_by_number_or_order(shop, known):
-    shop.hook(
-        "orders/create", ORDER | {"note_attributes": [{"name": "cartwake_visitor", "value": "v1"}]}
-    )
+    named = [{"name": "cartwake_visitor", "value": shop.signed}]
+    shop.hook("orders/create", ORDER | {"note_attributes": named})
     assert shop.hook("customers/redact", known).json()["accepted"] == 1
 
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from stream.config.edge import ConsentCategory
+from stream.config.edge import ConsentCategory, EdgeHook
 from stream.domain.ids import make_id
+from stream.edge.visitors import Visitors
 from tests.edge.shop import (
     BROWSER,
     EDGE,
@@ -19,6 +20,7 @@ from tests.edge.shop import (
     OTHER,
     PAGE,
     SERVER,
+    SIGNING,
     Shop,
 )
 
@@ -229,15 +231,16 @@ def test_a_price_that_cannot_be_read_is_counted_by_its_field_alone(shop):
     assert shop.count("lost_fields_total", source="segment", field="price") == 1
 
 
+SIGNED = Visitors(SIGNING).sign("tea", "v1")
 ORDER = {
     "id": 17,
     "total_price": "25.80",
     "currency": "EUR",
-    "note_attributes": [{"name": "cartwake_visitor", "value": "v1"}],
+    "note_attributes": [{"name": "cartwake_visitor", "value": SIGNED}],
 }
 
 
-def shopify(shop, order, secret=HOOK_SECRET, signed=None, topic="orders/create"):
+def shopify(shop, order, secret=HOOK_SECRET, signed=None, topic="orders/create", **more):
     body = json.dumps(order).encode()
     digest = hmac.new(secret.encode(), body if signed is None else signed, hashlib.sha256).digest()
     headers = {
@@ -245,7 +248,7 @@ def shopify(shop, order, secret=HOOK_SECRET, signed=None, topic="orders/create")
         "X-Shopify-Topic": topic,
         "X-Shopify-Event-Id": "wh-1",
     }
-    return shop.client.post("/v1/hooks/shopify", content=body, headers=headers)
+    return shop.client.post("/v1/hooks/shopify", content=body, headers=headers | more)
 
 
 def test_a_signed_webhook_is_stored_for_its_shop(shop):
@@ -255,10 +258,77 @@ def test_a_signed_webhook_is_stored_for_its_shop(shop):
     assert (event["id"], event["visitor"]) == ("wh-1", "v1")
 
 
-def test_the_visitor_that_a_theme_passes_on_may_be_signed(shop):
-    named = [{"name": "cartwake_visitor", "value": shop.signed}]
-    shopify(shop, ORDER | {"note_attributes": named})
-    assert shop.log.events[0]["visitor"] == shop.visitor
+NOT_SIGNED = "cartwake_visitor without a signature"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "v1",
+        SIGNED + "x",
+        SIGNED.replace("v1", "v2"),
+        Visitors(SIGNING).sign("bike", "v1"),
+        Visitors(["a key of nobody's"]).sign("tea", "v1"),
+        "v1" * 500,
+    ],
+)
+@pytest.mark.parametrize("vendor", ["shopify", "woocommerce"])
+def test_what_a_browser_may_have_written_names_no_visitor(shop, vendor, written):
+    if vendor == "shopify":
+        named = [{"name": "cartwake_visitor", "value": written}]
+        answer = shopify(shop, ORDER | {"note_attributes": named})
+    else:
+        named = [{"key": "cartwake_visitor", "value": written}]
+        answer = woocommerce(shop, json.dumps(PLACED | {"meta_data": named}).encode())
+    assert answer.json() == {
+        "accepted": 0,
+        "refused": [],
+        "ignored": 1,
+        "unmapped": [{"index": 0, "names": [NOT_SIGNED]}],
+    }
+    assert shop.log.records == []
+    assert shop.count("unmapped_total", vendor=vendor, name=NOT_SIGNED) == 1
+
+
+def test_a_webhook_sent_on_with_a_server_key_has_passed_a_browser_as_well(shop):
+    headers = {"X-Shopify-Topic": "orders/create"}
+    written = [{"name": "cartwake_visitor", "value": "v1"}]
+    shop.server("/v1/hooks/shopify", ORDER | {"note_attributes": written}, headers=headers)
+    assert shop.log.records == []
+    shop.server("/v1/hooks/shopify", ORDER, headers=headers)
+    assert shop.log.events[0]["visitor"] == "v1"
+
+
+DOMAIN = "X-Shopify-Shop-Domain"
+
+
+@pytest.fixture
+def app_shop():
+    """Two shops with one app of Shopify's, whose one secret signs for both."""
+    hooks = [
+        EdgeHook(vendor="shopify", tenant=tenant, secret=HOOK_SECRET, domain=f"{tenant}.example")
+        for tenant in ("tea", "bike")
+    ]
+    return Shop(edge=EDGE.model_copy(update={"hooks": tuple(hooks)}))
+
+
+def test_of_shops_with_one_secret_the_domain_says_whose_a_webhook_is(app_shop):
+    named = [{"name": "cartwake_visitor", "value": Visitors(SIGNING).sign("bike", "v1")}]
+    order = ORDER | {"note_attributes": named}
+    assert shopify(app_shop, order, **{DOMAIN: "Bike.example"}).json()["accepted"] == 1
+    assert shopify(app_shop, ORDER, **{DOMAIN: "tea.example"}).json()["accepted"] == 1
+    assert [event["tenant"] for event in app_shop.log.events] == ["bike", "tea"]
+    # An id that is signed for one of them is nobody's in the other.
+    order |= {"id": 18}
+    assert shopify(app_shop, order, **{DOMAIN: "tea.example"}).json()["ignored"] == 1
+
+
+@pytest.mark.parametrize("headers", [{}, {DOMAIN: "coffee.example"}])
+def test_a_webhook_of_no_known_domain_is_refused(app_shop, headers):
+    answer = shopify(app_shop, ORDER, **headers)
+    assert (answer.status_code, answer.json()["error"]) == (401, "wrong_signature")
+    assert "domain" in answer.json()["detail"]
+    assert app_shop.log.records == []
 
 
 @pytest.mark.parametrize("wrong", [{"secret": "another secret"}, {"signed": b"another body"}])
@@ -313,7 +383,7 @@ def test_what_is_ignored_is_named_in_the_answer(shop):
 
 
 PLACED = {"id": 727, "status": "processing", "currency": "EUR", "total": "25.80"}
-PLACED["meta_data"] = [{"key": "cartwake_visitor", "value": "v1"}]
+PLACED["meta_data"] = [{"key": "cartwake_visitor", "value": SIGNED}]
 
 
 def woocommerce(shop, body, signed=None, secret=HOOK_SECRET):
@@ -404,6 +474,14 @@ def test_a_pixels_id_reaches_no_visitor_of_another_kind(pixel_shop):
     assert pixel_shop.log.events[-1]["visitor"] == pixel_shop.visitor
     unsigned = pixel_shop.page([pixel_shop.viewed(visitor="2b1f-77")])
     assert unsigned.status_code == 403
+
+
+@pytest.mark.parametrize("topic", ["carts/update", "customers/redact"])
+def test_a_pixels_headers_make_no_webhook_of_its_event(pixel_shop, topic):
+    shopify(pixel_shop, ORDER | {"customer": {"id": 7}})
+    forged = {"token": "c1", "line_items": [], "customer": {"id": 7}, "orders_to_redact": [17]}
+    answer = pixel(pixel_shop, forged, **{"X-Shopify-Topic": topic})
+    assert answer.json()["unmapped"][0]["names"] == ["event without a name"]
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": ""}])
