@@ -16,12 +16,13 @@ MAKEFLAGS += --no-print-directory
 # Without bytecode every process compiles SciPy anew, which takes three times as long as its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count.
+# Install a lock, which is a whole closure (resolving it again, pip looks at newer versions), and count. What is
+# for other platforms counts as well: pip ignores it.
 INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile \
 		--require-hashes --no-deps -r $(1); echo "exit $$?"; } | \
 	awk -v all=$$(grep -c '^[a-z]' $(1)) -v end=$$([ -t 1 ] && printf '\\r' || printf '\\n') \
 		'function tell() { printf "setup: %d of %d packages%s", n, all, end; fflush() } \
-		/^(Collecting|Requirement already)/ { n++; if (end == "\r" || n % 20 == 0 || n == all) tell() } \
+		/^(Collecting|Requirement already|Ignoring)/ { n++; if (end == "\r" || n % 20 == 0 || n == all) tell() } \
 		/^Installing/ { print "\nsetup: unpacking" } /^exit/ { code = $$2 } END { exit code }'
 
 help: ## print these lines

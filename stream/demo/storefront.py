@@ -12,6 +12,7 @@ from stream.demo.embedded import LOOPBACK, Child, free_port
 from stream.demo.shop.app import SHOP
 from stream.demo.shop.inbox import DOMAIN
 
+SENDER = f"Tea House <hello@{DOMAIN}>"
 OFFER = {
     "tenant": SHOP.tenant,
     "kind": "exit_intent",
@@ -72,6 +73,8 @@ class EdgeProcess(Child):
             "CARTWAKE_EDGE__SIGNING_KEYS": json.dumps([known.signing_key]),
             "CARTWAKE_EDGE__OFFERS": json.dumps([OFFER]),
             "CARTWAKE_EMAILER__CART_URL": f"{at.shop}/restore",
+            "CARTWAKE_EMAILER__TENANT": SHOP.tenant,
+            "CARTWAKE_EMAILER__SENDER": SENDER,
         }
         super().__init__("edge", ["stream", "edge"], folder, settings, at.edge_port)
 
@@ -83,7 +86,7 @@ class EmailerProcess(Child):
         port = free_port()
         settings = {
             "TENANT": SHOP.tenant,
-            "SENDER": f"Tea House <hello@{DOMAIN}>",
+            "SENDER": SENDER,
             "PUBLIC_URL": at.edge,
             "CART_URL": f"{at.shop}/restore",
             "SMTP_URL": f"smtp://{LOOPBACK}:{at.smtp_port}",

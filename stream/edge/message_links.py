@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parseaddr
-from html import escape
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from urllib.parse import parse_qs, quote, urlsplit
 
 from msgspec.structs import astuple
@@ -22,6 +21,7 @@ from stream.adapters.wire.bots import is_bot
 from stream.adapters.wire.codec import encode_record
 from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, Links, LinkT, MessageLink, UndoLink, Use
+from stream.delivery.templates import LANGUAGE, LOCALES, Templates, locale_of
 from stream.domain.events import ConsentUpdated, Event, Purposes
 from stream.domain.feedback import EMAIL, MessageClicked, MessageUnsubscribed
 from stream.domain.topics import CONSENT_EVENTS, MESSAGE_FEEDBACK
@@ -40,21 +40,12 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
 }
-PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width">
-<style>:root{{color-scheme:light dark}}
-body{{font:18px/1.5 sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}}
-h1{{line-height:1.25}}
-button{{font:inherit;padding:.6em 1.2em;border:0;border-radius:8px;background:#12664f;color:#fff}}
-</style></head><body><main><h1>{title}</h1><p>{text}</p>{more}</main></body></html>"""
-UNSUBSCRIBE: Final = '<form method="post"><button>Unsubscribe</button></form>'
-UNDO: Final = (
-    '<form method="post"><input type="hidden" name="undo" value="{token}">'
-    "<button>Undo: send me these mails</button></form>"
-)
 # For a click by mistake: later a link in an old mail must not subscribe anybody.
 UNDO_WITHIN_MS: Final = 3_600_000
 CART_PARAMETER: Final = "cartwake_cart"
+# What the page asks or says, and its folder and name.
+State = Literal["asked", "unsubscribed", "subscribed"]
+PAGE: Final = ("unsubscribe", "page.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +56,8 @@ class MessageLinks:
     ----------
     emailer
         Its ``cart_url`` is the shop's page that restores a cart; empty if there is none.
+    templates
+        The page's, in the languages that the mails have.
     """
 
     authenticator: Authenticator
@@ -73,13 +66,12 @@ class MessageLinks:
     metrics: EdgeMetrics
     now_ms: Callable[[], int]
     emailer: EmailerSettings
+    templates: Templates
 
     async def ask(self, request: Request) -> Response:
         """``GET /v1/unsubscribe/{token}``: a page with one button."""
         message = self._message(request, "unsubscribe", MessageLink)
-        shop = self._from_shop(message)
-        text = f"You get mails{shop} about what is left in your cart."
-        return _page(f"Unsubscribe{shop}?", text, UNSUBSCRIBE)
+        return self._page(request, message, "asked")
 
     async def unsubscribe(self, request: Request) -> Response:
         """``POST /v1/unsubscribe/{token}``: RFC 8058, by the mail program or by the button."""
@@ -99,10 +91,7 @@ class MessageLinks:
         self.metrics.unsubscribed.inc()
         until_ms = self.now_ms() + UNDO_WITHIN_MS
         undo = UndoLink(message.tenant, message.visitor, message.trigger_id, until_ms)
-        shop = self._from_shop(message)
-        text = f"You get no more mails{shop} about your cart."
-        more = UNDO.format(token=escape(self.links.sign("undo", undo)))
-        return _page(f"You are unsubscribed{shop}", text, more)
+        return self._page(request, message, "unsubscribed", self.links.sign("undo", undo))
 
     async def _undo(self, request: Request, message: MessageLink, token: str) -> Response:
         """Grant again what the page's own unsubscription has withdrawn a moment ago."""
@@ -116,8 +105,7 @@ class MessageLinks:
         records = [_record(CONSENT_EVENTS, grant)]
         self.authenticator.count_consent(request, records)
         await self._append(records)
-        shop = self._from_shop(message)
-        return _page("You are subscribed again", f"You get mails{shop} about your cart as before.")
+        return self._page(request, message, "subscribed")
 
     async def click(self, request: Request) -> Response:
         """``GET /v1/click/{token}``: redirect to the shop's cart; record people's clicks."""
@@ -144,10 +132,18 @@ class MessageLinks:
         ]
         return json_response({"fingerprint": link.fingerprint, "lines": lines})
 
-    def _from_shop(self, message: MessageLink) -> str:
-        """Return from whom a message was, as far as the settings name that shop."""
+    def _page(
+        self, request: Request, message: MessageLink, state: State, undo: str = ""
+    ) -> Response:
+        """Return the page in the mail's language, with the shop's name if the settings have it."""
         name, _ = parseaddr(self.emailer.sender)
-        return f" from {name}" if name and message.tenant == self.emailer.tenant else ""
+        told = {
+            "state": state,
+            "shop": name if message.tenant == self.emailer.tenant else "",
+            "undo": undo,
+        }
+        locale = locale_of(request.query_params.get(LANGUAGE))
+        return HTMLResponse(self.templates.render(*PAGE, locale, told), headers=HEADERS)
 
     def _message(self, request: Request, use: Use, kind: type[LinkT]) -> LinkT:
         self.authenticator.count_address(request)
@@ -177,6 +173,20 @@ class MessageLinks:
             raise unavailable("not stored: try again in a moment") from None
 
 
+def try_pages(templates: Templates) -> None:
+    """Make each page once.
+
+    Raises
+    ------
+    UsageError
+        A template of the shop's cannot be used.
+    """
+    for locale in LOCALES:
+        for state in get_args(State):
+            told = {"state": state, "shop": "Shop", "undo": ""}
+            templates.render(*PAGE, locale_of(locale), told)
+
+
 def _record(topic: str, event: Event) -> PreparedRecord:
     return PreparedRecord(topic, event.visitor.encode(), encode_record(event))
 
@@ -186,9 +196,3 @@ def _with_parameter(url: str, name: str, value: str) -> str:
     parts = urlsplit(url)
     query = "&".join(filter(None, (parts.query, f"{name}={quote(value)}")))
     return parts._replace(query=query).geturl()
-
-
-def _page(title: str, text: str, more: str = "") -> Response:
-    return HTMLResponse(
-        PAGE.format(title=escape(title), text=escape(text), more=more), headers=HEADERS
-    )

@@ -17,10 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stream.adapters.wire.bots import is_bot
 from stream.config.settings import Settings
+from stream.delivery.templates import templates_of
 from stream.domain.topics import LANES, TRIGGER_CANCELS, TRIGGERS
 from stream.edge import service
 from stream.edge.collector.device import device_of
 from stream.edge.gateway.hub import Hub
+from stream.edge.message_links import try_pages
 from stream.edge.metrics import EdgeMetrics
 from stream.edge.requests import KIB
 from stream.errors import CartwakeError, UsageError
@@ -61,6 +63,7 @@ def run(settings: Settings) -> int:
         for name, example in EXAMPLES.items():
             if not getattr(settings.edge, name):
                 raise UsageError(f"edge.{name} is empty: set it in the file, {name} = {example}")
+        try_pages(templates_of(settings.emailer))
         # Reading their lists takes half a second, which the first shopper must not wait for.
         is_bot("")
         device_of("")

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from stream.adapters.redis.connection import connected
 from stream.config.settings import Settings
 from stream.delivery.links import Links
+from stream.delivery.templates import templates_of
 from stream.edge.answers import RequestRefused, refused_response
 from stream.edge.authentication import Authenticator
 from stream.edge.collector.append import EventLog, KafkaEventLog
@@ -74,6 +75,7 @@ def build(  # noqa: PLR0913 - all that it is made of
         metrics=metrics,
         now_ms=now_ms,
         emailer=settings.emailer,
+        templates=templates_of(settings.emailer),
     )
 
     async def refused(_: Request, error: Exception) -> Response:

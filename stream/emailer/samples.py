@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
+from stream.delivery.templates import LOCALES
 from stream.domain.campaign.arbiter import published
 from stream.domain.kinds import REGISTRY
 from stream.domain.kinds.kind import AnyKind, Kinds, Sample
 from stream.domain.records import Trigger
 from stream.emailer.directory import Recipient
 
-LOCALES: Final = ("en", "de")
 ADDRESS: Final = "someone@shop.example"
 
 

@@ -6,7 +6,6 @@ What would fail with the first mail fails at the start: settings, templates, lin
 import asyncio
 from collections.abc import Callable
 from datetime import time
-from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,7 @@ from stream.delivery.fresh_state import FreshState
 from stream.delivery.links import Links
 from stream.delivery.outcome_writer import OutcomeWriter
 from stream.delivery.process import deliver
+from stream.delivery.templates import templates_of
 from stream.delivery.trigger_reader import READ, Subscription, TriggerReader
 from stream.delivery.trigger_reader import UNIT as RECORD
 from stream.domain.feedback import EMAIL
@@ -86,11 +86,8 @@ def composer_of(settings: Settings) -> Composer:
     emailer = settings.emailer
     if not settings.edge.signing_keys:
         raise UsageError("edge.signing_keys is empty: links are signed with what the edge knows")
-    folder = Path(emailer.templates) if emailer.templates else None
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"emailer.templates: {folder} is not a folder")
-    links = Links(settings.edge.signing_keys)
-    return Composer(emailer.sender, emailer.public_url, links, folder, shop_of(emailer))
+    links, templates = Links(settings.edge.signing_keys), templates_of(emailer)
+    return Composer(emailer.sender, emailer.public_url, links, templates, shop_of(emailer))
 
 
 def check(settings: Settings) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, LinkedLine, Links, MessageLink
-from stream.edge.message_links import UNDO_WITHIN_MS
+from stream.delivery.templates import templates_of
+from stream.edge.message_links import UNDO_WITHIN_MS, try_pages
+from stream.errors import UsageError
 from tests.edge.shop import EDGE, NOW_MS, PAGE, SIGNING, Shop
 
 ANNA = MessageLink("tea", "anna", "7" * 32)
@@ -52,6 +54,39 @@ def test_the_pages_name_the_shop_whose_mails_they_are_about(shop):
         assert answer.text.count("from Tea &amp; Co") == 3  # title, heading and text
     bikes = LINKS.sign("unsubscribe", MessageLink("bike", "anna", "7" * 32))
     assert "from" not in shop.client.get(f"/v1/unsubscribe/{bikes}").text
+
+
+@pytest.mark.parametrize(
+    ("lang", "shown"),
+    [("?lang=de-AT", "de"), ("?lang=de_DE.UTF-8", "de"), ("?lang=fr", "en"), ("", "en")]
+    + [(f"?lang={wild}", "en") for wild in ("..%2f..", "%00", "x-" * 5_000, "%ff", "de%2F..")],
+)
+def test_the_pages_have_the_mails_language(shop, lang, shown):
+    words = {
+        "en": ("Unsubscribe from Tea", "You are unsubscribed from Tea", "subscribed again"),
+        "de": (
+            "Mails von Tea &amp; Co abbestellen?",
+            "von Tea &amp; Co abbestellt",
+            "wieder Mails",
+        ),
+    }[shown]
+    asked = shop.client.get(UNSUBSCRIBE + lang)
+    done = shop.client.post(UNSUBSCRIBE + lang, **ONE_CLICK)
+    again = shop.client.post(UNSUBSCRIBE + lang, data={"undo": undo_of(done)})
+    for answer, said in zip((asked, done, again), words, strict=True):
+        assert f'<html lang="{shown}">' in answer.text
+        assert said in answer.text
+
+
+def test_a_shop_may_have_a_page_and_a_language_of_its_own(tmp_path):
+    (tmp_path / "unsubscribe" / "fr").mkdir(parents=True)
+    (tmp_path / "unsubscribe" / "fr" / "page.html").write_text("<p>{{ language }} {{ shop }}</p>")
+    emailer = EmailerSettings(tenant="tea", sender="T & Co <a@b.example>", templates=str(tmp_path))
+    page = Shop(emailer=emailer).client.get(UNSUBSCRIBE + "?lang=fr-CA").text
+    assert page == "<p>fr T &amp; Co</p>"
+    (tmp_path / "unsubscribe" / "page.html").write_text("{{ mine }}")
+    with pytest.raises(UsageError, match=r"emailer\.templates: .*'mine' is undefined"):
+        try_pages(templates_of(emailer))
 
 
 def undo_of(answer):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from stream.config.settings import EmailerSettings
 from stream.delivery.links import CartLink, Links, MessageLink, cart_of, message_of
+from stream.delivery.templates import LOCALES, OURS, Templates
 from stream.domain.events import Line, Product
 from stream.emailer.compose import Composer, ShopProfile, shop_of
 from stream.emailer.directory import Recipient
@@ -32,7 +33,7 @@ SHOP = ShopProfile(
 
 
 def composer(folder=None, sender=SENDER, edge=EDGE):
-    return Composer(sender, edge + "/", LINKS, folder, SHOP)
+    return Composer(sender, edge + "/", LINKS, Templates(folder), SHOP)
 
 
 def parsed(mail):
@@ -88,7 +89,7 @@ def test_the_mail_of_a_trigger_is_the_same_mail_each_time(mail):
 def test_one_click_unsubscribes_by_rfc_8058(mail):
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     url = mail["List-Unsubscribe"].strip("<>")
-    token = url.removeprefix(f"{EDGE}/v1/unsubscribe/")
+    token = url.removeprefix(f"{EDGE}/v1/unsubscribe/").removesuffix("?lang=en")
     assert LINKS.verify("unsubscribe", token, MessageLink) == message_of(trigger())
     assert url in text(mail)
     assert url in html(mail)
@@ -237,6 +238,20 @@ def test_the_language_of_a_mail_is_that_of_its_words(locale, language):
     assert f'lang="{language}"' in html(
         composer().compose(trigger(), replace(ANNA, locale=locale), NOW_MS)
     )
+
+
+@pytest.mark.parametrize("name", [path.name for path in OURS.iterdir()])
+def test_mails_and_the_page_that_ends_them_have_the_same_languages(name):
+    folders = {path.name for path in (OURS / name).iterdir() if path.is_dir()}
+    assert {"en", *folders} == set(LOCALES)
+
+
+@pytest.mark.parametrize(("locale", "tag"), [("de_AT", "de-AT"), (None, "en"), ("fr", "fr")])
+def test_the_link_that_ends_mails_says_which_language_they_had(locale, tag):
+    mail = parsed(composer().compose(trigger(), replace(ANNA, locale=locale), NOW_MS))
+    assert mail["List-Unsubscribe"].endswith(f"?lang={tag}>")
+    assert f'?lang={tag}"' in html(mail)
+    assert f"?lang={tag}\r\n" in text(mail)
 
 
 def test_a_mail_has_one_heading_a_title_a_language_and_colours_for_the_night(mail):

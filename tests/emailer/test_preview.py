@@ -20,7 +20,7 @@ def test_all_mails_are_shown_with_their_text():
     text = page().text
     assert "You left something in your cart" in text
     assert "Ihr Warenkorb ist noch da" in text
-    assert text.count('title="HTML"') == text.count('title="text"') == 7
+    assert text.count(': HTML"') == text.count(': text"') == 7
 
 
 def test_a_template_is_read_anew_each_time_and_says_what_is_wrong_with_it(tmp_path):

@@ -25,6 +25,7 @@ from stream.config.loading import load
 from stream.config.webhooks import Endpoint
 from stream.delivery.channel import Accepted, Declined, Failed
 from stream.delivery.links import CartLink, Links, MessageLink, cart_of, message_of
+from stream.delivery.templates import Templates
 from stream.domain.events import Line
 from stream.domain.policy import Policies
 from stream.domain.records import CartSnapshot
@@ -253,7 +254,9 @@ def _is_recipient(found):
 
 @functools.cache
 def _composer():
-    return Composer("Tea & Co <hello@shop.example>", "https://edge.example", Links([KEY]), None)
+    return Composer(
+        "Tea & Co <hello@shop.example>", "https://edge.example", Links([KEY]), Templates(None)
+    )
 
 
 def _mail(data):

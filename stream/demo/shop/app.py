@@ -40,8 +40,9 @@ TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 PAGES: Final = {"/": "index.html", "/restore": "index.html", "/live": "live.html"}
 SHOP: Final = SHOPS[0]
 INBOX: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inbox</title>
-<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="2">
-<link rel="stylesheet" href="/shop.css"><main class="inbox"><h1>Your inbox</h1>{body}</main>"""
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/shop.css"><script src="/inbox.js" defer></script>
+<main class="inbox"><h1>Your inbox</h1><div id="mails" aria-live="polite">{body}</div></main>"""
 
 
 class ShopAccess(NamedTuple):
@@ -66,7 +67,7 @@ class ShopServer:
 
     def app(self) -> Starlette:
         """Return the application."""
-        names = ("shop.js", "shop.css", "live.js", "live.css")
+        names = ("shop.js", "shop.css", "live.js", "live.css", "inbox.js")
         return Starlette(
             routes=[
                 *(Route(path, self.page) for path in (*PAGES, *(f"/{name}" for name in names))),
@@ -158,7 +159,7 @@ class ShopServer:
             for one in self._mails(request)
         )
         body = f"<ul>{rows}</ul>" if rows else "<p>No mail yet. Leave something in the cart.</p>"
-        return self._html(INBOX.format(body=body))
+        return self._html(INBOX.format(body=body), "script-src 'self'; connect-src 'self'; ")
 
     async def mail(self, request: Request) -> Response:
         """Return one mail as a mail program shows it."""
@@ -179,8 +180,8 @@ class ShopServer:
         known = self._visitors.first_verified(cookies_of(request, COOKIE), [SHOP.tenant])
         return self._inbox.of(known.visitor) if known else []
 
-    def _html(self, html: str) -> Response:
-        policy = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:"
+    def _html(self, html: str, scripts: str = "") -> Response:
+        policy = f"default-src 'none'; {scripts}style-src 'self' 'unsafe-inline'; img-src data:"
         return Response(
             html,
             media_type="text/html",

@@ -518,7 +518,7 @@
     const STYLE =
       ":host{all:initial;position:fixed}" +
       "dialog{width:26rem;max-width:calc(100vw - 2rem);padding:0;border:0;border-radius:var(--cartwake-radius,12px);" +
-      "outline:0;color:var(--cartwake-color,#1c1c1e);font:16px/1.5 system-ui;box-shadow:0 1rem 3rem #0004}" +
+      "outline:0;background:var(--cartwake-background,#fff);color:var(--cartwake-color,#1c1c1e);font:16px/1.5 system-ui;box-shadow:0 1rem 3rem #0004}" +
       "::backdrop{background:#0007}div{padding:2rem}" +
       "h2{margin:0 2rem .5rem 0;font-size:1.4em;line-height:1.25}p{margin:0 0 1.5rem}" +
       "a{display:inline-block;padding:.7rem 1.4rem;border-radius:6px;background:var(--cartwake-accent,#1c1c1e);" +

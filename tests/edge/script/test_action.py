@@ -4,6 +4,7 @@ import pytest
 
 from stream.edge import visitors
 from tests.edge.script.visit import TRIGGER, Visit
+from tests.rig.looks import SIZES, VIEWS, faults, view
 
 DIALOG = "cartwake-dialog dialog"
 # unsafe-eval is for the driver of the browser, which waits by it.
@@ -25,6 +26,24 @@ def test_an_action_is_shown_told_and_can_be_followed(shopper):
     assert not is_shown(shopper)
     assert shopper.page.url.endswith("#cart")
     assert "action_dismissed" not in shopper.kinds()
+
+
+NIGHT_TOO = '<meta name="color-scheme" content="light dark">'
+
+
+@pytest.mark.parametrize(("scheme", "size"), VIEWS)
+@pytest.mark.parametrize("head", ["", NIGHT_TOO], ids=["plain", "night-too"])
+def test_everybody_can_use_the_dialog(here, browser, scheme, size, head):
+    visit = Visit(here, browser, **view(scheme, size))
+    visit.open(before=head)
+    visit.grant()
+    visit.act(offer=None)
+    visit.page.wait_for_selector(DIALOG)
+    assert faults(visit.page, "cartwake-dialog") == []
+    place = visit.page.locator(DIALOG).bounding_box()
+    assert place["x"] >= 0
+    assert place["x"] + place["width"] <= SIZES[size]["width"]
+    visit.close()
 
 
 @pytest.mark.parametrize("way", ["Escape", "button", "beside"])

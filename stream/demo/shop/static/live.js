@@ -123,7 +123,7 @@
       const isTime = name.endsWith("at_ms") && value;
       state.append(element("dt", name.replace(" at_ms", "")), element("dd", isTime ? time(value) : shown(value)));
     }
-    if (!state.children.length) state.append(element("dt", "nothing", "none"));
+    if (!state.children.length) state.append(element("dt", "so far"), element("dd", "nothing"));
   }
 
   function follow() {

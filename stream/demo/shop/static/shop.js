@@ -41,7 +41,7 @@
     };
     const holder = element("div", { class: "picture" });
     const shape = shapes[one.category].replace(/INK/g, ink).replace(/GROUND/g, ground);
-    holder.innerHTML = `<svg viewBox="0 0 200 160" role="img" aria-label=""><rect width="200" height="160" fill="${ground}"/><g fill="${ink}">${shape}</g></svg>`;
+    holder.innerHTML = `<svg viewBox="0 0 200 160" aria-hidden="true"><rect width="200" height="160" fill="${ground}"/><g fill="${ink}">${shape}</g></svg>`;
     return holder.firstChild;
   }
 
@@ -79,7 +79,7 @@
     main.replaceChildren(
       element("h1", {}, "Thank you"),
       element("p", { class: "lead" }, `Order ${done.order}, ${money(done.total_minor)}. Nobody will remind you of this cart.`),
-      element("a", { href: "#/" }, "Back to the teas")
+      element("a", { class: "next", href: "#/" }, "Back to the teas")
     );
     main.focus();
   }
@@ -113,7 +113,7 @@
           element("button", { class: "quiet", type: "button", "aria-label": `Remove ${find(id).name}`, onclick: () => take(find(id)) }, "Remove"))));
     main.replaceChildren(element("h1", {}, "Your cart"));
     if (!rows.length) {
-      main.append(element("p", { class: "lead" }, "There is nothing in it yet."), element("a", { href: "#/" }, "To the teas"));
+      main.append(element("p", { class: "lead" }, "There is nothing in it yet."), element("a", { class: "next", href: "#/" }, "To the teas"));
       return;
     }
     main.append(element("ul", { class: "lines" }, ...rows),
