@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from stream.mappers import tcf
 from stream.mappers.categories import category_of, framework_purpose, key_of
 from stream.mappers.mapped import Fields, Mapped
-from stream.mappers.reading import record, text, without_none
+from stream.mappers.reading import text, without_none
 
 Purposes = dict[str, str]
 OwnCategories = Mapping[str, tuple[str, ...]]
@@ -149,17 +148,6 @@ def of_bloomreach(given: Mapping[str, Any], own: OwnCategories) -> Choices:
     """Return the choice of Bloomreach's consent event: its category, accepted or rejected."""
     status = {"accept": True, "reject": False}.get(str(given.get("action")))
     return of_categories({text(given.get("category")) or "": status}, own)
-
-
-def of_tcf(given: Mapping[str, Any]) -> Purposes:
-    """Return the purposes of ``__tcfapi``'s answer; a legitimate interest is no consent."""
-    if given.get("gdprApplies") is False or given.get("eventStatus") == "cmpuishown":
-        return {}
-    listed = record(record(given.get("purpose")).get("consents"))
-    known = listed or tcf.consents(text(given.get("tcString"), most=tcf.CORE_CHARACTERS) or "")
-    if not known:
-        return {}
-    return _of_framework({str(n): known.get(str(n)) is True for n in range(1, tcf.PURPOSES + 1)})
 
 
 def refuses_event(choices: Choices, place: str) -> Mapped | None:

@@ -139,7 +139,8 @@ class WorkerClock:
         steady_ms = self._steady_ms()
         if judged != self._said and steady_ms > self._quiet_until_ms:
             self._said, self._quiet_until_ms = judged, steady_ms + SAID_ONCE_MS
-            log.warning("%s (%s)", judged or "clocks agree again", clocks)
+            level = logging.WARNING if judged else logging.INFO
+            log.log(level, "%s (%s)", judged or "clocks agree again", clocks)
 
 
 def _judged(clocks: Clocks, ahead_ms: int | None) -> str:

@@ -37,7 +37,6 @@ from stream.emailer.directory import CONTROL, CsvDirectory, Recipient, Unavailab
 from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.errors import UsageError
 from stream.learning.scorer import ModelScorer
-from stream.mappers.tcf import consents
 from stream.shard.clock import RecordsClock
 from stream.shard.folding import Batch
 from stream.shard.ports import DEFECT
@@ -350,12 +349,6 @@ SETTINGS = (
 )
 
 
-def _tcf(data):
-    """A consent string is read or refused."""
-    with suppress(ValueError):
-        consents(data.decode("latin-1"))
-
-
 TARGETS = {
     target.name: target
     for target in (
@@ -377,6 +370,5 @@ TARGETS = {
         Target("answer", (b"\x67120", b"\x67Wed, 21 Oct 2026 07:28:00 GMT"), _answer),
         Target("link", LINKS, _link),
         Target("settings", SETTINGS, _settings),
-        Target("tcf", (b"CPokAsAPokAsAAAAAAENAACAAAAAAAAAAAAAAAAAAAAA",), _tcf),
     )
 }

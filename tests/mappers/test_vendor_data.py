@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from stream.adapters.wire.codec import LANE_TYPES, decode_fields
-from stream.mappers import Hints, consents, tcf, to_events
+from stream.mappers import Hints, to_events
 from tests.rig.merch_store import shop_file
 
 AT_MS = 1_795_773_600_000
@@ -125,13 +125,3 @@ def test_shopifys_examples(folder, file, topic, kinds):
     mapped, unmapped = run("shopify", rows, {"x-shopify-topic": topic})
     assert mapped == {kind: len(rows) for kind in kinds}
     assert unmapped == ({} if kinds else {topic: len(rows)})
-
-
-def test_iabs_strings(folder):
-    """None of them grants us anything: one counts for no single site, one has no profiles."""
-    lines = (folder / "iab_tcf" / "tc_strings.txt").read_text().split()
-    told = [consents.of_tcf({"tcString": line, "gdprApplies": True}) for line in lines]
-    print("\niab_tcf:", told)
-    allowed = [{number for number, yes in tcf.consents(line).items() if yes} for line in lines]
-    assert allowed == [set(), {str(n) for n in range(1, 11)}, set()]
-    assert [one["personalization"] for one in told] == ["denied", "granted", "denied"]
