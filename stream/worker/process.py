@@ -43,6 +43,8 @@ def run(settings: Settings, build: Build) -> int:
     """Run a worker until it receives a signal to stop; return its exit code."""
     with process("working", settings.worker.log_level):
         quiet_clients()
+        # Faust's services log by the modules that extend them: each one's start and stop.
+        logging.getLogger("stream.worker.faust").setLevel(logging.WARNING)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

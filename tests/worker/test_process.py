@@ -1,5 +1,6 @@
 """A worker as a process that cannot begin: what it says, how it waits, how it ends."""
 
+import json
 import signal
 import sys
 
@@ -71,6 +72,24 @@ def test_a_worker_without_kafka_says_so_once_lives_and_waits_and_ends_when_told(
         assert worker.stop(ENDS_WITHIN_S) == 0
     assert worker.output.count(f"Kafka at {address} cannot be reached") == 1
     assert is_quiet(worker.output)
+
+
+def test_a_worker_that_works_says_what_it_runs_on_and_what_it_owns_and_no_more(
+    tmp_path, settings, redis_server, empty_kafka, group
+):
+    settings |= {"CARTWAKE_REDIS__URL": redis_server.url, "CARTWAKE_LOG": "json"}
+    settings["CARTWAKE_KAFKA__BOOTSTRAP"] = empty_kafka.bootstrap
+    make(empty_kafka, 3)
+    worker = Worker(tmp_path, settings)
+    worker.start()
+    try:
+        wait_until(lambda: "Owns 3 shards" in worker.output, "its shards")
+    finally:
+        assert worker.stop(ENDS_WITHIN_S) == 0
+    started, owns = [json.loads(line)["event"] for line in worker.output.splitlines()]
+    for told in (f"group {group}", empty_kafka.bootstrap, str(redis_server.port), "cart-events"):
+        assert told in started
+    assert owns == "Owns 3 shards"
 
 
 def ended(settings, code):
