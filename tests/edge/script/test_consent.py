@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from stream.edge.visitors import COOKIE
+from tests.edge.script.visit import Visit, site
+from tests.rig.processes import LOOPBACK
+
 TCF = """<script>window.__tcfapi = (command, version, hear) => { window.tell = hear }</script>"""
 SHOPIFY = """<script>window.Shopify = {customerPrivacy: {
     currentVisitorConsent: () => (CHOICE)}}</script>"""
@@ -38,6 +42,30 @@ def test_nothing_is_sent_or_stored_after_a_denial(visit):
     use_the_page(visit)
     assert visit.asked_of_edge() == []
     assert visit.stored() == []
+
+
+# Browsers look for hosts of this name on their own machine.
+DOMAIN = "tea.localhost"
+
+
+@pytest.mark.parametrize("edges_host", [f"events.{DOMAIN}", LOOPBACK])
+def test_hosts_of_one_domain_share_a_visitor_and_its_end(browser, edges_host):
+    with site(domain=DOMAIN, edges_host=edges_host) as here:
+        visit = Visit(here, browser)
+        visitors = []
+        for number, origin in enumerate((here.origin, here.checkout), 1):
+            visit.open(origin=origin, data={"cookie-domain": DOMAIN})
+            visit.consent(personalization=True)
+            visitors.append(visit.wait_for("consent_updated", number)["visitor"])
+        (cookie,) = visit.context.cookies()
+        assert (cookie["name"], cookie["domain"]) == (COOKIE, f".{DOMAIN}")
+        assert visitors[0] == visitors[1]
+        visit.consent(personalization=False)
+        visit.wait_for("consent_updated", 3)
+        visit.settle()
+        assert visit.context.cookies() == []
+        assert visit.errors == []
+        visit.close()
 
 
 def test_what_waited_is_sent_after_the_consent_that_came_late(visit):

@@ -56,16 +56,20 @@ class Pages(BaseHTTPRequestHandler):
 
 
 class Site:
-    """A shop's pages and its edge, on two origins."""
+    """A shop's pages and its edge, on two origins; of a domain: pages of two of its hosts."""
 
-    def __init__(self):
+    def __init__(self, domain="", edges_host=LOOPBACK):
         self._pages = ThreadingHTTPServer((LOOPBACK, 0), Pages)
-        self.origin = f"http://{LOOPBACK}:{self._pages.server_port}"
+        hosts = [f"{name}.{domain}" for name in ("www", "checkout")] if domain else [LOOPBACK]
+        origins = tuple(f"http://{host}:{self._pages.server_port}" for host in hosts)
+        self.origin, self.checkout = origins[0], origins[-1]
         self.port = free_port()
-        self.edge = self._pages.edge = f"http://{LOOPBACK}:{self.port}"
+        self.edge = self._pages.edge = f"http://{edges_host}:{self.port}"
         threading.Thread(target=self._pages.serve_forever, args=(0.02,), daemon=True).start()
-        key = EDGE.keys[0].model_copy(update={"origins": (self.origin,)})
-        edge = EdgeSettings(keys=(key,), signing_keys=SIGNING, offers=EDGE.offers)
+        key = EDGE.keys[0].model_copy(update={"origins": origins})
+        edge = EdgeSettings(
+            keys=(key,), signing_keys=SIGNING, offers=EDGE.offers, cookie_domain=domain
+        )
         self.shop = Shop(edge, lambda: time.time_ns() // 1_000_000)
         self._server = None
 
@@ -95,9 +99,9 @@ class Site:
 
 
 @contextmanager
-def site() -> Iterator[Site]:
+def site(**hosts: str) -> Iterator[Site]:
     """Yield a site whose edge runs."""
-    here = Site()
+    here = Site(**hosts)
     try:
         here.start()
         yield here
@@ -117,12 +121,12 @@ class Visit:
         self.context.on("weberror", lambda error: self.errors.append(str(error.error)))
         self.page = self.context.new_page()
 
-    def open(self, tab=None, path="/", **query):
+    def open(self, tab=None, path="/", origin=None, **query):
         """Open the page; ``data`` are the script's attributes."""
         data = {"min-dwell": "0"} | query.pop("data", {})
         query = {"data": json.dumps(data)} | query
         tab = tab or self.page
-        tab.goto(self.site.origin + path + "?" + _encoded(query))
+        tab.goto((origin or self.site.origin) + path + "?" + _encoded(query))
         tab.wait_for_function("window.cartwake && window.cartwake.loaded")
         return tab
 
