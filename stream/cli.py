@@ -1,7 +1,6 @@
-"""The command line: its arguments, and which module runs a command.
+"""The command line: its arguments, the settings, and what a command answers.
 
-Nothing but parsing and calls. A command imports its module when it runs, so that ``--help`` is
-quick and ``replay`` needs neither Kafka nor Redis; the settings, too, are read only then.
+What a command calls is in ``commands``. Settings are read only when a command runs.
 """
 # ruff: noqa: PLC0415 - a command imports its module when it runs, see above
 
@@ -10,14 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from stream import __version__
+from stream import __version__, commands
 from stream.arguments import Parser, add_config, events, folder, moment, number, place, seed
 from stream.errors import CartwakeError
 
 if TYPE_CHECKING:
+    from stream.commands import Answer
     from stream.config.settings import Settings
 
 INTERRUPTED = 130
@@ -27,8 +27,6 @@ MAX_RATE = 1_000_000
 
 # Makes the parser of a sub-command.
 Add = Callable[..., "Parser"]
-# An exit code, lines to print, or nothing.
-Answer = int | Iterable[str] | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +61,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def parser() -> Parser:
-    """Return the parser of all commands; ``call`` of what it returns runs the chosen one."""
+    """Return the parser of all verbs; ``call`` of what it returns runs the chosen one."""
     top = Parser(
         prog="cartwake",
         description="Acts on abandoned carts and leaving shoppers, and never against them.",
@@ -72,7 +70,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"cartwake {__version__}")
     add_config(top, default=None)
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    verbs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (
         _add_demo,
         _add_topics,
@@ -87,7 +85,7 @@ def parser() -> Parser:
         _add_tail,
         _add_completion,
     ):
-        add(commands.add_parser)
+        add(verbs.add_parser)
     return top
 
 
@@ -111,7 +109,7 @@ def _add_command(
 
 def _add_demo(add: Add) -> None:
     does = "run everything on this machine: broker, Redis, simulated shoppers and a worker"
-    demo = _add_command(add, "demo", does, "cartwake demo --seconds 25 --seed 7", _demo)
+    demo = _add_command(add, "demo", does, "cartwake demo --seconds 25 --seed 7", commands.demo)
     demo.add_argument(
         "--seconds", type=number(CENTURY_S), metavar="N", help="end after so many seconds"
     )
@@ -132,26 +130,32 @@ def _add_topics(add: Add) -> None:
     verbs = topics.add_subparsers(dest="verb", metavar="create|check", required=True)
     example = "cartwake topics create --config cartwake.toml"
     _add_command(
-        verbs.add_parser, "create", "create the topics that are missing", example, _create_topics
+        verbs.add_parser,
+        "create",
+        "create the topics that are missing",
+        example,
+        commands.create_topics,
     )
     example = "cartwake topics check --config cartwake.toml"
-    _add_command(verbs.add_parser, "check", "check partitions and settings", example, _check_topics)
+    _add_command(
+        verbs.add_parser, "check", "check partitions and settings", example, commands.check_topics
+    )
 
 
 def _add_worker(add: Add) -> None:
     does = "process events; as many workers as there are partitions may run"
-    _add_command(add, "worker", does, "cartwake worker --config cartwake.toml", _worker)
+    _add_command(add, "worker", does, "cartwake worker --config cartwake.toml", commands.worker)
 
 
 def _add_edge(add: Add) -> None:
     does = "receive events by HTTP, and send on-site triggers to the page; any number may run"
-    _add_command(add, "edge", does, "cartwake edge --config cartwake.toml", _edge)
+    _add_command(add, "edge", does, "cartwake edge --config cartwake.toml", commands.edge)
 
 
 def _add_emailer(add: Add) -> None:
     does = "send one mail for each trigger, or none if in doubt; any number may run"
     emailer = _add_command(
-        add, "emailer", does, "cartwake emailer --config cartwake.toml", _emailer
+        add, "emailer", does, "cartwake emailer --config cartwake.toml", commands.emailer
     )
     emailer.add_argument(
         "--preview", action="store_true", help="show the mails in a browser, and send none"
@@ -166,7 +170,7 @@ def _add_emailer(add: Add) -> None:
 def _add_webhooks(add: Add) -> None:
     does = "post signed triggers to the shop's endpoints, with retries"
     webhooks = _add_command(
-        add, "webhooks", does, "cartwake webhooks --config cartwake.toml", _webhooks
+        add, "webhooks", does, "cartwake webhooks --config cartwake.toml", commands.webhooks
     )
     webhooks.add_argument(
         "--test", metavar="NAME", help="post one trigger with the reason 'test' there, and end"
@@ -176,7 +180,7 @@ def _add_webhooks(add: Add) -> None:
 def _add_replay(add: Add) -> None:
     does = "process a file of events on the events' own clock, without Kafka and Redis"
     example = "cartwake replay march.jsonl.gz --out march/"
-    replay = _add_command(add, "replay", does, example, _replay)
+    replay = _add_command(add, "replay", does, example, commands.replay)
     replay.add_argument(
         "events", type=events, metavar="EVENTS", help="a .jsonl or .jsonl.gz file, or - for stdin"
     )
@@ -198,10 +202,10 @@ def _add_dead_letters(add: Add) -> None:
     letters = _add_command(add, "dead-letters", does, example, None)
     verbs = letters.add_subparsers(dest="verb", metavar="list|show|replay", required=True)
     listing = _add_command(
-        verbs.add_parser, "list", "show dead letters", example, _list_dead_letters
+        verbs.add_parser, "list", "show dead letters", example, commands.list_dead_letters
     )
     example = "cartwake dead-letters show cart-events-3-4711"
-    one = _add_command(verbs.add_parser, "show", "show one", example, _show_dead_letter)
+    one = _add_command(verbs.add_parser, "show", "show one", example, commands.show_dead_letter)
     one.add_argument(
         "place", type=place, metavar="TOPIC-PARTITION-OFFSET", help="where the record was read"
     )
@@ -214,7 +218,7 @@ def _add_dead_letters(add: Add) -> None:
         "replay",
         "send dead letters back to their topics",
         example,
-        _replay_dead_letters,
+        commands.replay_dead_letters,
     )
     for verb in (listing, replay):
         verb.add_argument("--reason", metavar="R", help="only those with this reason")
@@ -232,19 +236,19 @@ def _add_dead_letters(add: Add) -> None:
 
 def _add_doctor(add: Add) -> None:
     does = "check settings, Kafka, Redis and endpoints, and say what to do; changes nothing"
-    _add_command(add, "doctor", does, "cartwake doctor --config cartwake.toml", _doctor)
+    _add_command(add, "doctor", does, "cartwake doctor --config cartwake.toml", commands.doctor)
 
 
 def _add_status(add: Add) -> None:
     does = "show shards, owners, lag, timers and models; changes nothing"
-    status = _add_command(add, "status", does, "cartwake status --watch", _status)
+    status = _add_command(add, "status", does, "cartwake status --watch", commands.status)
     status.add_argument("--json", action="store_true", help="one JSON object, for programs")
     status.add_argument("--watch", action="store_true", help="again every 2 s, until Ctrl-C")
 
 
 def _add_tail(add: Add) -> None:
     does = "show the newest events, what became of them and why, and decisions; then live"
-    tail = _add_command(add, "tail", does, "cartwake tail --visitor 4f2a", _tail)
+    tail = _add_command(add, "tail", does, "cartwake tail --visitor 4f2a", commands.tail)
     tail.add_argument("--visitor", metavar="V", help="only those of this visitor")
 
 
@@ -252,104 +256,6 @@ def _add_completion(add: Add) -> None:
     does = "print the completion of commands and options for a shell"
     completion = _add_command(add, "completion", does, "cartwake completion bash", _completion)
     completion.add_argument("shell", choices=("bash", "zsh"), metavar="bash|zsh")
-
-
-def _demo(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream import demo
-
-    demo.run(seconds=options.seconds, rate=options.rate, seed=options.seed, settings=settings)
-    return None
-
-
-def _create_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import topics
-
-    return topics.create(settings)
-
-
-def _check_topics(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import topics
-
-    return topics.check(settings)
-
-
-def _worker(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.worker import app
-
-    return app.run_worker(settings)
-
-
-def _edge(_: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.edge import serve
-
-    return serve.run(settings)
-
-
-def _emailer(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.emailer import preview, serve
-
-    if options.test is not None:
-        from stream.admin import trial
-
-        return trial.mail(settings, options.test)
-    return preview.run(settings) if options.preview else serve.run(settings)
-
-
-def _webhooks(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.webhooks import serve
-
-    if options.test is not None:
-        from stream.admin import trial
-
-        return trial.webhook(settings, options.test)
-    return serve.run(settings)
-
-
-def _replay(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream import replay
-
-    return replay.run(
-        events=options.events, out=options.out, settings=settings, drain_s=options.drain
-    )
-
-
-def _list_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import dead_letters
-
-    return dead_letters.list_(settings, reason=options.reason, since=options.since)
-
-
-def _show_dead_letter(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import dead_letters
-
-    return dead_letters.show(settings, options.place, value=options.value)
-
-
-def _replay_dead_letters(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import dead_letters
-
-    return dead_letters.replay(
-        settings, reason=options.reason, since=options.since, dry_run=options.dry_run
-    )
-
-
-def _doctor(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import doctor
-    from stream.config.loading import config_file
-
-    return doctor.run(settings, config_file(options.config, os.environ), os.environ)
-
-
-def _status(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import status
-
-    return status.run(settings, as_json=options.json, watch=options.watch)
-
-
-def _tail(options: argparse.Namespace, settings: Settings) -> Answer:
-    from stream.admin import tail
-
-    return tail.run(settings, options.visitor)
 
 
 def _completion(options: argparse.Namespace, _: Settings) -> Answer:

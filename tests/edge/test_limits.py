@@ -203,7 +203,7 @@ def test_what_a_request_becomes_is_bounded(monkeypatch):
 )
 def test_more_events_than_a_request_may_have_are_not_looked_at(body, monkeypatch):
     shop = shop_with()
-    monkeypatch.setattr("stream.edge.collector.routes._line", lambda *_: pytest.fail("looked at"))
+    monkeypatch.setattr("stream.edge.collector.bodies._line", lambda *_: pytest.fail("looked at"))
     answer = shop.page(body)
     assert (answer.status_code, answer.json()["error"]) == (413, "too_large")
     assert shop.count("refused_total", reason="not_an_object") is None

@@ -6,13 +6,11 @@ A request is answered once Kafka has acknowledged its records. The answer has an
 import asyncio
 import re
 import time
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,12 +21,19 @@ from stream.edge.answers import (
     malformed,
     not_carried_out,
     refused_consent,
-    too_large,
     unavailable,
     unknown_vendor,
 )
 from stream.edge.authentication import Admitted, Authenticator
 from stream.edge.collector.append import EventLog, LogUnavailable
+from stream.edge.collector.bodies import (
+    bounded,
+    bounded_event,
+    enveloped,
+    in_context,
+    listed,
+    size_of,
+)
 from stream.edge.collector.names import VisitorNames, visitors_of
 from stream.edge.collector.outcome import EventOutcome, answer
 from stream.edge.collector.prepare import PreparedRecord, Sender, by_page, prepare
@@ -36,7 +41,7 @@ from stream.edge.collector.shops import Shops
 from stream.edge.cookies import VisitorCookie
 from stream.edge.limits import KIB, cost_of, too_many
 from stream.edge.metrics import EdgeMetrics
-from stream.edge.requests import MAX_EVENT_BYTES, json_of, object_of
+from stream.edge.requests import object_of
 from stream.edge.visitors import Visitors
 from stream.mappers import VENDORS, Hints, NotCarriedOut, Unreadable, cloudevents, to_events
 from stream.mappers.reading import at_ms, text
@@ -89,8 +94,8 @@ class Collector:
             mapped = partial(
                 self._mapped, vendor="cloudevents", hints=self._hints(sender), sender=sender
             )
-            return await self._take(admitted, _enveloped(request, admitted.body), mapped, began)
-        events = _listed(admitted.body, self._authenticator.limits.most_of(admitted.payer))
+            return await self._take(admitted, enveloped(request, admitted.body), mapped, began)
+        events = listed(admitted.body, self._authenticator.limits.most_of(admitted.payer))
         return await self._take(admitted, events, partial(self._canonical, sender=sender), began)
 
     async def take_call(self, request: Request) -> Response:
@@ -111,16 +116,16 @@ class Collector:
         if not isinstance(calls, list):
             raise malformed("$.batch: expected an array")
         sender = self._sender(request, admitted.key, at_ms(batch.get("sentAt")))
-        shared = _bounded_event(batch.get("context"))
+        shared = bounded_event(batch.get("context"))
         if isinstance(shared, RequestRefused):
             raise shared
         mapped = self._segments(sender)
         return await self._take(
             admitted,
             calls,
-            lambda call: mapped(_in_context(call, shared)),
+            lambda call: mapped(in_context(call, shared)),
             began,
-            each=1 + _size_of(shared) // KIB,
+            each=1 + size_of(shared) // KIB,
         )
 
     async def take_tracker(self, request: Request) -> Response:
@@ -162,7 +167,7 @@ class Collector:
         if is_pixel:
             sender = sender._replace(vendor=vendor)
         hints = self._hints(sender, None if is_pixel else request.headers)
-        events = _enveloped(request, admitted.body)
+        events = enveloped(request, admitted.body)
         found = await self._names.find(admitted.key.tenant, vendor, events, hints)
 
         def mapped(event: object) -> EventOutcome:
@@ -217,7 +222,7 @@ class Collector:
         over = admitted.over or limits.count_events(payer, paid)
         if over is not None and len(events) > MAX_EVENTS_OVER:
             raise over
-        outcomes = await self._each(_bounded(events, len(admitted.body)), become, most)
+        outcomes = await self._each(bounded(events, len(admitted.body)), become, most)
         records = [record for outcome in outcomes for record in outcome.records]
         consent = [record for record in records if record.topic == CONSENT_EVENTS]
         if over is None:
@@ -334,64 +339,6 @@ class Collector:
             self._metrics.lost_fields.labels("canonical", field).inc()
 
 
-def _listed(body: bytes, most: int) -> list[Any]:
-    """Return the events of an array or of JSON Lines; a broken line becomes a refusal."""
-    if not body.strip():
-        raise malformed("body: empty")
-    if body.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
-        listed: list[Any] = json_of(body)
-        return listed
-    lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-    if len(lines) > most:
-        raise too_many(most)
-    return [_line(number, line) for number, line in lines]
-
-
-def _enveloped(request: Request, body: bytes) -> list[Any]:
-    """Return a body's events: one, an array of them, or a CloudEvent with its head in headers."""
-    if cloudevents.is_binary(request.headers):
-        data = json_of(body) if body else None
-        return [cloudevents.of_binary(request.headers, data)]
-    value = json_of(body)
-    return value if isinstance(value, list) else [value]
-
-
-def _line(number: int, line: bytes) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json_of(line, f"line {number}")
-    except RequestRefused as refusal:
-        return refusal
-
-
-def _bounded(events: Sequence[object], body_bytes: int) -> Sequence[object]:
-    """Return the events; each that is too large is replaced by a refusal."""
-    if body_bytes <= MAX_EVENT_BYTES:
-        return events
-    return [
-        event if isinstance(event, RequestRefused) else _bounded_event(event) for event in events
-    ]
-
-
-def _bounded_event(event: object) -> object:
-    try:
-        size = _size_of(event)
-    except orjson.JSONEncodeError:  # it writes fewer levels than it reads
-        return malformed("$: nested too deeply")
-    return too_large("event", MAX_EVENT_BYTES) if size > MAX_EVENT_BYTES else event
-
-
-def _size_of(value: object) -> int:
-    return len(orjson.dumps(value))
-
-
 def _whole(text: str | None) -> int | None:
     """Return the whole number in a text, or None."""
     return int(text) if text and re.fullmatch("[0-9]{1,15}", text) else None
-
-
-def _in_context(call: object, shared: object) -> object:
-    """Return a call of a batch with the context that all calls of the batch share."""
-    if isinstance(call, dict) and isinstance(shared, dict):
-        own = call.get("context")
-        return call | {"context": shared | own if isinstance(own, dict) else shared}
-    return call
