@@ -84,33 +84,39 @@ def build(  # noqa: PLR0913 - all that it is made of
         return refused_response(refusal)
 
     return Starlette(
-        routes=[
-            Route("/v1/events", collector.take_events, methods=["POST"]),
-            *(
-                Route(f"/v1/{call}", collector.take_call, methods=["POST"])
-                for call in (*CALLS, *SHORT_CALLS)
-            ),
-            *(Route(path, collector.take_batch, methods=["POST"]) for path in BATCHES),
-            Route("/v1/m", collector.ignore_measurements, methods=["POST"]),
-            Route(TRACKER, collector.take_tracker, methods=["POST"]),
-            Route("/i", collector.take_tracker),
-            Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
-            Route("/v1/hooks/{vendor}", collector.take_handshake, methods=["OPTIONS"]),
-            Route("/v1/events", collector.take_handshake, methods=["OPTIONS"]),
-            Route("/v1/visitor", pages.visitor),
-            Route("/v1/visitor", pages.visitor_with_ticket, methods=["POST"]),
-            Route("/v1/actions", gateway.actions),
-            Route("/v1/unsubscribe/{token}", message_links.ask),
-            Route("/v1/unsubscribe/{token}", message_links.unsubscribe, methods=["POST"]),
-            Route("/v1/click/{token}", message_links.click),
-            Route("/v1/carts/{token}", message_links.cart),
-            Route("/cartwake.js", pages.script),
-            Route("/healthz", pages.alive),
-            Route("/readyz", pages.ready),
-        ],
+        routes=_routes(collector, gateway, pages, message_links),
         exception_handlers={RequestRefused: refused},
         middleware=[_cors(keys.origins)],
     )
+
+
+def _routes(
+    collector: Collector, gateway: Gateway, pages: Pages, message_links: MessageLinks
+) -> list[Route]:
+    return [
+        Route("/v1/events", collector.take_events, methods=["POST"]),
+        *(
+            Route(f"/v1/{call}", collector.take_call, methods=["POST"])
+            for call in (*CALLS, *SHORT_CALLS)
+        ),
+        *(Route(path, collector.take_batch, methods=["POST"]) for path in BATCHES),
+        Route("/v1/m", collector.ignore_measurements, methods=["POST"]),
+        Route(TRACKER, collector.take_tracker, methods=["POST"]),
+        Route("/i", collector.take_tracker),
+        Route("/v1/hooks/{vendor}", collector.take_hook, methods=["POST"]),
+        Route("/v1/hooks/{vendor}", collector.take_handshake, methods=["OPTIONS"]),
+        Route("/v1/events", collector.take_handshake, methods=["OPTIONS"]),
+        Route("/v1/visitor", pages.visitor),
+        Route("/v1/visitor", pages.visitor_with_ticket, methods=["POST"]),
+        Route("/v1/actions", gateway.actions),
+        Route("/v1/unsubscribe/{token}", message_links.ask),
+        Route("/v1/unsubscribe/{token}", message_links.unsubscribe, methods=["POST"]),
+        Route("/v1/click/{token}", message_links.click),
+        Route("/v1/carts/{token}", message_links.cart),
+        Route("/cartwake.js", pages.script),
+        Route("/healthz", pages.alive),
+        Route("/readyz", pages.ready),
+    ]
 
 
 def _cors(origins: tuple[str, ...]) -> Middleware:
