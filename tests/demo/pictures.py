@@ -36,7 +36,7 @@ def main() -> int:
                 page = running.new_page(viewport=VIEW, user_agent=PERSON)
                 _visit(page, ADDRESS.search(demo.output)[1])
         finally:
-            demo.kill()
+            demo.stop()  # which ends what it has started
     return 0
 
 
