@@ -106,13 +106,14 @@ class Replay:
         outcomes = self._outcomes
         return {
             "events": outcomes.total(),
-            "applied": outcomes["applied"] + outcomes["stale"],
+            "applied": sum(outcomes[one] for one in ("applied", "without_cart", "stale")),
             "duplicates": outcomes["duplicate"],
             "refused_consent": outcomes["refused_consent"],
             "bots": outcomes["bot"],
             "dead_letters": outcomes["dead_letter"],
             "fired": self._decided["fired"],
             "skipped": self._decided["skipped"],
+            "exits_without_cart": outcomes["without_cart"],
             "seconds": round(seconds, 3),
             "models": {
                 name: {

@@ -304,6 +304,7 @@ def test_the_summary_accounts_for_every_event(run):
     cart = added(T0 + 1)
     summary = run(
         consented(T0),
+        leaving(T0 + 1),
         cart,
         cart,
         consented(T0 - HOUR, purposes={"personalization": "denied"}),
@@ -312,14 +313,15 @@ def test_the_summary_accounts_for_every_event(run):
         b"{",
     )["summary"]
     assert summary | {"seconds": 0, "models": {}} == {
-        "events": 7,
-        "applied": 3,
+        "events": 8,
+        "applied": 4,
         "duplicates": 1,
         "refused_consent": 1,
         "bots": 1,
         "dead_letters": 1,
         "fired": 1,
         "skipped": 0,
+        "exits_without_cart": 1,
         "seconds": 0,
         "models": {},
     }

@@ -32,6 +32,17 @@ DECISIONS = Board(
                     (per_minute('cartwake_decisions_total{outcome="skipped"}', "kind, reason"),),
                     "cpm",
                 ),
+                Panel(
+                    "Exit signals with an empty cart, a minute",
+                    "Nothing is decided about them. If almost all are, the page reports no carts.",
+                    (
+                        Query(
+                            f"60 * sum(rate(cartwake_exits_without_cart_total[{WINDOW}]))",
+                            "with an empty cart",
+                        ),
+                    ),
+                    "cpm",
+                ),
             ),
         ),
         Row(

@@ -24,6 +24,7 @@ class FoldOutcome(StrEnum):
     """What a fold did with an event."""
 
     APPLIED = "applied"
+    WITHOUT_CART = "without_cart"  # applied: an exit signal where there is nothing to answer with
     STALE = "stale"  # read, and ignored: an older choice, feedback about no trigger of this state
     DUPLICATE = "duplicate"
     REFUSED = "refused_consent"

@@ -148,6 +148,8 @@ def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutc
         )
     is_new = behaviour.session is not known
     observe(behaviour.profile, event, at_ms, new_session=is_new, past=past)
+    if isinstance(event, ExitSignalled) and not behaviour.has_cart:
+        return FoldOutcome.WITHOUT_CART  # what cannot act leaves a count, not a record
     act = ACTS[type(event)]
     if act is not None:
         act(context, behaviour, event, at_ms)

@@ -64,6 +64,11 @@ class Behaviour(Struct, array_like=True):
     memory: dict[str, Raw] = {}
     contacts: list[Contact] = []
 
+    @property
+    def has_cart(self) -> bool:
+        """Return whether something is in the cart."""
+        return self.cart is not None and bool(self.cart.lines)
+
 
 class Visitor(Struct, array_like=True):
     """One visitor's state. ``erased_ms`` is a tombstone: events up to it are refused."""

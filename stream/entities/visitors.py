@@ -94,7 +94,7 @@ class VisitorEntity:
 
     topics: Final[Sequence[str]] = tuple(LANES)
     codec: Final = VISITOR_CODEC
-    changing: Final = (FoldOutcome.APPLIED, FoldOutcome.STALE)
+    changing: Final = (FoldOutcome.APPLIED, FoldOutcome.WITHOUT_CART, FoldOutcome.STALE)
     answers: Final = (Trigger,)
 
     def __init__(self, policies: Policies, score: ScoreFeatures, kinds: Kinds = REGISTRY) -> None:

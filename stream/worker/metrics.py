@@ -84,6 +84,11 @@ class Metrics:
             "Decisions to act or not, with the reason; compare the reasons' shares with last week.",
             ("kind", "outcome", "reason"),
         )
+        self.exits_without_cart = self._counter(
+            "exits_without_cart",
+            "Exit signals of visitors with an empty cart, about which nothing is decided; if almost "
+            "all signals are, the page no longer reports carts.",
+        )
         self.trigger_fire_lag_seconds = self._histogram(
             "trigger_fire_lag_seconds",
             "From the moment a trigger was due to its decision; when it grows, a backlog drains: "

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stream.domain.context import FoldOutcome
 from stream.domain.kinds import REGISTRY
 from stream.domain.records import Decision, Trigger
 from stream.shard.clock import Fact
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 def observe_step(metrics: Metrics, batch: Batch[Any], report: Report, acknowledged_ms: int) -> None:
     """Count what a step did; it was committed and acknowledged at ``acknowledged_ms``."""
     for (topic, kind, outcome), count in report.events.items():
+        if outcome == FoldOutcome.WITHOUT_CART:
+            metrics.exits_without_cart.inc(count)
+            outcome = FoldOutcome.APPLIED.value  # noqa: PLW2901 - it is one of these
         metrics.events.labels(topic, kind, outcome).inc(count)
         if outcome == "refused_consent":
             metrics.consent_refused.labels("personalization").inc(count)

@@ -43,9 +43,11 @@ def test_the_first_addition_of_a_session_is_predicted_on():
     assert scores.models == [AFTER_ADD] * 2
 
 
-def test_every_exit_signal_is_predicted_on():
+def test_every_exit_signal_with_a_cart_is_predicted_on():
     scores = Scores()
     ann = a_shopper(score=scores)
+    ann.leaves(at=0)
+    ann.updates(line("p1"), at=0)
     ann.leaves(at=1, dwell=0)
     ann.leaves(at=2)
     assert scores.models == [AFTER_EXIT] * 2
@@ -110,6 +112,7 @@ def test_an_order_answers_every_prediction_that_waits_for_it():
 
 def test_each_prediction_has_its_own_horizon():
     ann = a_shopper()
+    ann.updates(line("p1"), at=0)
     ann.leaves(at=0)
     ann.leaves(at=IDLE)
     ann.orders(at=HOUR + 1)
@@ -160,6 +163,7 @@ def test_an_example_has_an_id_of_its_own_the_same_in_every_replay():
 def test_predictions_that_wait_are_bounded_and_later_ones_still_scored():
     scores = Scores()
     ann = a_shopper(score=scores)
+    ann.updates(line("p1"), at=0)
     for number in range(MAX_PENDING + 3):
         ann.leaves(at=number)
     assert len(scores.asked) == MAX_PENDING + 3

@@ -79,7 +79,7 @@ def answer_exit(
     shop: Shop, visitor: Visitor, known: Behaviour, event: dict[str, Any], at_ms: int, now_ms: int
 ) -> None:
     """Decide on an exit signal at once; a cart of history alone is not owed before activity."""
-    if known.last_activity_ms is None and known.lines:
+    if not known.lines or known.last_activity_ms is None:
         return
     reason = _why_no_answer(shop, visitor, known, event, at_ms, now_ms)
     evidence = [*known.cart_evidence[-(MAX_EVIDENCE - 1) :], event["id"]]
@@ -112,7 +112,6 @@ def _why_no_answer(
     blocks = {
         "no_consent": not _is_consented(visitor, "exit_intent", at_ms, now_ms),
         "expired": now_ms > at_ms + OFFER_LIFE_MS,
-        "cart_empty": not known.lines,
         "already_fired": session_ms is not None and session_ms == known.session_started_ms,
         "cooldown": last_ms is not None and at_ms - last_ms < policy.cooldown_s * SECOND_MS,
         "dwell_too_short": event["dwell_ms"] < policy.min_dwell_ms,

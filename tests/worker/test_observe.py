@@ -83,6 +83,15 @@ def test_refused_and_stale_events_count_for_consent_too(metrics, value):
     assert value("consent_stale_total") == 2
 
 
+def test_exit_signals_with_an_empty_cart_are_applied_and_counted(metrics, value):
+    exits = ("page-views", "exit_signalled")
+    step(metrics, events=Counter({(*exits, "without_cart"): 3, (*exits, "applied"): 2}))
+    labels = {"topic": exits[0], "type": exits[1]}
+    assert value("exits_without_cart_total") == 3
+    assert value("events_total", **labels, outcome="without_cart") is None
+    assert value("events_total", **labels, outcome="applied") == 5
+
+
 def test_the_oldest_record_of_a_batch_tells_how_far_behind_it_was(metrics, value):
     step(metrics, fact(NOW_MS - 500), fact(NOW_MS - 4_000), acknowledged_ms=NOW_MS + 1_000)
     assert value("event_lag_seconds_sum") == 5

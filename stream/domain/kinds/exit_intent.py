@@ -1,4 +1,7 @@
-"""Exit intent: the visitor is about to leave with something in the cart. Decided at once."""
+"""Exit intent: the visitor is about to leave with something in the cart. Decided at once.
+
+A signal with an empty cart is not heard here: the fold counts it, and nothing else.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -6,7 +9,6 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from stream.domain.campaign.reasons import Reason
-from stream.domain.cart import Cart
 from stream.domain.events import ExitSignalled
 from stream.domain.kinds.kind import NO_CANDIDATES, Candidate, Heard, Kind, Refusals
 from stream.domain.kinds.subject import CartSubject
@@ -47,11 +49,6 @@ class ExitSituation(Struct):
     at_ms: int
 
     @property
-    def has_cart(self) -> bool:
-        """Return whether there is something to leave behind."""
-        return self.behaviour.cart is not None and bool(self.behaviour.cart.lines)
-
-    @property
     def fired_in_this_session(self) -> bool:
         """Return whether an action was fired in this session."""
         session = self.behaviour.session
@@ -65,7 +62,6 @@ class ExitSituation(Struct):
 
 
 REFUSALS: Refusals[ExitSituation] = (
-    (Reason.CART_EMPTY, lambda s: not s.has_cart),
     (Reason.ALREADY_FIRED, lambda s: s.fired_in_this_session),
     (Reason.COOLDOWN, lambda s: s.is_cooling_down),
     (Reason.DWELL_TOO_SHORT, lambda s: s.signal.dwell_ms < s.parameters.min_dwell_ms),
@@ -74,8 +70,8 @@ REFUSALS: Refusals[ExitSituation] = (
 
 def _hear_signal(heard: Heard) -> Sequence[Candidate]:
     behaviour, signal, at_ms = heard.behaviour, heard.event, heard.at_ms
-    cart = behaviour.cart or Cart()
-    if behaviour.session is None and cart.lines:  # of history alone: nobody is on the page yet
+    cart = behaviour.cart
+    if cart is None or behaviour.session is None:  # of history alone: nobody is on the page yet
         return NO_CANDIDATES
     situation = ExitSituation(
         behaviour,

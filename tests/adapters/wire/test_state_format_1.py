@@ -16,6 +16,11 @@ from stream.domain.visitor import VisitorKey
 from tests.adapters.wire.stories import STORIES, goes_on
 from tests.domain.build import Shopper, World
 
+# Of an exit signal with an empty cart that release decided and learnt; this one only counts it.
+QUIET = {
+    "Decision exit_intent skipped cart_empty ccd5f68bebbc17feddbc8508a83992fe",
+    "Example c7cc652bf1389a33616b19abcf903ee6",
+}
 STORED = json.loads((Path(__file__).parent / "states_format_1.json").read_text())
 
 
@@ -53,8 +58,11 @@ def test_its_next_deadline_is_the_one_that_the_last_release_computed(name):
 
 @pytest.mark.parametrize("name", STORED)
 def test_what_comes_of_it_is_what_came_of_it_in_the_last_release(name):
-    assert goes_on(shopper_of(name)) == STORED[name]["then"]
-    assert goes_on(STORIES[name]()) == STORED[name]["then"]
+    then = STORED[name]["then"]
+    if "cart_empty" in then[0]:
+        then = [line for line in then if line not in QUIET]
+    assert goes_on(shopper_of(name)) == then
+    assert goes_on(STORIES[name]()) == then
 
 
 def test_each_field_of_behaviour_is_filled_in_some_of_the_states():

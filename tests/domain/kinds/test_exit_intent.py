@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from stream.domain.campaign.arbiter import FIRST, LAST
 from stream.domain.campaign.reasons import Reason
 from stream.domain.kinds.exit_intent import LIFE_MS, NAME, REFUSALS
+from stream.domain.predictions import AFTER_ADD
 from stream.domain.session import Session, session_id
 from tests.domain.build import (
     DAY,
@@ -60,15 +61,15 @@ def test_the_shopper_must_have_dwelt_long_enough(dwell, reason):
     assert answers(ann) == [reason]
 
 
-def test_with_an_empty_cart_there_is_nothing_to_leave_behind():
+def test_with_an_empty_cart_a_signal_leaves_a_count_and_nothing_else():
     ann = a_shopper()
-    ann.leaves(at=1)
-    ann.views(at=2)
-    ann.leaves(at=3)
+    outcomes = [ann.leaves(at=1), ann.leaves(at=2, id="exit"), ann.leaves(at=2, id="exit")]
     ann.adds(at=4)
     ann.removes(at=5)
-    ann.leaves(at=6)
-    assert answers(ann) == ["cart_empty"] * 3
+    outcomes.append(ann.leaves(at=6))
+    assert outcomes == ["without_cart", "without_cart", "duplicate", "without_cart"]
+    assert answers(ann) == []
+    assert [one.model for one in ann.state.behaviour.predictions] == [AFTER_ADD]
 
 
 def test_consent_to_email_is_not_needed():
@@ -174,7 +175,7 @@ def test_a_held_out_shopper_is_left_alone():
     assert ann.triggers == []
 
 
-SKIPS = ["expired", "cart_empty", "already_fired", "dwell_too_short", "holdout"]
+SKIPS = ["expired", "already_fired", "dwell_too_short", "holdout"]
 
 
 @pytest.mark.parametrize("mended", range(len(SKIPS) + 1))
@@ -183,8 +184,6 @@ def test_the_first_check_that_blocks_names_the_reason(mended):
     ann = a_shopper_with_a_cart(live=True)
     if "already_fired" in blocked:
         ann.leaves(at=1)
-    if "cart_empty" in blocked:
-        ann.removes(at=2)
     if "holdout" in blocked:
         ann.world.policy = replace(LONGER, holdout=EVERYBODY)
     ann.leaves(
