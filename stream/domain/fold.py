@@ -37,7 +37,7 @@ from stream.domain.features import observe
 from stream.domain.feedback import FEEDBACK_TYPES
 from stream.domain.forget import erase, refuse
 from stream.domain.ids import digest, remember, remembers
-from stream.domain.kinds.kind import Heard
+from stream.domain.kinds.kind import Hear, Heard
 from stream.domain.predictions import AFTER_ADD, AFTER_EXIT, label_by_order, predict
 from stream.domain.visitor import Behaviour, Visitor
 
@@ -155,11 +155,15 @@ def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutc
         act(context, behaviour, event, at_ms)
     hears = context.kinds.hears.get(type(event))
     if hears is not None:
-        heard = Heard(context, behaviour, event, at_ms, past)
-        candidates = [one for hear in hears for one in hear(heard)]
-        if candidates and not past:
-            decide(context, candidates)
+        _hear(hears, Heard(context, behaviour, event, at_ms, past))
     return FoldOutcome.APPLIED
+
+
+def _hear(hears: tuple[Hear, ...], heard: Heard) -> None:
+    """Let kinds hear an event, and decide on what they propose."""
+    candidates = [one for hear in hears for one in hear(heard)]
+    if candidates and not heard.is_history:
+        decide(heard.context, candidates)
 
 
 def _add(context: FoldContext, behaviour: Behaviour, event: ProductAdded, at_ms: int) -> None:

@@ -86,8 +86,8 @@ class Metrics:
         )
         self.exits_without_cart = self._counter(
             "exits_without_cart",
-            "Exit signals of visitors with an empty cart, about which nothing is decided; if almost "
-            "all signals are, the page no longer reports carts.",
+            "Exit signals of visitors with an empty cart, about which nothing is decided; if "
+            "almost all signals are, pages report no carts.",
         )
         self.trigger_fire_lag_seconds = self._histogram(
             "trigger_fire_lag_seconds",
