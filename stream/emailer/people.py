@@ -1,7 +1,8 @@
 """What counts for a person whatever browser was used: the cap, unsubscriptions and hard bounces.
 
 A person is a keyed hash of an address (HMAC-SHA256), kept in Redis for 13 months at most. No
-address is stored. An erasure of a visitor deletes what is kept of the person whom it was mailed as.
+address is stored. An erasure of a visitor deletes what is kept of the person whom it was mailed as,
+but an unsubscription: another browser of the same address may still agree to mails.
 """
 
 import asyncio
@@ -136,14 +137,23 @@ class People:
             case ErasureRequested():
                 # It may be read again after the visitor has come back.
                 if int(mailed_ms) <= event.at_ms:
-                    for key in (person, f"{person}:mailed", visitor):
-                        await self._run("DEL", key)
+                    await self._forget(person)
+                    await self._run("DEL", visitor)
             case MessageUnsubscribed(channel="email"):
                 await self._raise(person, UNSUBSCRIBED, event.at_ms)
             case MessageBounced(channel="email", bounce="hard"):
                 await self._raise(person, BOUNCED, event.at_ms)
             case _:  # of another channel, or a soft bounce
                 pass
+
+    async def _forget(self, person: str) -> None:
+        """Delete what is kept of a person, but an unsubscription."""
+        await self._run("DEL", f"{person}:mailed")
+        unsubscribed_ms, *_ = await self._run("HMGET", person, UNSUBSCRIBED)
+        if unsubscribed_ms is None:
+            await self._run("DEL", person)
+        else:
+            await self._run("HSET", person, BOUNCED, 0, CONFIRMED, 0)
 
     async def _raise(self, person: str, field: str, at_ms: int) -> None:
         """Store the moment unless a later one is stored."""

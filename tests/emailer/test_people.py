@@ -9,8 +9,8 @@ from stream.domain.campaign.reasons import Reason
 from stream.domain.consent import Choice
 from stream.domain.events import ErasureRequested
 from stream.domain.feedback import MessageBounced, MessageUnsubscribed
-from stream.domain.visitor import Visitor
-from stream.emailer.people import People
+from stream.domain.visitor import Visitor, VisitorKey
+from stream.emailer.people import BOUNCED, CONFIRMED, KEPT_S, UNSUBSCRIBED, People
 from tests.delivery.triggers import NOW_MS, trigger
 
 CAP_MS, KEY = 57_600_000, "a key of hashes"
@@ -138,10 +138,24 @@ async def test_all_that_is_kept_expires(here):
 
 async def test_an_erasure_leaves_nothing(here):
     await here.mails(LAPTOP)
-    here.hears(MessageUnsubscribed, LAPTOP)
+    here.hears(MessageBounced, LAPTOP, bounce="hard")
     here.hears(ErasureRequested, LAPTOP, at_ms=NOW_MS - 1, topic="consent-events")  # read again
     await here.people.settle()
     assert len(await here.redis.run("KEYS", "*")) == 3
     here.hears(ErasureRequested, LAPTOP, topic="consent-events")
     await here.people.settle()
     assert await here.redis.run("KEYS", "*") == []
+
+
+async def test_an_erasure_of_one_browser_keeps_the_unsubscription_of_the_address_alone(here):
+    await here.mails(LAPTOP)
+    here.hears(MessageUnsubscribed, LAPTOP)
+    here.hears(MessageBounced, LAPTOP, bounce="hard")
+    here.hears(ErasureRequested, LAPTOP, at_ms=NOW_MS + 1, topic="consent-events")
+    assert await here.asks(PHONE) is Reason.UNSUBSCRIBED
+    await here.redis.run("DEL", here.people._visitor(VisitorKey("default", PHONE.visitor)))
+    assert await here.redis.run("KEYS", "*") == [here.person.encode()]
+    assert int(*await here.redis.run("HMGET", here.person, UNSUBSCRIBED)) == NOW_MS
+    assert await here.redis.run("HMGET", here.person, BOUNCED, CONFIRMED) == [b"0", b"0"]
+    assert 0 < await here.redis.run("TTL", here.person) <= KEPT_S
+    assert await here.asks(PHONE, granted_ms=NOW_MS + 2) is None  # agreed anew
