@@ -7,8 +7,8 @@ forgotten with it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from stream.domain.records import Trigger, TriggerCancel
 from stream.runtime.fatal import fatal
@@ -31,7 +31,7 @@ from stream.shard.ports import (
     Watermark,
 )
 from stream.shard.shard import Shard
-from stream.worker.claimed import NEVER, ClaimedShard, PartitionOffsets, misfit
+from stream.worker.claimed import MISFIT, NEVER, ClaimedShard, PartitionOffsets, misfit
 from stream.worker.claimed_shards import ClaimedShards
 from stream.worker.metrics import Metrics
 from stream.worker.observe import log_defects, observe_step
@@ -81,7 +81,7 @@ class Shards(ClaimedShards[KeyT, StateT]):
         self._is_open = True
         self.stepped = asyncio.Event()
         self.must_commit_offsets = False  # see COMMITTED_AT_ONCE
-        self._steps: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     async def claim(self, number: int, limits: Mapping[str, PartitionOffsets]) -> dict[str, int]:
         """Take a shard and return the offsets to read from; none if it had to be stopped."""
@@ -169,9 +169,13 @@ class Shards(ClaimedShards[KeyT, StateT]):
         if self._owned.get(owned.number) is not owned or not self._is_open or owned.is_stepping:
             return
         owned.is_stepping = True
-        task = asyncio.ensure_future(self._step(owned))
-        self._steps.add(task)
-        task.add_done_callback(self._steps.discard)
+        self._go_on_with(self._step(owned))
+
+    def _go_on_with(self, work: Coroutine[None, None, None]) -> None:
+        """Begin what is not waited for; whoever begins it must not be held up."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _step(self, owned: ClaimedShard[KeyT, StateT]) -> None:
         with fatal("taking a step"):
@@ -192,13 +196,13 @@ class Shards(ClaimedShards[KeyT, StateT]):
     async def _fold(self, owned: ClaimedShard[KeyT, StateT]) -> None:
         batch = owned.batch(self._now_ms(), live=self._live)
         if excess := self._excess(owned, batch):
-            await self._stop_owned(owned, str(excess), excess.todo, excess.reason)
+            self._stop_owned(owned, str(excess), excess.todo, excess.reason)
             return
         try:
             report = await owned.shard.step(batch)
         except TooManyDefectiveKeys as error:
             log_defects(error.defects, owned.number)
-            await self._stop_owned(owned, str(error), error.todo, DEFECT)
+            self._stop_owned(owned, str(error), error.todo, DEFECT)
             return
         owned.advance_published()
         self.must_commit_offsets |= any(
@@ -222,12 +226,29 @@ class Shards(ClaimedShards[KeyT, StateT]):
         """
         return None if batch.recovering else owned.dead_letter_limit.exceeded(batch.inputs)
 
-    async def _stop_owned(
+    def _stop_owned(
         self, owned: ClaimedShard[KeyT, StateT], why: str, todo: str, reason: str
     ) -> None:
-        """Stop a claimed shard and store why: other programs cannot find it out by themselves."""
-        if self._forget(owned):
+        """Stop a shard, unless it has been given back since."""
+        if self._owned.get(owned.number) is owned:
             self.stop(owned.number, why, todo, reason=reason)
+
+    def stop(self, number: int, why: str, todo: str = MISFIT, **where: object) -> None:
+        """Stop a shard; of a claimed one store why, as others cannot find it out by themselves."""
+        owned = self._owned.get(number)
+        super().stop(number, why, todo, **where)
+        if owned is not None:
+            self._go_on_with(self._store_stop(owned, why))
+
+    def stop_all(self, numbers: Iterable[int], why: str, todo: str) -> None:
+        """Stop all shards, and store why for those that were claimed."""
+        claimed = list(self._owned.values())
+        super().stop_all(numbers, why, todo)
+        for owned in claimed:
+            self._go_on_with(self._store_stop(owned, why))
+
+    async def _store_stop(self, owned: ClaimedShard[KeyT, StateT], why: str) -> None:
+        with fatal("storing why a shard is stopped"), suppress(FencedError, RewoundError):
             await self._store.stop(owned.shard.owner, why)
 
     @contextmanager

@@ -133,13 +133,18 @@ class Bench:
 
     async def settled(self):
         """Return once no step is under way."""
-        await asyncio.gather(*self.shards._steps)
+        await asyncio.gather(*self.shards._tasks)
 
     async def work(self):
         """Fetch and step until there is nothing left to do."""
         self.fetch()
         while await self.turn():
             pass
+
+    async def stored_stop(self, number):
+        """Return why the shard is stopped, as the store holds it."""
+        await self.settled()
+        return self.store._shards[number].stopped
 
     def stored(self, number=0):
         """Return the offsets that the store holds of a shard."""

@@ -238,6 +238,7 @@ async def test_a_log_that_goes_back_while_it_is_read_stops_the_shard(bench, fiel
     assert bench.shards.stopped == {0: "cart-events went back to 0"}
     assert len(bench.shards) == 0
     assert fields() == [{"shard": 0, "topic": "cart-events", "offset": 0}]
+    assert await bench.stored_stop(0) == bench.shards.stopped[0]
 
 
 async def test_a_log_that_loses_what_is_read_next_stops_the_shard_and_is_fetched_no_further(
@@ -297,6 +298,21 @@ async def test_a_topic_that_is_made_anew_while_it_is_read_stops_every_shard_at_o
         (0, 1), "cart-events was made anew while it was read"
     )
     assert (len(bench.shards), bench.shards.topic_ids()) == (0, {})
+    assert [await bench.stored_stop(number) for number in (0, 1)] == [bench.shards.stopped[0]] * 2
+
+
+async def test_why_all_shards_are_stopped_is_stored_for_those_that_were_claimed(bench):
+    await bench.claim(0, 1)
+    bench.shards.stop_all([2], "there are more partitions", "Do something.")
+    assert bench.shards.stopped == dict.fromkeys((0, 1, 2), "there are more partitions")
+    assert await bench.stored_stop(1) == "there are more partitions"
+
+
+async def test_the_reason_of_a_fenced_owner_is_not_stored(bench):
+    await bench.claim(0)
+    await bench.store.claim(0, "")
+    bench.shards.stop(0, "a reason")
+    assert await bench.stored_stop(0) == ""
 
 
 # Turns
@@ -351,7 +367,7 @@ async def test_a_turn_that_was_handed_twice_is_taken_once(clock, log):
     (again,) = bench.shards.hand_out()
     bench.shards.begin(owned)
     bench.shards.begin(again)
-    assert len(bench.shards._steps) == 1
+    assert len(bench.shards._tasks) == 1
     clock.now_s += 2 * HANDED_AGAIN_S  # a long step is not a lost turn
     assert bench.shards.hand_out() == []
     bench.store.open()
@@ -394,7 +410,7 @@ async def test_a_turn_of_a_shard_that_was_given_back_is_not_taken(bench):
     bench.shards.forget()
     await bench.claim(0)
     bench.shards.begin(owned)
-    assert not bench.shards._steps
+    assert not bench.shards._tasks
 
 
 async def test_a_shard_that_has_work_and_does_not_move_is_stalled(bench, clock):
@@ -605,7 +621,7 @@ async def test_finishing_waits_for_the_steps_under_way_and_lets_no_other_begin()
         await asyncio.sleep(0)
     assert not finishing.done()
     bench.shards.begin(other)
-    assert len(bench.shards._steps) == 1
+    assert len(bench.shards._tasks) == 1
     bench.store.open()
     await finishing
     assert bench.shards.hand_out() == []
