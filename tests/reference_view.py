@@ -24,6 +24,7 @@ def view(state: Visitor) -> dict[str, Any]:
             for purpose, one in state.consent.items()
         },
         "erased_ms": state.erased_ms,
+        "seen_ms": state.seen_ms,
         "behaviour": _view_of(state.behaviour) if state.behaviour is not None else None,
     }
 

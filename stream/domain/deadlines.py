@@ -8,9 +8,9 @@ from typing import Final, assert_never
 
 from stream.domain.campaign.arbiter import decide
 from stream.domain.context import FoldContext
-from stream.domain.forget import expire
+from stream.domain.forget import end_behaviour, expire, forget_choices
 from stream.domain.kinds.kind import Candidate, Kinds
-from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
+from stream.domain.policy import BEHAVIOUR_LIFE_MS, CONSENT_LIFE_MS, TOMBSTONE_LIFE_MS, Policy
 from stream.domain.predictions import label_by_silence, label_due_ms
 from stream.domain.visitor import Behaviour, Visitor
 
@@ -29,6 +29,7 @@ class Deadline(Enum):
     LABEL = auto()
     EXPIRY = auto()
     RETENTION = auto()
+    CONSENT = auto()
     TOMBSTONE = auto()
 
 
@@ -67,9 +68,21 @@ def _next(state: Visitor, policy: Policy, kinds: Kinds) -> tuple[int, Deadline]:
             due_ms, deadline = until_ms, Deadline.EXPIRY
     if behaviour is not None and behaviour.seen_ms + BEHAVIOUR_LIFE_MS < due_ms:
         due_ms, deadline = behaviour.seen_ms + BEHAVIOUR_LIFE_MS, Deadline.RETENTION
+    if behaviour is None and state.consent:
+        end_ms = _consent_end_ms(state)
+        if end_ms < due_ms:
+            due_ms, deadline = end_ms, Deadline.CONSENT
     if state.erased_ms is not None and state.erased_ms + TOMBSTONE_LIFE_MS < due_ms:
         due_ms, deadline = state.erased_ms + TOMBSTONE_LIFE_MS, Deadline.TOMBSTONE
     return due_ms, deadline
+
+
+def _consent_end_ms(state: Visitor) -> int:
+    """Return until when choices without behaviour are kept, by the last choice or event."""
+    last_ms = max(choice.at_ms for choice in state.consent.values())
+    if state.seen_ms is not None:
+        last_ms = max(last_ms, state.seen_ms)
+    return last_ms + CONSENT_LIFE_MS
 
 
 def _triggers_due_ms(behaviour: Behaviour, policy: Policy, kinds: Kinds) -> int:
@@ -99,7 +112,9 @@ def _handle(context: FoldContext, deadline: Deadline, due_ms: int) -> None:
         case Deadline.EXPIRY:
             expire(context, due_ms)
         case Deadline.RETENTION:
-            context.state.behaviour = None
+            end_behaviour(context.state, behaviour)
+        case Deadline.CONSENT:
+            forget_choices(context.state)
         case Deadline.TOMBSTONE:
             context.state.erased_ms = None
         case _:

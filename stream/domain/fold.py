@@ -138,7 +138,7 @@ def _behave(context: FoldContext, event: BehaviourEvent, at_ms: int) -> FoldOutc
     behaviour = state.behaviour or Behaviour(seen_ms=at_ms)
     if isinstance(event, OrderCompleted) and remembers(behaviour.orders, digest(event.order)):
         return FoldOutcome.DUPLICATE
-    state.behaviour = behaviour
+    state.behaviour, state.seen_ms = behaviour, None
     behaviour.recent = remember(behaviour.recent, event_digest, RECENT_EVENTS)
     behaviour.seen_ms = max(behaviour.seen_ms, at_ms)
     known, policy, past = behaviour.session, context.policy, is_history(event, at_ms)

@@ -1,10 +1,11 @@
-"""What a refusal, an expiry or an erasure deletes, and which triggers it cancels."""
+"""What a refusal, an expiry, an erasure or time deletes, and which triggers it cancels."""
 
 from typing import Literal
 
 from stream.domain.consent import Choice, Purpose
 from stream.domain.context import FoldContext
 from stream.domain.records import TriggerCancel
+from stream.domain.visitor import Behaviour, Visitor
 
 CancelReason = Literal["consent_refused", "consent_expired", "erased"]
 
@@ -15,6 +16,8 @@ def refuse(context: FoldContext, purpose: Purpose, at_ms: int, reason: CancelRea
     Triggers of these kinds that have not expired are cancelled.
     """
     behaviour = context.state.behaviour
+    if purpose == "personalization":
+        context.state.seen_ms = None
     if behaviour is None:
         return
     needing = {
@@ -57,5 +60,14 @@ def erase(context: FoldContext, at_ms: int) -> None:
     refuse(context, "personalization", at_ms, "erased")
     erased_ms = context.state.erased_ms
     context.state.erased_ms = at_ms if erased_ms is None else max(erased_ms, at_ms)
-    context.state.consent = {}
-    context.state.consent_ids = b""
+    forget_choices(context.state)
+
+
+def end_behaviour(state: Visitor, behaviour: Behaviour) -> None:
+    """Delete behaviour that was kept as long as it may be; keep the moment of its last event."""
+    state.behaviour, state.seen_ms = None, behaviour.seen_ms
+
+
+def forget_choices(state: Visitor) -> None:
+    """Delete all choices and what was kept with them: everything is refused from here on."""
+    state.consent, state.consent_ids, state.seen_ms = {}, b"", None

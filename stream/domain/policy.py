@@ -19,8 +19,9 @@ LATENESS_MS = DAY_MS
 FUTURE_MS = MINUTE_MS
 TOMBSTONE_LIFE_MS = 30 * DAY_MS
 
-# Ours: how long behaviour outlives the shopper's last event.
+# Ours: how long behaviour outlives the shopper's last event, and choices the last choice or event.
 BEHAVIOUR_LIFE_MS = 180 * DAY_MS
+CONSENT_LIFE_MS = 395 * DAY_MS
 
 
 class Holdout(Struct, frozen=True):
@@ -56,7 +57,7 @@ class Policies(Struct, frozen=True):
         return self.by_tenant.get(tenant, self.default)
 
     def digest(self) -> str:
-        """Return a text that differs wherever any policy differs.
+        """Return a text that differs wherever any policy differs, or how long states are kept.
 
         Examples
         --------
@@ -65,5 +66,6 @@ class Policies(Struct, frozen=True):
         >>> Policies().digest() == Policies(Policy(session_idle_ms=1)).digest()
         False
         """
-        data = msgspec.json.encode(self, order="deterministic")
+        lives_ms = (TOMBSTONE_LIFE_MS, BEHAVIOUR_LIFE_MS, CONSENT_LIFE_MS)
+        data = msgspec.json.encode((self, lives_ms), order="deterministic")
         return blake2b(data, digest_size=16).hexdigest()

@@ -71,12 +71,17 @@ class Behaviour(Struct, array_like=True):
 
 
 class Visitor(Struct, array_like=True):
-    """One visitor's state. ``erased_ms`` is a tombstone: events up to it are refused."""
+    """One visitor's state.
+
+    ``erased_ms`` is a tombstone: events up to it are refused. ``seen_ms`` is the newest event time
+    of behaviour that was kept to its end; None while there is behaviour, or if it was refused.
+    """
 
     consent: Consent = {}
     consent_ids: bytes = b""
     erased_ms: int | None = None
     behaviour: Behaviour | None = None
+    seen_ms: int | None = None
 
     @property
     def is_unknown(self) -> bool:

@@ -1,9 +1,10 @@
 import pytest
 
 from stream.domain.consent import Choice
+from stream.domain.context import FoldOutcome
 from stream.domain.deadlines import next_due_ms, pass_deadlines
 from stream.domain.kinds import REGISTRY
-from stream.domain.policy import BEHAVIOUR_LIFE_MS, TOMBSTONE_LIFE_MS
+from stream.domain.policy import BEHAVIOUR_LIFE_MS, CONSENT_LIFE_MS, TOMBSTONE_LIFE_MS
 from stream.domain.visitor import Behaviour, Visitor
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, POLICY, Shopper, a_shopper
 
@@ -18,9 +19,20 @@ def test_of_somebody_unknown_nothing_is_ever_due():
 @pytest.mark.parametrize(
     ("state", "due"),
     [
-        (Visitor(consent={"ads": Choice("granted", 5, 5)}), None),
-        (Visitor(consent={"ads": Choice("denied", 5)}), None),
-        (Visitor(consent={"ads": Choice("expired", 5, 0, 90)}), None),
+        (Visitor(consent={"ads": Choice("granted", 5, 5)}), 5 + CONSENT_LIFE_MS),
+        (Visitor(consent={"ads": Choice("denied", 5)}), 5 + CONSENT_LIFE_MS),
+        (Visitor(consent={"ads": Choice("expired", 5, 0, 90)}), 5 + CONSENT_LIFE_MS),
+        (
+            Visitor(consent={"ads": Choice("denied", 9), "analytics": Choice("granted", 5)}),
+            9 + CONSENT_LIFE_MS,
+        ),
+        (Visitor(consent={"ads": Choice("granted", 5)}, seen_ms=9), 9 + CONSENT_LIFE_MS),
+        (Visitor(consent={"ads": Choice("granted", 9)}, seen_ms=5), 9 + CONSENT_LIFE_MS),
+        (
+            Visitor(consent={"ads": Choice("granted", 5)}, behaviour=Behaviour(5)),
+            5 + BEHAVIOUR_LIFE_MS,
+        ),
+        (Visitor(consent={"ads": Choice("denied", 5)}, erased_ms=4), 4 + TOMBSTONE_LIFE_MS),
         (Visitor(consent={"ads": Choice("granted", 5, 5, 90)}), 90),
         (Visitor(erased_ms=5), 5 + TOMBSTONE_LIFE_MS),
         (Visitor(behaviour=Behaviour(5)), 5 + BEHAVIOUR_LIFE_MS),
@@ -39,7 +51,7 @@ def test_a_cart_owes_a_reminder_then_follow_ups_then_nothing():
         dues.append(ann.next_due_ms)
         ann.waits(until=dues[-1])
     assert dues == [IDLE, IDLE + DAY, IDLE + 3 * DAY, BEHAVIOUR_LIFE_MS]
-    assert ann.next_due_ms is None
+    assert ann.next_due_ms == CONSENT_LIFE_MS
 
 
 def test_a_prediction_owes_a_label():
@@ -124,6 +136,72 @@ def test_behaviour_outlives_the_last_event_by_180_days():
     assert set(ann.state.consent) == {"personalization", "marketing_email"}
 
 
+def seen_long_ago(ann):
+    ann.views(at=HOUR)
+    ann.waits(until=HOUR + BEHAVIOUR_LIFE_MS)
+
+
+def seen_again(ann):
+    seen_long_ago(ann)
+    ann.views(at=200 * DAY)
+    assert ann.state.seen_ms is None, "its behaviour says when it was seen"
+    ann.waits(until=200 * DAY + BEHAVIOUR_LIFE_MS)
+
+
+def refused_since(ann):
+    seen_long_ago(ann)
+    ann.refuses("personalization", at=HOUR + BEHAVIOUR_LIFE_MS)
+
+
+LAST_MOMENTS = {
+    "a grant": (lambda ann: None, 0),
+    "a renewal": (lambda ann: ann.grants("ads", at=10 * DAY), 10 * DAY),
+    "a refusal": (lambda ann: ann.refuses(at=10 * DAY), 10 * DAY),
+    "an event": (seen_long_ago, HOUR),
+    "a newer event": (seen_again, 200 * DAY),
+    "a refusal of behaviour that has ended": (refused_since, HOUR + BEHAVIOUR_LIFE_MS),
+    "a grant that has lapsed": (lambda ann: ann.grants("ads", at=DAY, until=2 * DAY), DAY),
+    "a grant after an erasure": (
+        lambda ann: [ann.is_erased(at=DAY), ann.grants(at=2 * DAY)],
+        2 * DAY,
+    ),
+}
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(("happens", "last_ms"), LAST_MOMENTS.values(), ids=LAST_MOMENTS)
+def test_a_visitor_is_forgotten_13_months_after_the_last_choice_or_event(happens, last_ms, live):
+    ann = a_shopper(live=live)
+    happens(ann)
+    end_ms = last_ms + 395 * DAY
+    assert ann.views(at=end_ms - 2, bot=True) is FoldOutcome.BOT
+    ann.waits(until=end_ms - 1)
+    assert ann.state.consent
+    ann.waits(until=end_ms)
+    assert ann.state == Visitor()
+    assert ann.world.effects == []
+    assert ann.views(at=end_ms) is FoldOutcome.REFUSED
+
+
+def test_a_refused_event_does_not_keep_a_visitor_any_longer():
+    ann = Shopper()
+    ann.refuses(at=0)
+    ann.views(at=100 * DAY)
+    assert ann.state.seen_ms is None
+    assert ann.next_due_ms == CONSENT_LIFE_MS
+
+
+@pytest.mark.parametrize("ends", ["refuses", "is_erased"])
+def test_who_does_not_agree_is_not_known_to_have_been_seen(ends):
+    for is_over in (False, True):
+        ann = a_shopper()
+        ann.views(at=HOUR)
+        ann.waits(until=BEHAVIOUR_LIFE_MS + HOUR * is_over)
+        assert ann.state.seen_ms == (HOUR if is_over else None)
+        getattr(ann, ends)(at=BEHAVIOUR_LIFE_MS + HOUR)
+        assert ann.state.seen_ms is None
+
+
 def test_a_late_event_does_not_shorten_the_life_of_behaviour():
     ann = a_shopper()
     ann.views(at=HOUR)
@@ -154,7 +232,7 @@ def test_two_grants_that_end_together_lapse_together():
     ann.grants("ads", "personalization", at=0, until=HOUR)
     ann.waits(until=HOUR)
     assert {choice.status for choice in ann.state.consent.values()} == {"expired"}
-    assert ann.next_due_ms is None
+    assert ann.next_due_ms == CONSENT_LIFE_MS
 
 
 def test_no_clock_reaches_the_moment_that_stands_for_never():

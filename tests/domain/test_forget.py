@@ -1,6 +1,7 @@
 import pytest
 
 from stream.domain.consent import Choice
+from stream.domain.policy import CONSENT_LIFE_MS
 from tests.domain.build import DAY, HOUR, IDLE, MINUTE, Shopper, a_shopper
 
 DUE = IDLE
@@ -24,7 +25,7 @@ def test_a_refusal_of_personalization_deletes_behaviour_and_its_timers_at_once()
     ann.adds(at=0)
     ann.refuses("personalization", at=MINUTE)
     assert ann.behaviour is None
-    assert ann.next_due_ms is None
+    assert ann.next_due_ms == MINUTE + CONSENT_LIFE_MS
     ann.waits(until=DAY)
     assert ann.world.effects == []
 

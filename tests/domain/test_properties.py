@@ -17,7 +17,7 @@ from stream.domain.kinds.cart_abandonment import (
     follow_up_due_ms,
     reminder_due_ms,
 )
-from stream.domain.policy import BEHAVIOUR_LIFE_MS, DAY_MS, Holdout
+from stream.domain.policy import BEHAVIOUR_LIFE_MS, CONSENT_LIFE_MS, DAY_MS, Holdout
 from stream.domain.records import Decision, Trigger, TriggerCancel
 from tests.domain.build import POLICY, Shopper, World, a_shopper
 from tests.strategies import BOUNDED, WHOS, logs
@@ -194,7 +194,7 @@ def test_nobody_without_consent_leaves_a_trace(log):
 
 @BOUNDED
 @given(logs())
-def test_behaviour_is_kept_only_while_personalization_is_granted(log):
+def test_behaviour_is_kept_only_while_personalization_is_granted_and_nothing_for_ever(log):
     world = World()
     for fact in log:
         world.take(fact)
@@ -203,6 +203,10 @@ def test_behaviour_is_kept_only_while_personalization_is_granted(log):
         assert state.behaviour is None or known.status == "granted"
     world.wait(end_of(log) + BEHAVIOUR_LIFE_MS + DAY_MS)
     assert all(state.behaviour is None for state in world.states.values())
+    told = len(world.effects)
+    world.wait(end_of(log) + CONSENT_LIFE_MS + DAY_MS)
+    assert all(state.is_unknown for state in world.states.values())
+    assert world.effects[told:] == []
 
 
 @BOUNDED

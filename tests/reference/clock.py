@@ -10,6 +10,7 @@ from tests.reference.shop import DAY_MS, Policy, Result, Shop, Visitor, view
 
 TOMBSTONE_LIFE_MS = 30 * DAY_MS
 BEHAVIOUR_LIFE_MS = 180 * DAY_MS
+CONSENT_LIFE_MS = 395 * DAY_MS
 
 
 class Record(Protocol):
@@ -118,22 +119,22 @@ def wake(shop: Shop, visitor: Visitor, until_ms: int, judged_ms: int | None = No
 
     With ``judged_ms`` all of it is judged at that moment.
     """
-    while due := _next_due(shop, visitor):
+    while (due := _next_due(shop, visitor)) and due[0] <= until_ms:
         due_ms, what = due
-        if due_ms > until_ms:
-            return
         now_ms = due_ms if judged_ms is None else judged_ms
         known = visitor.behaviour
         if what == "expiry":
             consent.expire(shop, visitor, due_ms, now_ms)
         elif what == "tombstone":
             visitor.erased_ms = None
+        elif what == "end_of_consent":
+            consent.forget(visitor)
         elif known is not None and what == "reminder":
             decisions.remind(shop, visitor, known, due_ms, now_ms)
         elif known is not None and what == "follow_up":
             decisions.follow_up(shop, visitor, known, due_ms, now_ms)
-        else:
-            visitor.behaviour = None
+        elif known is not None:
+            visitor.behaviour, visitor.seen_ms = None, known.newest_ms
 
 
 def _next_due(shop: Shop, visitor: Visitor) -> tuple[int, str] | None:
@@ -148,6 +149,10 @@ def _next_due(shop: Shop, visitor: Visitor) -> tuple[int, str] | None:
     moments += [(choice.valid_until_ms, "expiry") for choice in grants]
     if known is not None:
         moments.append((known.newest_ms + BEHAVIOUR_LIFE_MS, "end_of_behaviour"))
+    elif visitor.consent:
+        last = [choice.at_ms for choice in visitor.consent.values()]
+        last += [visitor.seen_ms] if visitor.seen_ms is not None else []
+        moments.append((max(last) + CONSENT_LIFE_MS, "end_of_consent"))
     if visitor.erased_ms is not None:
         moments.append((visitor.erased_ms + TOMBSTONE_LIFE_MS, "tombstone"))
     due = [(moment_ms, what) for moment_ms, what in moments if moment_ms is not None]

@@ -94,6 +94,8 @@ def refuse(
 ) -> None:
     """Delete what the purpose allowed, and call back what may still be acted on."""
     behaviour = visitor.behaviour
+    if purpose == "personalization":
+        visitor.seen_ms = None
     if behaviour is None:
         return
     for trigger in list(behaviour.published):
@@ -124,6 +126,12 @@ def _cancel(visitor: Visitor, trigger: dict[str, Any], reason: str, at_ms: int) 
 def erase(shop: Shop, visitor: Visitor, at_ms: int, now_ms: int) -> None:
     """Delete everything, the consent record too; a tombstone remembers until when to refuse."""
     refuse(shop, visitor, "personalization", "erased", at_ms, now_ms)
+    forget(visitor)
+    visitor.erased_ms = at_ms
+
+
+def forget(visitor: Visitor) -> None:
+    """Delete the consent record."""
     visitor.consent = {}
     visitor.consent_ids = []
-    visitor.erased_ms = at_ms
+    visitor.seen_ms = None

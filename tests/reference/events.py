@@ -87,7 +87,7 @@ def _is_duplicate(visitor: Visitor, event: dict[str, Any]) -> bool:
 
 def _behave(shop: Shop, visitor: Visitor, event: dict[str, Any], at_ms: int, now_ms: int) -> None:
     if visitor.behaviour is None:
-        visitor.behaviour = Behaviour(newest_ms=at_ms)
+        visitor.behaviour, visitor.seen_ms = Behaviour(newest_ms=at_ms), None
     known = visitor.behaviour
     known.event_ids = [*known.event_ids, event["id"]][-KNOWN_IDS:]
     known.newest_ms = max(known.newest_ms, at_ms)

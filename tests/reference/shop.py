@@ -100,6 +100,8 @@ class Visitor:
     consent_ids: list[str] = field(default_factory=list)
     erased_ms: int | None = None
     behaviour: Behaviour | None = None
+    seen_ms: int | None = None
+    """The newest event time of behaviour that has ended by time."""
 
     @property
     def is_unknown(self) -> bool:
@@ -148,6 +150,7 @@ def view(visitor: Visitor) -> dict[str, Any]:
             for purpose, one in visitor.consent.items()
         },
         "erased_ms": visitor.erased_ms,
+        "seen_ms": visitor.seen_ms,
         "behaviour": _view_of(visitor.behaviour) if visitor.behaviour is not None else None,
     }
 

@@ -243,6 +243,10 @@ STORIES = (
     [Act("ann", "allows both until the reminder"), Act("ann", "adds p1")],
     [*FILLED, *[Act("ann", "is leaving"), Act("ann", "looks", 2 * HOUR), Act("ann", "is leaving")]],
     [*FILLED, Act("ann", "is erased", MINUTE), Act("ann", "allows both", MINUTE, 2 * MINUTE)],
+    # Ann is forgotten 13 months after she was seen, Bob after he agreed; or Ann returns before.
+    [*FILLED, Act("bob", "allows ads", HOUR), Act("bob", "looks", 395 * DAY)],
+    [*FILLED, Act("ann", "looks", 394 * DAY), Act("bob", "looks", 181 * DAY)],
+    [*FILLED, Act("bob", "looks", 181 * DAY), Act("ann", "withdraws personalization", 214 * DAY)],
     # A late refusal and a late new grant, and what a reminder was about is told again.
     [
         *[*FILLED, Act("bob", "looks", 31 * MINUTE)],

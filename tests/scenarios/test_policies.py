@@ -7,7 +7,7 @@ from stream.domain.kinds.cart_abandonment import CART_ABANDONMENT, CartAbandonme
 from stream.domain.policy import Holdout, Policies, Policy
 from stream.entities.visitors import VISITOR_CODEC, VisitorEntity
 from stream.shard.ports import FencedError
-from tests.scenarios.world import IDLE, MINUTE, T0, World, added, consented
+from tests.scenarios.world import DAY, IDLE, MINUTE, T0, World, added, consented
 
 LEFT_MS = T0 + MINUTE
 
@@ -113,3 +113,10 @@ def test_every_tenants_policy_is_part_of_the_digest():
     same = Policies(policy(IDLE), {"b": policy(IDLE), "a": policy(MINUTE)})
     other = Policies(policy(IDLE), {"a": policy(MINUTE), "b": policy(MINUTE)})
     assert one.digest() == same.digest() != other.digest()
+
+
+@pytest.mark.parametrize("life", ["TOMBSTONE_LIFE_MS", "BEHAVIOUR_LIFE_MS", "CONSENT_LIFE_MS"])
+def test_how_long_states_are_kept_is_part_of_the_digest(life, monkeypatch):
+    before = Policies().digest()
+    monkeypatch.setattr(f"stream.domain.policy.{life}", DAY)
+    assert Policies().digest() != before

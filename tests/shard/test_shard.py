@@ -189,6 +189,16 @@ async def test_what_is_forgotten_leaves_state_and_wake_ups(rig):
     assert (shard.owner.armed, shard.owner.next_due_ms) == (0, None)
 
 
+async def test_who_was_not_seen_for_13_months_leaves_state_and_wake_ups(rig):
+    shard = await rig.claim()
+    await shard.step(rig.batch(*rig.inputs(consented(T0))))
+    forgotten_ms = T0 + 395 * DAY
+    assert (shard.owner.armed, shard.owner.next_due_ms) == (1, forgotten_ms)
+    await shard.step(rig.reached(shard, forgotten_ms))
+    assert await rig.store.load(shard.owner, [VisitorKey("default", "ann")]) == {}
+    assert (shard.owner.armed, shard.owner.next_due_ms) == (0, None)
+
+
 async def test_the_report_counts_events_by_topic_type_and_outcome(rig):
     shard = await rig.claim()
     once = viewed(T0 + 2)

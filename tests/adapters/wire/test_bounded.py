@@ -135,7 +135,7 @@ def test_a_state_with_everything_at_its_bound_is_within_the_stated_one():
     )
     consent = {purpose: Choice("withdrawn", SAFE, SAFE, SAFE) for purpose in PURPOSES}
     ids = b"x" * (RECENT_EVENTS * DIGEST_BYTES)
-    assert len(encode_state(Visitor(consent, ids, SAFE, behaviour))) <= MAX_STATE_BYTES
+    assert len(encode_state(Visitor(consent, ids, SAFE, behaviour, SAFE))) <= MAX_STATE_BYTES
 
 
 def test_of_triggers_sent_within_a_day_the_newest_are_remembered():

@@ -249,7 +249,7 @@ def test_a_stored_state_is_read_back_as_it_was(state):
 
 
 def test_the_empty_state_is_a_few_bytes_with_the_format_in_front():
-    assert encode_state(Visitor()) == b"\x02\x94\x80\xc4\x00\xc0\xc0"
+    assert encode_state(Visitor()) == b"\x02\x95\x80\xc4\x00\xc0\xc0\xc0"
 
 
 @SOME
@@ -280,6 +280,11 @@ def test_a_damaged_state_is_refused_and_nothing_else_happens(data):
 def test_a_state_of_a_version_with_fewer_fields_is_readable():
     older = b"\x02" + msgspec.msgpack.encode([{}, b"", None, [5]])
     assert decode_state(older) == Visitor(behaviour=Behaviour(seen_ms=5))
+
+
+def test_a_state_of_a_version_with_more_fields_is_readable():
+    newer = b"\x02" + msgspec.msgpack.encode([{}, b"", 5, None, 7, "more"])
+    assert decode_state(newer) == Visitor(erased_ms=5, seen_ms=7)
 
 
 def test_a_record_has_one_encoding():
