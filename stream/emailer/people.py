@@ -27,6 +27,8 @@ from stream.domain.visitor import Visitor, VisitorKey
 
 ANSWER_WITHIN_S: Final = 5.0
 KEPT_S: Final = 395 * 86_400
+# For so long after an erasure it is still known as whom the visitor was mailed.
+LINKED_S: Final = 600
 UNSUBSCRIBED, BOUNCED, CONFIRMED = FIELDS = ("unsubscribed_ms", "bounced_ms", "confirmed_ms")
 
 Note = Callable[[], Awaitable[None]]
@@ -138,7 +140,8 @@ class People:
                 # It may be read again after the visitor has come back.
                 if int(mailed_ms) <= event.at_ms:
                     await self._forget(person)
-                    await self._run("DEL", visitor)
+                    # An unsubscription from before may be read after it: it is of another topic.
+                    await self._run("EXPIRE", visitor, LINKED_S)
             case MessageUnsubscribed(channel="email"):
                 await self._raise(person, UNSUBSCRIBED, event.at_ms)
             case MessageBounced(channel="email", bounce="hard"):
