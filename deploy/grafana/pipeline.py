@@ -120,6 +120,18 @@ PIPELINE = Board(
                     ),
                 ),
                 Panel(
+                    "Redis's memory",
+                    "Used, and the limit; beyond four fifths: docs/runbooks/redis-memory.md.",
+                    (
+                        Query("max by (server) (cartwake_redis_memory_bytes)", "used, {{server}}"),
+                        Query(
+                            "max by (server) (cartwake_redis_memory_limit_bytes)",
+                            "limit, {{server}}",
+                        ),
+                    ),
+                    "bytes",
+                ),
+                Panel(
                     "Clock skew",
                     "What a clock is ahead of the time that the worker goes by. Beyond 5 s either "
                     "way: set it right.",

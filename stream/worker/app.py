@@ -7,7 +7,7 @@ from faust.types import StreamT
 
 from stream.adapters.kafka.record_batches import RecordBatches
 from stream.adapters.kafka.sink import KafkaSink
-from stream.adapters.redis.connection import connected
+from stream.adapters.redis.connection import Connection, connected
 from stream.adapters.redis.models import RedisModels
 from stream.adapters.redis.store import RedisStore
 from stream.adapters.wire.outgoing import outgoing, source_of
@@ -28,11 +28,13 @@ from stream.worker.faust.transport import AsIs
 from stream.worker.intake import Intake
 from stream.worker.liveness import WorkerLiveness
 from stream.worker.metrics import Metrics
+from stream.worker.observe import observe_memory
 from stream.worker.shards import FINISH_WITHIN_S, Shards
 from stream.worker.training import Serving, Training
 
 BEAT_S = 1.0
 LEARN_S = 2.0
+MEMORY_S = 15.0
 
 
 def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) -> Pipeline:
@@ -67,6 +69,13 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
             await app.intake.training.save()
             await serving.refresh()
 
+    _watch(app, redis, metrics, liveness)
+    return app
+
+
+def _watch(app: Pipeline, redis: Connection, metrics: Metrics, liveness: WorkerLiveness) -> None:
+    """Look at clocks, servers and progress, again and again."""
+
     @app.timer(BEAT_S, name="clock")
     async def compare_clocks() -> None:
         with fatal("comparing clocks"):
@@ -77,7 +86,10 @@ def build_app(settings: Settings, metrics: Metrics, liveness: WorkerLiveness) ->
         with fatal("observing liveness"):
             liveness.observe(app.intake, redis, app.clock)
 
-    return app
+    @app.timer(MEMORY_S, name="memory")
+    async def measure_memory() -> None:
+        with fatal("measuring Redis's memory"):
+            observe_memory(metrics, await redis.memory())
 
 
 def _shards(

@@ -156,7 +156,18 @@ class Metrics:
         self.redis_up = self._gauge(
             "redis_up", "1 while Redis answers, else 0; the worker waits and loses nothing."
         )
-
+        self.redis_memory_bytes = self._gauge(
+            "redis_memory_bytes",
+            "Memory that a Redis server uses; it grows with visitors: beyond 80 % of the limit "
+            "give it more before it refuses to store.",
+            ("server",),
+        )
+        self.redis_memory_limit_bytes = self._gauge(
+            "redis_memory_limit_bytes",
+            "Redis's maxmemory, 0 if it has none: then set one, or the kernel ends Redis when "
+            "memory runs short.",
+            ("server",),
+        )
         self.clock_skew_seconds = self._gauge(
             "clock_skew_seconds",
             "How far a clock (wall: this machine's) is ahead of this worker's time; beyond 5 s "

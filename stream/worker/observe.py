@@ -3,9 +3,10 @@
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stream.adapters.redis.connection import Memory
 from stream.domain.context import FoldOutcome
 from stream.domain.kinds import REGISTRY
 from stream.domain.records import Decision, Trigger
@@ -37,6 +38,13 @@ def observe_step(metrics: Metrics, batch: Batch[Any], report: Report, acknowledg
         metrics.dead_letters.labels(letter.reason).inc()
     for record_ms in report.answered_ms:
         metrics.trigger_end_to_end_seconds.observe(max(0, acknowledged_ms - record_ms) / 1000)
+
+
+def observe_memory(metrics: Metrics, memory: Mapping[str, Memory]) -> None:
+    """Tell each Redis server's memory; what was told last stands where none answers."""
+    for server, one in memory.items():
+        metrics.redis_memory_bytes.labels(server).set(one.used)
+        metrics.redis_memory_limit_bytes.labels(server).set(one.limit)
 
 
 def log_defects(defects: Iterable[FoldDefect], number: int) -> None:

@@ -103,7 +103,7 @@ def test_two_registries_do_not_meet(metrics):
 
 def test_names_keep_to_the_rules_of_promtool(page):
     families = list(text_string_to_metric_families(page))
-    assert len(families) == 26
+    assert len(families) == 28
     for family in families:
         assert family.name.startswith("cartwake_")
         assert len(family.documentation) > 40

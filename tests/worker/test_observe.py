@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from stream.adapters.redis.connection import Memory
 from stream.domain.events import PageViewed
 from stream.domain.records import CartSnapshot, Decision, Example, Trigger, TriggerCancel
 from stream.domain.visitor import VisitorKey
@@ -11,7 +12,7 @@ from stream.shard.clock import Fact, LiveClock
 from stream.shard.folding import Batch, Report
 from stream.shard.ports import DeadLetter, Ownership, Watermark
 from stream.worker.metrics import Metrics
-from stream.worker.observe import observe_owners, observe_step
+from stream.worker.observe import observe_memory, observe_owners, observe_step
 from tests.adapters.wire.test_outgoing import CANCEL, DECISION, EXAMPLE
 
 NOW_MS = 1_480_000_000_000
@@ -90,6 +91,13 @@ def test_exit_signals_with_an_empty_cart_are_applied_and_counted(metrics, value)
     assert value("exits_without_cart_total") == 3
     assert value("events_total", **labels, outcome="without_cart") is None
     assert value("events_total", **labels, outcome="applied") == 5
+
+
+def test_the_memory_of_a_server_that_does_not_answer_is_that_of_its_last_answer(metrics, value):
+    observe_memory(metrics, {"redis:6379": Memory(80, 100)})
+    observe_memory(metrics, {})
+    assert value("redis_memory_bytes", server="redis:6379") == 80
+    assert value("redis_memory_limit_bytes", server="redis:6379") == 100
 
 
 def test_the_oldest_record_of_a_batch_tells_how_far_behind_it_was(metrics, value):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
@@ -31,6 +31,13 @@ LONGEST_WAIT_S = 1.0
 SAID_ONCE_S = 10.0
 
 AnswerT = TypeVar("AnswerT")
+
+
+class Memory(NamedTuple):
+    """A server's memory, bytes; a limit of 0 is none."""
+
+    used: int
+    limit: int
 
 
 class Connection:
@@ -138,6 +145,19 @@ class Connection:
         except (RedisError, RedisClusterException):
             return None
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def memory(self) -> Mapping[str, Memory]:
+        """Return each primary's memory; nothing if one does not answer the only attempt."""
+        all_of_it = {"target_nodes": RedisCluster.PRIMARIES} if self.is_cluster else {}
+        try:
+            told = await self.client.info("memory", **all_of_it)
+        except (RedisError, RedisClusterException):
+            return {}
+        servers = {self.address: told} if "used_memory" in told else told
+        return {
+            address: Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)))
+            for address, info in servers.items()
+        }
 
     async def close(self) -> None:
         """Close the client."""

@@ -150,6 +150,12 @@ async def test_one_primary_that_would_evict_is_enough_to_be_refused(
             client.config_set("maxmemory-policy", "noeviction")
 
 
+async def test_the_memory_of_every_primary_is_told(connection):
+    told = await connection.memory()
+    assert len(told) == len(connection.client.get_primaries()) > 1
+    assert all(memory.used > 0 for memory in told.values())
+
+
 async def test_a_cluster_that_keeps_everything_is_accepted(connection):
     await connection.check()
     assert connection.is_up

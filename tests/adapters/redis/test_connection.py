@@ -21,6 +21,15 @@ async def test_a_server_that_answers_is_not_worth_a_word(connection, log):
     assert log.lines == []
 
 
+async def test_its_memory_and_limit_are_told_while_it_answers(own_redis, connection):
+    await connection.client.config_set("maxmemory", 2**30)
+    ((address, memory),) = (await connection.memory()).items()
+    assert address == f"127.0.0.1:{own_redis.port}"
+    assert 0 < memory.used < memory.limit == 2**30
+    own_redis.kill()
+    assert await connection.memory() == {}
+
+
 async def test_a_server_that_is_away_is_waited_for_and_mentioned_once(own_redis, connection, log):
     await connection.ask(lambda: connection.client.set("cart", "full"))
     own_redis.kill()
