@@ -23,7 +23,7 @@ from stream.domain.feedback import (
 )
 from stream.runtime.bulkhead import Bulkhead, DefectCounter, TooManyDefects
 from tests.delivery.triggers import NOW_MS, cancel, skipped, trigger, was_sent
-from tests.domain.build import IDLE, a_shopper
+from tests.domain.build import IDLE, Shopper
 
 WAITS_S = (1.0, 5.0)
 
@@ -36,7 +36,8 @@ class Here:
         self.share = Share(0, Backlog(), {})
         self.prepared, self.sent, self.held = "a message", Accepted(), True
         self.recalled, self.objection = "a cancel", None
-        shopper = a_shopper()
+        shopper = Shopper()
+        shopper.grants(at=NOW_MS - IDLE)
         shopper.adds(at=NOW_MS - IDLE)
         shopper.waits(NOW_MS)
         (self.trigger,) = shopper.triggers
