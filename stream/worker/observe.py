@@ -41,7 +41,7 @@ def observe_step(metrics: Metrics, batch: Batch[Any], report: Report, acknowledg
 
 
 def observe_memory(metrics: Metrics, memory: Mapping[str, Memory]) -> None:
-    """Tell each Redis server's memory; what was told last stands where none answers."""
+    """Tell each Redis server's memory; the last values stay where none answers."""
     for server, one in memory.items():
         metrics.redis_memory_bytes.labels(server).set(one.used)
         metrics.redis_memory_limit_bytes.labels(server).set(one.limit)
