@@ -34,6 +34,7 @@ class Metrics:
         self._define_triggers()
         self._define_shards()
         self._define_owners()
+        self._define_servers()
         self._define_models()
         self.defects = DefectCounter(registry, "worker")
 
@@ -150,6 +151,8 @@ class Metrics:
             "Writes refused because the shard has a newer owner; some at a rebalance are normal, a "
             "steady stream means paused or overloaded workers.",
         )
+
+    def _define_servers(self) -> None:
         self.kafka_up = self._gauge(
             "kafka_up", "1 while Kafka answers, else 0; the worker waits and loses nothing."
         )

@@ -100,7 +100,7 @@ class Kind(Generic[ParametersT, MemoryT]):
         The type of what it remembers of a visitor. Fields may be added at the end, with a default.
     hears
         What it does when an event has been applied; a returned candidate is decided at once, but
-        none of an event that is history.
+        none of an event that is history. An exit signal with an empty cart is not heard.
     due_ms
         When it has to propose something next, from what it remembers; None: not at all. It is
         asked only about visitors of whom it remembers something.

@@ -1,7 +1,7 @@
 const url = "http://localhost:8080/v1/hooks/shopify?writeKey=trial-vendor-page"; // with vendor_ids = true
 
 let privacy = init.customerPrivacy;
-let told = ""; // the choice that the edge has heard on this page
+let sent = ""; // the choice that this page has sent
 let visitor = null;
 
 // In order; what the edge could not store, it takes again under the same ids.
@@ -29,7 +29,7 @@ api.customerPrivacy.subscribe("visitorConsentCollected", (event) => {
 analytics.subscribe("all_standard_events", (event) => {
   visitor = event.clientId;
   if (!privacy.preferencesProcessingAllowed) return; // nothing is sent before consent
-  const isNew = told !== JSON.stringify(privacy);
-  told = JSON.stringify(privacy);
+  const isNew = sent !== JSON.stringify(privacy);
+  sent = JSON.stringify(privacy);
   send(isNew ? [choice(event), event] : [event]);
 });
